@@ -1,0 +1,41 @@
+# Everything runs in the project's own virtual environment, .venv; the system's Python is untouched.
+# A file that marks it as made: it is made again when what it is made from changes.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint types bench format clean
+
+help:  ## Show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/'
+
+$(READY): pyproject.toml constraints.txt tools/environment.sh
+	@sh tools/environment.sh $(VENV)
+	@touch $(READY)
+
+demo: $(READY)  ## Run a central system with six simulated chargers (ARGS="--seconds 30 --output json")
+	@exec $(BIN)/csms demo $(ARGS)
+
+test: $(READY)  ## Run the whole test suite (ARGS="-k name")
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## Check style, formatting and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(READY)  ## Check types
+	$(BIN)/mypy
+
+format: $(READY)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## Measure against the floor; writes docs/benchmarks (ARGS="--seconds 10")
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+clean:  ## Remove what was made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

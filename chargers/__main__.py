@@ -1,0 +1,5 @@
+"""`python -m chargers`: the same as the console script."""
+
+from chargers.cli import main
+
+main()
