@@ -1,0 +1,130 @@
+"""Who is asking: API keys, roles, and the frame of every write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request
+
+from csms.api.problems import Forbidden, Unauthorized
+from csms.api.services import Services, services
+from csms.core.errors import Invalid
+from csms.core.security import ApiKey, Role
+from csms.core.writes import Write, once
+
+_RANK = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
+MAX_IDEMPOTENCY_KEY = 128
+
+Provided = Annotated[Services, Depends(services)]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A key that has been verified."""
+
+    key_id: str
+    role: Role
+
+
+async def principal(request: Request, provided: Provided) -> Principal:
+    """The key of a request. Raises `Unauthorized`."""
+    scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
+    key_id, dot, secret = presented.strip().partition(".")
+    if scheme.lower() != "bearer" or not dot:
+        raise Unauthorized("send an API key: Authorization: Bearer KEY (csms: set CSMS_API_KEY)")
+    key = await provided.store.reader.get(ApiKey, key_id)
+    # The hash is compared for an unknown key as well, so that the time taken is the same.
+    expected = key.hash if key else ""
+    right = provided.keyring.verify(key.key_id if key else "", expected, secret.encode())
+    if key is None or not right or key.revoked_at is not None:
+        raise Unauthorized("this API key is not valid")
+    return Principal(key.id, Role(key.role))
+
+
+def require(role: Role) -> Callable[..., Any]:
+    """A dependency: the principal, with at least that role. Raises `Forbidden`."""
+
+    async def check(who: Annotated[Principal, Depends(principal)]) -> Principal:
+        if _RANK[who.role] < _RANK[role]:
+            raise Forbidden(f"this needs the role {role}; the key has {who.role}")
+        return who
+
+    return check
+
+
+Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
+Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
+Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
+
+
+def idempotency_key(
+    idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)] = None,
+) -> str | None:
+    """The header of that name (IETF draft-ietf-httpapi-idempotency-key-header)."""
+    if idempotency_key is not None and not idempotency_key.strip():
+        raise Invalid("Idempotency-Key is empty")
+    return idempotency_key
+
+
+Key = Annotated[str | None, Depends(idempotency_key)]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Carries out writes of one request: once, and audited."""
+
+    provided: Services
+    who: Principal
+    key: str | None
+    request_digest: str
+
+    async def run(
+        self, action: str, target: str, fn: Callable[..., Mapping[str, Any]], *args: Any
+    ) -> Mapping[str, Any]:
+        """`fn(tx, *args)` in a transaction; the answer of the first time for a repeated key."""
+        write = Write(
+            actor=self.who.key_id,
+            action=action,
+            target=target,
+            at=self.provided.clock(),
+            request=self.request_digest,
+            key=self.scoped_key,
+        )
+        return await self.provided.store.transact(once, write, fn, *args)
+
+    @property
+    def scoped_key(self) -> str | None:
+        """The Idempotency-Key, unique to its sender."""
+        return None if self.key is None else f"{self.who.key_id}:{self.key}"
+
+    def secret(self, purpose: str) -> str:
+        """A new secret; the same one when a request with an Idempotency-Key is repeated, since the
+        answer is remembered without it. It follows from the server's key, which nobody has."""
+        if self.scoped_key is None:
+            return self.provided.new_secret()
+        key_id = self.provided.keyring.current
+        material = f"{purpose}\n{self.scoped_key}\n{self.request_digest}".encode()
+        return self.provided.keyring.derive(key_id, material)
+
+
+async def _writer(request: Request, provided: Provided, who: Principal, key: str | None) -> Writer:
+    body = await request.body()
+    text = f"{request.method} {request.url.path}\n".encode() + body
+    return Writer(provided, who, key, sha256(text).hexdigest())
+
+
+async def operator_writer(request: Request, provided: Provided, who: Operator, key: Key) -> Writer:
+    """Writes with the role operator."""
+    return await _writer(request, provided, who, key)
+
+
+async def admin_writer(request: Request, provided: Provided, who: Admin, key: Key) -> Writer:
+    """Writes with the role admin."""
+    return await _writer(request, provided, who, key)
+
+
+OperatorWriter = Annotated[Writer, Depends(operator_writer)]
+AdminWriter = Annotated[Writer, Depends(admin_writer)]

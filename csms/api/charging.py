@@ -1,0 +1,176 @@
+"""Transactions with their meter values, tokens, and the quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+
+from csms.api.auth import OperatorWriter, Provided, Viewer
+from csms.api.paging import Cursor, Limit, Page, page
+from csms.api.shapes import (
+    QuarantinedOut,
+    SampleOut,
+    TokenChange,
+    TokenNew,
+    TokenOut,
+    TransactionOut,
+)
+from csms.api.stations import find, identity_of, named
+from csms.core import tokens
+from csms.core.errors import NotFound
+from csms.core.metering import NO_EVSE, MeterSample
+from csms.core.ports import Tx
+from csms.core.quarantine import Quarantined
+from csms.core.tokens import Token
+from csms.core.transactions import Transaction
+
+router = APIRouter()
+
+
+@router.get("/transactions", tags=["transactions"])
+async def list_transactions(
+    who: Viewer,
+    provided: Provided,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    station: str | None = None,
+    open: bool | None = None,  # noqa: A002 - the field's name
+) -> Page[TransactionOut]:
+    """Transactions, newest first."""
+    station_id = (await find(provided, station)).id if station else None
+    found = await page(
+        provided.store.reader,
+        Transaction,
+        lambda transaction: transaction,
+        cursor=cursor,
+        limit=limit,
+        where={"station_id": station_id, "open": open},
+        newest_first=True,
+    )
+    return await named(provided, found, TransactionOut)
+
+
+async def _transaction(provided: Provided, transaction_id: int) -> Transaction:
+    found = await provided.store.reader.get(Transaction, transaction_id)
+    if found is None:
+        raise NotFound(f"no transaction {transaction_id}")
+    return found
+
+
+@router.get("/transactions/{transaction_id}", tags=["transactions"])
+async def show_transaction(transaction_id: int, who: Viewer, provided: Provided) -> TransactionOut:
+    """One transaction."""
+    found = await _transaction(provided, transaction_id)
+    return TransactionOut.of(found, await identity_of(provided, found.station_id))
+
+
+@router.get("/transactions/{transaction_id}/meter-values", tags=["transactions"])
+async def meter_values(
+    transaction_id: int,
+    who: Viewer,
+    provided: Provided,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Page[SampleOut]:
+    """The meter samples of a transaction, oldest first."""
+    found = await _transaction(provided, transaction_id)
+    where = {"station_id": found.station_id, "evse": NO_EVSE, "transaction_id": found.id}
+    return await page(
+        provided.store.reader, MeterSample, SampleOut.of, cursor=cursor, limit=limit, where=where
+    )
+
+
+@router.get("/tokens", tags=["tokens"])
+async def list_tokens(
+    who: Viewer,
+    provided: Provided,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    uid: str | None = None,
+) -> Page[TokenOut]:
+    """All tokens, or those with a uid (of several parties or kinds)."""
+    where = {"uid_key": tokens.uid_key(uid) if uid else None}
+    return await page(
+        provided.store.reader, Token, TokenOut.of, cursor=cursor, limit=limit, where=where
+    )
+
+
+@router.post("/tokens", status_code=201, tags=["tokens"])
+async def add_token(new: TokenNew, writer: OperatorWriter) -> TokenOut:
+    """Add a token."""
+    provided = writer.provided
+    now = provided.clock()
+    token = Token(
+        party_id=new.party_id or provided.party,
+        uid_key="",
+        kind=new.kind,
+        uid=new.uid,
+        created_at=now,
+        group_id=new.group_id,
+        expires_at=new.expires_at,
+        concurrent=new.concurrent,
+        label=new.label,
+    )
+    answer = await writer.run("token_added", "token", _add, token, now)
+    return TokenOut(**answer)
+
+
+def _add(tx: Tx, token: Token, now: Any) -> Mapping[str, Any]:
+    return TokenOut.of(tokens.add(tx, token, now)).model_dump(mode="json")
+
+
+@router.patch("/tokens/{party_id}/{kind}/{uid:path}", tags=["tokens"])
+async def change_token(
+    party_id: str, kind: str, uid: str, change: TokenChange, writer: OperatorWriter
+) -> TokenOut:
+    """Block or unblock a token."""
+    answer = await writer.run(
+        "token_blocked" if change.blocked else "token_unblocked",
+        "token",
+        _set_blocked,
+        party_id,
+        uid,
+        kind,
+        change.blocked,
+        writer.provided.clock(),
+    )
+    return TokenOut(**answer)
+
+
+def _set_blocked(
+    tx: Tx, party_id: str, uid: str, kind: str, blocked: bool, now: Any
+) -> Mapping[str, Any]:
+    token = tokens.set_blocked(tx, party_id, uid, kind, blocked, now)
+    return TokenOut.of(token).model_dump(mode="json")
+
+
+@router.get("/quarantine", tags=["transactions"])
+async def list_quarantine(
+    who: Viewer,
+    provided: Provided,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    station: str | None = None,
+) -> Page[QuarantinedOut]:
+    """Reports of stations that found no place."""
+    station_id = (await find(provided, station)).id if station else None
+    found = await page(
+        provided.store.reader,
+        Quarantined,
+        lambda kept: kept,
+        cursor=cursor,
+        limit=limit,
+        where={"station_id": station_id},
+    )
+    return await named(provided, found, QuarantinedOut)
+
+
+@router.get("/quarantine/{quarantine_id}", tags=["transactions"])
+async def show_quarantined(quarantine_id: str, who: Viewer, provided: Provided) -> QuarantinedOut:
+    """One report that found no place."""
+    found = await provided.store.reader.get(Quarantined, quarantine_id)
+    if found is None:
+        raise NotFound(f"nothing in quarantine has the id {quarantine_id}")
+    return QuarantinedOut.of(found, await identity_of(provided, found.station_id))

@@ -1,0 +1,70 @@
+"""What the API works with, handed in by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from fastapi import Request
+
+from csms.core.commands import Command, Kind
+from csms.core.ports import Store
+from csms.core.security import Keyring
+from csms.observability import Metrics
+
+
+class Commanding(Protocol):
+    """Submits commands; see `flows.commands.Commander.submit`."""
+
+    async def submit(
+        self,
+        station_id: str,
+        kind: Kind,
+        parameters: Mapping[str, Any],
+        requested_by: str,
+        *,
+        wait_s: float = 0.0,
+        idempotency_key: str | None = None,
+    ) -> Command: ...
+
+
+class Wakeups(Protocol):
+    """Tells when the journal grew; see `bus.local.LocalBus`."""
+
+    async def grown(self, within_s: float) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One system as the API sees it.
+
+    `seen(station_id)`: when the live link of a station last said something, None without a link
+    here. `drop_link(station_id)`: end the link, so that a new secret has to be shown.
+    `stopping()`: True once the process is on its way out.
+    """
+
+    store: Store
+    commander: Commanding
+    bus: Wakeups
+    metrics: Metrics
+    keyring: Keyring
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    new_secret: Callable[[], str]
+    seen: Callable[[str], datetime | None]
+    drop_link: Callable[[str], None]
+    stopping: Callable[[], bool]
+    party: str
+    station_url: str
+    node: str
+    max_wait_s: float = 60.0
+    max_body_bytes: int = 1_048_576
+    event_streams: int = 100
+
+
+def services(request: Request) -> Services:
+    """The services of the application that a request came to (a FastAPI dependency)."""
+    found: Services = request.app.state.services
+    return found

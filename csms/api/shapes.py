@@ -1,0 +1,282 @@
+"""What the API takes and gives, as pydantic models: the contract of the operator API.
+
+Times are RFC 3339 UTC, energies integer Wh. Fields are added, never renamed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, Connector
+from csms.core.commands import Kind
+from csms.core.metering import MeterSample
+from csms.core.security import ApiKey, Role
+from csms.core.stations import Registration, Station, UnknownStation
+from csms.core.tokens import Token
+from csms.core.transactions import Transaction, missing
+
+
+class Given(BaseModel):
+    """Base of what clients send: an unknown field is a mistake worth telling."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class OfStation(BaseModel):
+    """Base of what belongs to a station: its id, and its identity for people."""
+
+    station_id: str
+    station: str = Field(description="The station's identity", examples=["CP-1"])
+
+    @classmethod
+    def of(cls, entity: Any, station: str) -> Self:
+        """From an entity with these fields."""
+        fields = {name: getattr(entity, name) for name in cls.model_fields if name != "station"}
+        return cls(station=station, **fields)
+
+
+# -- stations ----------------------------------------------------------------------------------
+
+
+class StationNew(Given):
+    identity: str = Field(examples=["CP-1"], min_length=1, max_length=48)
+    party_id: str | None = Field(None, examples=["CA*NTH"], description="Default: this network")
+    evses: int = Field(1, ge=1, le=MAX_EVSES)
+    connectors: int = Field(1, ge=1, le=MAX_CONNECTORS, description="Per EVSE")
+    ping: bool = Field(True, description="False for stations that do not survive pings")
+
+
+class StationChange(Given):
+    registration: Registration | None = None
+    ping: bool | None = None
+
+
+class ConnectorOut(BaseModel):
+    evse: int
+    connector: int
+    status: str
+    error_code: str | None
+    info: str | None
+    vendor_error: str | None
+    reported_at: datetime
+    received_at: datetime
+
+    @classmethod
+    def of(cls, c: Connector) -> ConnectorOut:
+        return cls(**{name: getattr(c, name) for name in cls.model_fields})
+
+
+class StationOut(BaseModel):
+    id: str
+    identity: str
+    party_id: str
+    registration: Registration
+    connected: bool
+    version: str | None = Field(description="OCPP version of the present or last link")
+    vendor: str | None
+    model: str | None
+    serial: str | None
+    firmware: str | None
+    node: str | None
+    remote_address: str | None
+    connected_at: datetime | None = Field(description="Since when the present link is up")
+    disconnected_at: datetime | None
+    last_seen_at: datetime | None
+    booted_at: datetime | None
+    created_at: datetime
+    ping: bool
+    violations: dict[str, int] = Field(description="Faults against the protocol, by kind")
+    connectors: list[ConnectorOut]
+
+    @classmethod
+    def of(
+        cls, s: Station, connectors: list[Connector], seen_at: datetime | None = None
+    ) -> StationOut:
+        connected = s.node is not None
+        return cls(
+            connected=connected,
+            version=s.protocol,
+            connectors=[ConnectorOut.of(c) for c in connectors],
+            last_seen_at=(seen_at or s.connected_at) if connected else s.last_seen_at,
+            **{
+                name: getattr(s, name)
+                for name in cls.model_fields
+                if name not in ("connected", "version", "connectors", "last_seen_at")
+            },
+        )
+
+
+class Onboarded(BaseModel):
+    """The answer to adding a station or rotating its secret. The token is shown this once."""
+
+    id: str
+    identity: str
+    url: str = Field(description="What an installer types in; the identity is its last part")
+    user: str
+    token: str
+
+
+class UnknownStationOut(BaseModel):
+    identity: str
+    attempts: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+    remote_address: str
+
+    @classmethod
+    def of(cls, u: UnknownStation) -> UnknownStationOut:
+        return cls(**u._asdict())
+
+
+# -- commands ------------------------------------------------------------------------------------
+
+
+class CommandNew(Given):
+    kind: Kind = Field(examples=["start_charging"])
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, examples=[{"token": "04E1A2B3", "evse": 1}]
+    )
+
+
+class CommandOut(OfStation):
+    id: str
+    kind: str
+    parameters: dict[str, Any]
+    status: str
+    detail: str | None
+    result: dict[str, Any] | None = Field(description="The station's answer, as it came")
+    transaction_id: int | None = Field(description="The transaction that a start led to")
+    created_at: datetime
+    sent_at: datetime | None
+    finished_at: datetime | None
+    requested_by: str
+
+
+class RawResult(BaseModel):
+    """What became of a raw OCPP call: `result`, `error` or `timeout` says which."""
+
+    outcome: str = Field(examples=["result", "error", "timeout", "unknown"])
+    payload: dict[str, Any] | None = None
+    error_code: str | None = None
+    error: str | None = None
+    command_id: str
+
+
+# -- transactions --------------------------------------------------------------------------------
+
+
+class TransactionOut(OfStation):
+    id: int
+    party_id: str
+    wire_id: str = Field(description="The station's own id of it")
+    evse: int
+    connector: int | None
+    open: bool
+    token_uid: str | None
+    group_id: str | None
+    outcome: str = Field(description="Of the authorization at its start")
+    started_at: datetime
+    ended_at: datetime | None
+    energy_wh: int
+    meter_start_wh: int | None
+    meter_last_wh: int | None
+    charging_state: str | None
+    stop_reason: str | None
+    stop_token_uid: str | None
+    end_kind: str | None = Field(description="reported, or superseded: the end is an estimate")
+    offline: bool
+    flags: list[str]
+    missing_messages: int = Field(description="Gaps in the station's sequence numbers")
+    command_id: str | None
+    reservation_id: int | None
+    received_at: datetime
+
+    @classmethod
+    def of(cls, entity: Transaction, station: str) -> TransactionOut:
+        own = {
+            "station": station,
+            "meter_start_wh": entity.first_wh,
+            "meter_last_wh": entity.last_wh,
+            "missing_messages": missing(entity.seen),
+            "flags": list(entity.flags),
+        }
+        rest = {n: getattr(entity, n) for n in cls.model_fields if n not in own}
+        return cls(**own, **rest)
+
+
+class SampleOut(BaseModel):
+    at: datetime
+    received_at: datetime
+    readings: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, m: MeterSample) -> SampleOut:
+        return cls(at=m.at, received_at=m.received_at, readings=orjson.loads(m.readings))
+
+
+# -- tokens, keys, quarantine ----------------------------------------------------------------------
+
+
+class TokenNew(Given):
+    uid: str = Field(examples=["04E1A2B3"], min_length=1, max_length=255)
+    kind: str = Field("rfid", examples=["rfid", "app", "other"])
+    party_id: str | None = None
+    group_id: str | None = Field(None, max_length=36)
+    expires_at: datetime | None = None
+    concurrent: bool = Field(False, description="May charge at several places at once")
+    label: str | None = Field(None, max_length=255)
+
+
+class TokenChange(Given):
+    blocked: bool
+
+
+class TokenOut(BaseModel):
+    uid: str
+    kind: str
+    party_id: str
+    blocked: bool
+    group_id: str | None
+    expires_at: datetime | None
+    concurrent: bool
+    label: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, t: Token) -> TokenOut:
+        return cls(**{name: getattr(t, name) for name in cls.model_fields})
+
+
+class KeyNew(Given):
+    name: str = Field(min_length=1, max_length=64)
+    role: Role
+
+
+class KeyOut(BaseModel):
+    id: str
+    name: str
+    role: Role
+    created_at: datetime
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, k: ApiKey) -> KeyOut:
+        return cls(**{name: getattr(k, name) for name in cls.model_fields})
+
+
+class KeyIssued(KeyOut):
+    """A new key. `key` is shown this once."""
+
+    key: str
+
+
+class QuarantinedOut(OfStation):
+    id: str
+    kind: str
+    reason: str
+    received_at: datetime
+    payload: dict[str, Any]

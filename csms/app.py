@@ -1,0 +1,240 @@
+"""The composition root: from settings to a running system. The only file that knows all parts."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
+
+import structlog
+import uvicorn
+
+from csms.api.server import create
+from csms.api.services import Services
+from csms.bus.local import LocalBus
+from csms.core import security
+from csms.core.errors import CsmsError, Invalid
+from csms.core.security import ApiKey, Keyring, Role
+from csms.flows.commands import Commander, Performed
+from csms.flows.exchange import Nobody
+from csms.observability import Metrics
+from csms.ocpp.admission import Admission
+from csms.ocpp.gateway import Gateway, GatewayLimits
+from csms.ocpp.link import GOING_AWAY, LinkLimits
+from csms.ocpp.registry import Registry
+from csms.settings import Settings
+from csms.storage.open import open_store
+from csms.storage.store import QueuedStore
+
+log = structlog.get_logger("app")
+
+# 160 bits as 40 hex digits: what fits OCPP 1.6 AuthorizationKey (20 bytes, sent as 40 hex digits)
+# and 2.x BasicAuthPassword (up to 40 characters) alike.
+TOKEN_BYTES = 20
+METRICS_EVERY_S = 5.0
+HTTP_STOP_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A system that is up: where it listens, and its parts for those who started it."""
+
+    ocpp_port: int
+    http_port: int
+    station_url: str
+    services: Services
+    store: QueuedStore
+    registry: Registry
+
+
+def now() -> datetime:
+    """The one clock."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """A fresh identifier of 32 hex digits that sorts by time (as UUIDv7, RFC 9562 5.7)."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def new_secret() -> str:
+    """A fresh secret of 160 random bits."""
+    return secrets.token_hex(TOKEN_BYTES)
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """The keys for hashing. Raises `Invalid` when none is configured."""
+    keys = {name: bytes.fromhex(value) for name, value in settings.security.keys.items()}
+    current = settings.security.current
+    if current not in keys:
+        raise Invalid(
+            "security.current must name one of security.keys; make a configuration with: csms init"
+        )
+    return Keyring(keys, current)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """The whole system, listening, until the block ends. Raises `CsmsError` when it cannot start,
+    `OSError` when a port is taken."""
+    keyring = keyring_of(settings)
+    metrics, bus = Metrics(), LocalBus()
+    stopping = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(
+            open_store(
+                settings.store.url,
+                max_queue=settings.store.max_queue,
+                grace_s=settings.store.grace_s,
+                on_commit=lambda events: bus.wake(),
+                on_mark=lambda name: metrics.marks.labels(name).inc(),
+            )
+        )
+        registry = Registry(metrics)
+        commander = Commander(
+            store, registry, settings.node, now, new_id, settings.ocpp.call_timeout_s
+        )
+        settled = await commander.recover()
+        if settled:
+            log.info("commands_settled_after_restart", count=settled)
+        stack.push_async_callback(commander.stop)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        registry.on_late = lambda command_id, performed: _note_late(
+            tasks, commander, command_id, performed
+        )
+        admission = Admission(store, keyring)
+        gateway = await stack.enter_async_context(
+            Gateway(
+                store, admission, registry, Nobody(), metrics, _limits(settings), settings.node, now
+            )
+        )
+        station_url = settings.ocpp.public_url or f"ws://{_host(settings)}:{gateway.port}/ocpp"
+        services = Services(
+            store=store,
+            commander=commander,
+            bus=bus,
+            metrics=metrics,
+            keyring=keyring,
+            clock=now,
+            new_id=new_id,
+            new_secret=new_secret,
+            seen=lambda station_id: _seen(registry, station_id),
+            drop_link=lambda station_id: _drop_link(tasks, registry, station_id),
+            stopping=stopping.is_set,
+            party=settings.party,
+            station_url=station_url,
+            node=settings.node,
+            max_wait_s=settings.http.max_wait_s,
+            max_body_bytes=settings.http.max_body_bytes,
+            event_streams=settings.http.event_streams,
+        )
+        http_port = await stack.enter_async_context(_http(settings, services))
+        watch = tasks.create_task(_watch(store, metrics), name="watch the store")
+        log.info("started", node=settings.node, ocpp_port=gateway.port, http_port=http_port)
+        try:
+            yield Running(gateway.port, http_port, station_url, services, store, registry)
+        finally:
+            log.info("stopping", node=settings.node)
+            stopping.set()
+            bus.wake()
+            watch.cancel()
+
+
+def _limits(settings: Settings) -> GatewayLimits:
+    ocpp = settings.ocpp
+    return GatewayLimits(
+        host=ocpp.host,
+        port=ocpp.port,
+        max_links=ocpp.max_links,
+        max_handshakes=ocpp.max_handshakes,
+        max_message_bytes=ocpp.max_message_bytes,
+        open_timeout_s=ocpp.open_timeout_s,
+        close_timeout_s=ocpp.close_timeout_s,
+        ping_interval_s=ocpp.ping_interval_s,
+        ping_timeout_s=ocpp.ping_timeout_s,
+        silent_link_s=ocpp.silent_link_s,
+        trusted_proxies=ocpp.trusted_proxies,
+        link=LinkLimits(
+            queued_calls=ocpp.queued_calls,
+            send_timeout_s=ocpp.send_timeout_s,
+            call_timeouts=ocpp.call_timeouts,
+            strict=ocpp.strict,
+        ),
+    )
+
+
+def _host(settings: Settings) -> str:
+    return "127.0.0.1" if settings.ocpp.host in ("0.0.0.0", "::", "") else settings.ocpp.host  # noqa: S104
+
+
+def _seen(registry: Registry, station_id: str) -> datetime | None:
+    link = registry.get(station_id)
+    return link.last_seen_at if link else None
+
+
+def _drop_link(tasks: asyncio.TaskGroup, registry: Registry, station_id: str) -> None:
+    link = registry.get(station_id)
+    if link is not None:
+        tasks.create_task(
+            link.close(GOING_AWAY, "the token was changed"), name=f"drop {link.identity}"
+        )
+
+
+def _note_late(
+    tasks: asyncio.TaskGroup, commander: Commander, command_id: str, performed: Performed
+) -> None:
+    tasks.create_task(commander.note_late(command_id, performed), name=f"late {command_id}")
+
+
+async def _watch(store: QueuedStore, metrics: Metrics) -> None:
+    while True:
+        metrics.store_queue.set(store.queued)
+        await asyncio.sleep(METRICS_EVERY_S)
+
+
+@asynccontextmanager
+async def _http(settings: Settings, services: Services) -> AsyncIterator[int]:
+    """The operator API, served by uvicorn inside this process."""
+    config = uvicorn.Config(
+        create(services, installed_version("csms")),
+        host=settings.http.host,
+        port=settings.http.port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=HTTP_STOP_S,
+    )
+    server = uvicorn.Server(config)
+    socket = config.bind_socket()
+    port: int = socket.getsockname()[1]
+    # Signals are the business of the command line.
+    serving = asyncio.create_task(_serve(server, [socket]), name="http")
+    try:
+        while not server.started:
+            if serving.done():
+                await serving
+                raise CsmsError("the HTTP server did not start")
+            await asyncio.sleep(0.01)
+        yield port
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def _serve(server: uvicorn.Server, sockets: list[object]) -> None:
+    # `Server.serve` would take over the process's signal handlers; `_serve` is what it wraps.
+    await server._serve(sockets)  # type: ignore[arg-type]
+
+
+async def ensure_admin_key(store: QueuedStore, keyring: Keyring, secret: str) -> None:
+    """Make the first admin key known, from the secret that `csms init` showed; may be repeated."""
+    key_id, _, text = secret.partition(".")
+    if await store.reader.get(ApiKey, key_id) is None:
+        hashing, hashed = keyring.hash(text.encode())
+        key = ApiKey(key_id, "first", Role.ADMIN, hashing, hashed, now())
+        await store.transact(security.add_key, key)

@@ -1,0 +1,205 @@
+"""`csms key`, `csms command`, `csms quarantine`: who may operate, what was asked, what was odd."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from csms.cli.charging import station_of
+from csms.cli.client import segment
+from csms.cli.output import Column, cell, column
+from csms.cli.session import LimitOption, OutputOption, Session
+
+keys = typer.Typer(
+    help="API keys of people and programs.", no_args_is_help=True, rich_markup_mode="markdown"
+)
+commands = typer.Typer(
+    help="The ledger of commands to stations.", no_args_is_help=True, rich_markup_mode="markdown"
+)
+quarantine = typer.Typer(
+    help="Reports of stations that found no place.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+class Role(StrEnum):
+    """What a key may do."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+_KEY_COLUMNS = (
+    column("id", "id"),
+    column("name", "name"),
+    column("role", "role"),
+    column("created", "created_at", time=True),
+    column("revoked", "revoked_at", time=True),
+)
+
+
+@keys.command("create")
+def create_key(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whom or what it is for.")],
+    role: Annotated[
+        Role, typer.Option("--role", help="viewer reads, operator commands, admin does all.")
+    ],
+    output: OutputOption = None,
+) -> None:
+    """Make an API key. It is shown this once.
+
+    Example: `csms key create "night shift" --role operator`
+
+    Example: `export CSMS_API_KEY=$(csms key create me --role viewer --output json | jq -r .key)`
+    """
+    session = Session.of(context, output)
+    answer = session.client.write("POST", "/keys", {"name": name, "role": role.value})
+    if session.out.is_json:
+        session.out.json(answer)
+        return
+    session.out.line(f"The key {cell(answer['name'])} ({answer['role']}), shown this once:")
+    session.out.line()
+    session.out.line(f"  export CSMS_API_KEY={answer['key']}")
+    session.out.line()
+    session.out.line(f"To end it: csms key revoke {answer['id']}")
+
+
+@keys.command("list")
+def list_keys(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """All API keys, without their secrets.
+
+    Example: `csms key list`
+    """
+    session = Session.of(context, output)
+    session.list("/keys", _KEY_COLUMNS, "there are no keys", limit=limit)
+
+
+@keys.command("revoke")
+def revoke_key(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="ID", help="As shown by csms key list.")],
+    output: OutputOption = None,
+) -> None:
+    """End an API key at once.
+
+    Example: `csms key revoke 5f0c61e8d1c24a1f9a4f2d3c5b6a7980`
+    """
+    session = Session.of(context, output)
+    # Somebody may paste the whole key: its secret must not go into a path, nor into a message.
+    key_id = key.partition(".")[0]
+    answer = session.client.write("DELETE", f"/keys/{segment(key_id, 'ID')}")
+    if session.out.is_json:
+        session.out.json(answer)
+        return
+    session.out.line(f"the key {cell(answer['name'])} ({answer['id']}) is revoked")
+
+
+# -- the command ledger ----------------------------------------------------------------------------
+
+_COMMAND_COLUMNS = (
+    column("id", "id"),
+    Column("station", station_of),
+    column("kind", "kind"),
+    column("status", "status"),
+    column("detail", "detail"),
+    column("created", "created_at", time=True),
+    column("transaction", "transaction_id", right=True),
+)
+_COMMAND_DETAILS = (
+    column("id", "id"),
+    Column("station", station_of),
+    column("kind", "kind"),
+    column("parameters", "parameters"),
+    column("status", "status"),
+    column("detail", "detail"),
+    column("result", "result"),
+    column("transaction", "transaction_id"),
+    column("created", "created_at", time=True),
+    column("sent", "sent_at", time=True),
+    column("finished", "finished_at", time=True),
+    column("requested by", "requested_by"),
+)
+
+
+@commands.command("list")
+def list_commands(
+    context: typer.Context,
+    station: Annotated[
+        str | None, typer.Option("--station", help="To one station.", show_default=False)
+    ] = None,
+    limit: LimitOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Commands to stations and what became of them, the newest first.
+
+    Example: `csms command list --station CP-1`
+    """
+    session = Session.of(context, output)
+    params = {"station": station} if station else {}
+    empty = "no command was given"
+    session.list("/commands", _COMMAND_COLUMNS, empty, params=params, limit=limit, grows=True)
+
+
+@commands.command("show")
+def show_command(
+    context: typer.Context,
+    command: Annotated[str, typer.Argument(metavar="ID", help="As shown by csms command list.")],
+    output: OutputOption = None,
+) -> None:
+    """One command: what was asked, what the station answered.
+
+    Example: `csms command show 0c5d7f6be1a94f0b8a3f6f1f3f0f9b52`
+    """
+    session = Session.of(context, output)
+    row = session.client.get(f"/commands/{segment(command, 'ID')}")
+    session.out.record(row, _COMMAND_DETAILS)
+
+
+# -- quarantine ------------------------------------------------------------------------------------
+
+_QUARANTINE_COLUMNS = (
+    column("id", "id"),
+    Column("station", station_of),
+    column("kind", "kind"),
+    column("reason", "reason"),
+    column("received", "received_at", time=True),
+)
+
+
+@quarantine.command("list")
+def list_quarantine(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """What stations reported that could not be placed; nothing they say is thrown away.
+
+    Example: `csms quarantine list`
+    """
+    session = Session.of(context, output)
+    session.list("/quarantine", _QUARANTINE_COLUMNS, "the quarantine is empty", limit=limit)
+
+
+@quarantine.command("show")
+def show_quarantined(
+    context: typer.Context,
+    report: Annotated[str, typer.Argument(metavar="ID", help="As shown by csms quarantine list.")],
+    output: OutputOption = None,
+) -> None:
+    """One report as the station sent it, and why it has no place.
+
+    Example: `csms quarantine show 6f1d0b7c5a4e3f2d1c0b9a88`
+    """
+    session = Session.of(context, output)
+    row = session.client.get(f"/quarantine/{segment(report, 'ID')}")
+    session.out.record(row, _QUARANTINE_COLUMNS)
+    if not session.out.is_json:
+        session.out.line()
+        session.out.json(row.get("payload"))

@@ -1,0 +1,319 @@
+"""`csms transaction` and `csms token`: who charges, and who may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from csms.cli.client import Row, segment
+from csms.cli.failures import ExitCode, Failure, usage
+from csms.cli.output import Column, Format, cell, column, kwh
+from csms.cli.session import LimitOption, OutputOption, Session
+
+transactions = typer.Typer(
+    help="Charging transactions and their meter values.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+tokens = typer.Typer(
+    help="Tokens: the cards and apps that drivers show.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+class Kind(StrEnum):
+    """What sort of token it is."""
+
+    RFID = "rfid"
+    APP = "app"
+    OTHER = "other"
+
+
+KindOption = Annotated[Kind | None, typer.Option("--kind", show_default=False)]
+PartyOption = Annotated[
+    str | None, typer.Option("--party", help="Its owner, like CA*NTH.", show_default=False)
+]
+UidArgument = Annotated[str, typer.Argument(metavar="UID", help="As the card reader shows it.")]
+
+
+# -- transactions ----------------------------------------------------------------------------------
+
+
+def station_of(row: Row) -> Any:
+    """The station's identity where the API gives it, else its id."""
+    return row.get("station") or row.get("station_id")
+
+
+def _state(transaction: Row) -> str:
+    if not transaction.get("open"):
+        return "ended"
+    return str(transaction.get("charging_state") or "open")
+
+
+_COLUMNS = (
+    column("id", "id", right=True),
+    Column("station", station_of),
+    column("evse", "evse", right=True),
+    column("token", "token_uid"),
+    Column("state", _state),
+    column("started", "started_at", time=True),
+    column("ended", "ended_at", time=True),
+    Column("kWh", lambda t: kwh(t.get("energy_wh")), right=True),
+    column("reason", "stop_reason"),
+)
+_DETAILS = (
+    column("id", "id"),
+    Column("station", station_of),
+    column("evse", "evse"),
+    column("connector", "connector"),
+    column("party", "party_id"),
+    Column("state", _state),
+    column("token", "token_uid"),
+    column("group", "group_id"),
+    column("authorization", "outcome"),
+    column("started", "started_at", time=True),
+    column("ended", "ended_at", time=True),
+    column("stop reason", "stop_reason"),
+    column("stopped by", "stop_token_uid"),
+    column("end is", "end_kind"),
+    Column("energy kWh", lambda t: kwh(t.get("energy_wh"))),
+    Column("meter start kWh", lambda t: kwh(t.get("meter_start_wh"))),
+    Column("meter last kWh", lambda t: kwh(t.get("meter_last_wh"))),
+    column("station's id", "wire_id"),
+    column("offline", "offline"),
+    column("missing messages", "missing_messages"),
+    column("flags", "flags"),
+    column("command", "command_id"),
+    column("reservation", "reservation_id"),
+    column("received", "received_at", time=True),
+)
+
+
+def _reading(reading: Mapping[str, Any]) -> str:
+    """`Power.Active.Import L1 10800 W (Sample.Periodic)`."""
+    words = [reading.get(name) for name in ("measurand", "phase", "location", "value", "unit")]
+    text = " ".join(cell(word) for word in words if word is not None)
+    return f"{text} ({cell(reading['context'])})" if reading.get("context") else text
+
+
+_SAMPLE_COLUMNS = (
+    column("at", "at", time=True),
+    Column("readings", lambda s: "; ".join(_reading(r) for r in s.get("readings") or [])),
+)
+
+
+@transactions.command("list")
+def list_transactions(
+    context: typer.Context,
+    open_only: Annotated[bool, typer.Option("--open", help="Only those that run.")] = False,
+    station: Annotated[
+        str | None, typer.Option("--station", help="Of one station.", show_default=False)
+    ] = None,
+    limit: LimitOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Transactions, the newest first.
+
+    Example: `csms transaction list --open`
+
+    Example: `csms transaction list --station CP-1 --limit 20 --output json`
+    """
+    session = Session.of(context, output)
+    params = {"station": station, "open": "true" if open_only else None}
+    empty = "no transaction is running" if open_only else "there are no transactions"
+    session.list("/transactions", _COLUMNS, empty, params=params, limit=limit, grows=True)
+
+
+@transactions.command("show")
+def show_transaction(
+    context: typer.Context,
+    transaction: Annotated[int, typer.Argument(metavar="ID", min=1)],
+    meter_values: Annotated[
+        bool, typer.Option("--meter-values", help="With all its meter values.")
+    ] = False,
+    limit: LimitOption = None,
+    output: OutputOption = None,
+) -> None:
+    """One transaction; its meter values with `--meter-values` (`--limit` is about those).
+
+    Example: `csms transaction show 17 --meter-values`
+    """
+    session = Session.of(context, output)
+    path = f"/transactions/{transaction}"
+    row = dict(session.client.get(path))
+    if not meter_values:
+        session.out.record(row, _DETAILS)
+        return
+    samples = list(session.client.pages(f"{path}/meter-values", limit=limit))
+    if session.out.is_json:
+        session.out.json({**row, "meter_values": samples})
+        return
+    session.out.record(row, _DETAILS)
+    session.out.line()
+    session.out.rows(samples, _SAMPLE_COLUMNS, "it has no meter values")
+
+
+# -- tokens ----------------------------------------------------------------------------------------
+
+
+def _token_state(token: Row) -> str:
+    return "blocked" if token.get("blocked") else "valid"
+
+
+_TOKEN_COLUMNS = (
+    column("uid", "uid"),
+    column("kind", "kind"),
+    column("party", "party_id"),
+    Column("state", _token_state),
+    column("group", "group_id"),
+    column("expires", "expires_at", time=True),
+    column("concurrent", "concurrent"),
+    column("label", "label"),
+    column("added", "created_at", time=True),
+)
+
+
+def utc(text: str | None) -> str | None:
+    """An ISO 8601 time in UTC; without a zone it is local. Raises `Failure`."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text.strip()).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        example = "examples are 2031-12-31 and 2031-12-31T18:00:00+01:00"
+        raise usage(f"--expires: {text!r} is not an ISO 8601 time", example) from None
+
+
+@tokens.command("add")
+def add_token(
+    context: typer.Context,
+    uid: UidArgument,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Tokens of one group may stop each other.", show_default=False),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ISO",
+            help="Until when it is valid; a date alone means its first moment.",
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="For people.", show_default=False)] = None,
+    concurrent: Annotated[
+        bool, typer.Option("--concurrent", help="May charge at several places at once.")
+    ] = False,
+    kind: Annotated[Kind, typer.Option("--kind")] = Kind.RFID,
+    party: PartyOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Add a token, so that it may charge.
+
+    Example: `csms token add 04E1A2B3 --label "Ana's card"`
+
+    Example: `csms token add FLEET-7 --group depot --concurrent --expires 2031-12-31`
+    """
+    session = Session.of(context, output)
+    body = {
+        "uid": uid,
+        "kind": kind.value,
+        "party_id": party,
+        "group_id": group,
+        "expires_at": utc(expires),
+        "concurrent": concurrent,
+        "label": label,
+    }
+    given = {name: value for name, value in body.items() if value is not None}
+    answer = session.client.write("POST", "/tokens", given)
+    if session.out.is_json:
+        session.out.json(answer)
+        return
+    session.out.line(f"token {answer['uid']} ({answer['kind']}) of {answer['party_id']} is added")
+
+
+@tokens.command("list")
+def list_tokens(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """All tokens of this system.
+
+    Example: `csms token list`
+    """
+    session = Session.of(context, output)
+    empty = "there are no tokens; add one: csms token add UID"
+    session.list("/tokens", _TOKEN_COLUMNS, empty, limit=limit)
+
+
+def _set_blocked(
+    context: typer.Context,
+    uid: str,
+    blocked: bool,
+    party: str | None,
+    kind: Kind | None,
+    output: Format | None,
+) -> None:
+    session = Session.of(context, output)
+    if party is not None and kind is not None:
+        owner, sort = party, kind.value
+    else:
+        owner, sort = _the_one(session, uid, party, kind)
+    path = "/".join(
+        ("/tokens", segment(owner, "--party"), segment(sort, "--kind"), segment(uid, "UID"))
+    )
+    answer = session.client.write("PATCH", path, {"blocked": blocked})
+    if session.out.is_json:
+        session.out.json(answer)
+        return
+    words = f"token {answer['uid']} ({answer['kind']}) of {answer['party_id']}"
+    session.out.line(f"{words} is {'blocked' if answer['blocked'] else 'valid'}")
+
+
+def _the_one(session: Session, uid: str, party: str | None, kind: Kind | None) -> tuple[str, str]:
+    """Party and kind of the only token with that uid. Raises `Failure`."""
+    found = [
+        (str(t["party_id"]), str(t["kind"]))
+        for t in session.client.pages("/tokens", {"uid": uid})
+        if party in (None, t["party_id"]) and (kind is None or kind.value == t["kind"])
+    ]
+    if not found:
+        raise Failure(ExitCode.FAILED, f"no token {uid}", "csms token list shows those there are")
+    if len(found) > 1:
+        choices = ", or ".join(f"--party '{owner}' --kind {sort}" for owner, sort in found)
+        raise usage(f"there are {len(found)} tokens {uid}", f"choose one with {choices}")
+    return found[0]
+
+
+@tokens.command("block")
+def block(
+    context: typer.Context,
+    uid: UidArgument,
+    party: PartyOption = None,
+    kind: KindOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Block a token: it cannot start any more.
+
+    Example: `csms token block 04E1A2B3`
+    """
+    _set_blocked(context, uid, True, party, kind, output)
+
+
+@tokens.command("unblock")
+def unblock(
+    context: typer.Context,
+    uid: UidArgument,
+    party: PartyOption = None,
+    kind: KindOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Let a blocked token charge again.
+
+    Example: `csms token unblock 04E1A2B3 --party XX*CSM --kind rfid`
+    """
+    _set_blocked(context, uid, False, party, kind, output)

@@ -1,0 +1,88 @@
+"""The configuration file that `csms init` writes: every setting, its default, and what it is for.
+
+The same text without keys is `config/csms.toml`; a test compares both with the settings.
+"""
+
+from __future__ import annotations
+
+_TEXT = """\
+# Configuration of the central system. Every line that is commented out shows the default.
+# Environment variables come first: CSMS_OCPP__PORT=9100 sets [ocpp] port.
+
+# Name of this process among several, and in logs.
+# node = "node-1"
+
+# Country code and party id of this network: owner of what is added without an owner.
+party = "{party}"
+
+# debug, info, warning, error
+# log_level = "info"
+
+[ocpp]
+# Where stations connect. Behind a proxy that speaks TLS, set public_url to what installers
+# type into stations, for example "wss://ocpp.example.com/ocpp".
+# host = "0.0.0.0"
+# port = 9000
+# public_url = ""
+
+# Live links, and attempts to connect under way; more get 503.
+# max_links = 18000
+# max_handshakes = 500
+
+# A longer message ends its link.
+# max_message_bytes = 524288
+
+# Calls of one station that may wait for their answer; then its link is not read until some are
+# answered.
+# queued_calls = 32
+
+# open: from connecting to the end of the handshake. send: a station that does not read for so
+# long is cut off. silent: a link on which nothing was heard for so long is cut.
+# open_timeout_s = 20.0
+# close_timeout_s = 5.0
+# send_timeout_s = 20.0
+# silent_link_s = 900.0
+
+# WebSocket pings; a station can be exempted (csms station add --no-ping).
+# ping_interval_s = 50.0
+# ping_timeout_s = 50.0
+
+# How long a station may take to answer one of our calls, and after how many in a row without an
+# answer its link is cut, so that it comes back.
+# call_timeout_s = 30.0
+# call_timeouts = 3
+
+# true: refuse what could be repaired (for certification only).
+# strict = false
+
+# Networks whose X-Forwarded-For is believed.
+# trusted_proxies = ["10.0.0.0/8"]
+
+[http]
+# The operator API. Put a proxy with TLS in front before it listens on anything but loopback.
+# host = "127.0.0.1"
+# port = 8000
+# max_body_bytes = 1048576
+# max_wait_s = 60.0
+# event_streams = 100
+
+[store]
+# A file beside this one, unless the path is absolute (sqlite:////var/lib/csms/csms.db).
+# url = "sqlite:///csms.db"
+# max_queue = 20000
+
+# When the database cannot write: how long messages wait before links are closed, so that stations
+# keep what they have to say.
+# grace_s = 10.0
+
+[security]
+# Keys that station tokens and API keys are hashed with. Without them every token is worthless:
+# back this file up. To renew: add a second key, make it current, rotate tokens, take the old out.
+current = "{key_id}"
+keys = {{ {key_id} = "{key}" }}
+"""
+
+
+def commented(party: str, key: str, key_id: str = "k1") -> str:
+    """The text of a new configuration."""
+    return _TEXT.format(party=party, key=key, key_id=key_id)

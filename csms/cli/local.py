@@ -1,0 +1,312 @@
+"""Commands that run on the machine of the system itself: init, serve, check, db, demo.
+
+The only file of the command line that may import the composition root. It does so inside the
+functions, because that takes most of a second, which every other command would wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from csms.cli import configuration
+from csms.cli.demo import DemoFailed, run_demo
+from csms.core.errors import CsmsError, Invalid
+from csms.settings import DEFAULT_FILE, Settings, load
+
+if TYPE_CHECKING:
+    from csms.app import Running
+
+app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+db = typer.Typer(help="The database of this system.", no_args_is_help=True)
+app.add_typer(db, name="db")
+
+FAILED, USAGE = 1, 2
+
+ConfigFile = Annotated[
+    Path,
+    typer.Option("--config", envvar="CSMS_CONFIG", help="The configuration file."),
+]
+
+
+def fail(code: int, text: str) -> NoReturn:
+    """One line (or one per mistake) on stderr, and the exit code."""
+    for line in text.splitlines() or [""]:
+        print(f"csms: {line}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _settings(file: Path) -> Settings:
+    from csms.app import keyring_of
+
+    try:
+        settings = load(file)
+        keyring_of(settings)
+    except Invalid as error:
+        fail(USAGE, error.detail)
+    return settings
+
+
+# -- init --------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel="This machine")
+def init(
+    config: ConfigFile = DEFAULT_FILE,
+    party: Annotated[str, typer.Option(help="Country code * party id of this network.")] = "XX*CSM",
+    output: Annotated[str, typer.Option("--output", help="table or json.")] = "table",
+) -> None:
+    """Write a commented configuration and show the first admin key, once.
+
+    Example: `csms init --party CA*NTH`
+
+    Example: `export CSMS_API_KEY=$(csms init --output json | jq -r .admin_key)`
+    """
+    import uvloop
+
+    from csms.app import new_id, new_secret
+    from csms.storage.open import sqlite_path
+
+    if config.exists():
+        fail(FAILED, f"{config} exists already; remove it first, or choose another with --config")
+    admin_key = f"{new_id()}.{new_secret()}"
+    text = configuration.commented(party=party, key=secrets.token_hex(32))
+    try:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        # The file holds the key that all secrets are hashed with: for its owner only.
+        descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+    except OSError as error:
+        fail(FAILED, f"cannot write {config}: {error.strerror}")
+    try:
+        settings = load(config)
+        uvloop.run(_make_key(settings, admin_key))
+    except CsmsError as error:
+        config.unlink()
+        fail(USAGE if isinstance(error, Invalid) else FAILED, error.detail)
+    if output == "json":
+        facts = {"config": str(config), "database": settings.store.url, "admin_key": admin_key}
+        print(json.dumps(facts))
+        return
+    print(f"Wrote {config} and {sqlite_path(settings.store.url)}. Back up both: the configuration")
+    print("holds the key that all tokens are hashed with.")
+    print()
+    print("The first admin key, shown this once:")
+    print()
+    print(f"  export CSMS_API_KEY={admin_key}")
+    print()
+    print(f"Next:  csms serve --config {config}")
+    print("then:  csms station add CP-1 --evses 2")
+
+
+async def _make_key(settings: Settings, admin_key: str) -> None:
+    from csms.app import ensure_admin_key, keyring_of
+    from csms.storage.open import open_store
+
+    async with open_store(settings.store.url) as store:
+        await ensure_admin_key(store, keyring_of(settings), admin_key)
+
+
+# -- serve, check, db --------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel="This machine")
+def serve(config: ConfigFile = DEFAULT_FILE) -> None:
+    """Run the central system until Ctrl-C or SIGTERM.
+
+    Example: `csms serve`
+
+    Example: `CSMS_OCPP__PORT=9100 csms serve --config /etc/csms/csms.toml`
+    """
+    from csms.observability import configure_logging
+
+    settings = _settings(config)
+    configure_logging(settings.log_level)
+    run_until_signal(lambda stop: _serve(settings, stop))
+
+
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    from csms.app import running
+
+    async with running(settings) as system:
+        print(f"stations connect to {system.station_url}/IDENTITY", file=sys.stderr)
+        print(
+            f"operators use http://{settings.http.host}:{system.http_port}"
+            f" (documentation at /docs)",
+            file=sys.stderr,
+        )
+        await stop.wait()
+
+
+def run_until_signal(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine that ends when its event is set, which SIGINT and SIGTERM do; a second
+    signal ends at once. Errors of starting up become one line and an exit code."""
+    import uvloop
+
+    async def guarded() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def asked() -> None:
+            if stop.is_set():
+                os._exit(FAILED)
+            stop.set()
+
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, asked)
+        await main(stop)
+
+    try:
+        uvloop.run(guarded())
+    except* Invalid as errors:
+        fail(USAGE, _first(errors))
+    except* CsmsError as errors:
+        fail(FAILED, _first(errors))
+    except* OSError as errors:
+        fail(FAILED, f"{_first(errors)}; is another csms running, or the port taken?")
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> str:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error.detail if isinstance(error, CsmsError) else str(error)
+
+
+@app.command(rich_help_panel="This machine")
+def check(config: ConfigFile = DEFAULT_FILE) -> None:
+    """Check the configuration and the database, and change nothing.
+
+    Example: `csms check --config csms.toml`
+    """
+    from csms.storage.open import sqlite_path
+
+    settings = _settings(config)
+    path = sqlite_path(settings.store.url)
+    if not path.exists():
+        print(f"{config}: ok; the database {path} will be made at the first start")
+        return
+    current, head = _revisions(path)
+    state = "up to date" if current == head else f"schema {current}, will be upgraded to {head}"
+    print(f"{config}: ok; the database {path} is {state}")
+
+
+def _revisions(path: Path) -> tuple[str | None, str | None]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from csms.storage.schema import engine_for, revisions
+
+    try:
+        return revisions(engine_for(path))
+    except SQLAlchemyError as error:
+        fail(FAILED, f"cannot read the database {path}: {error}")
+
+
+@db.command("upgrade")
+def db_upgrade(config: ConfigFile = DEFAULT_FILE) -> None:
+    """Bring the database to the schema of this version (`serve` does it by itself).
+
+    Example: `csms db upgrade`
+    """
+    from csms.storage.open import sqlite_path
+    from csms.storage.schema import engine_for, upgrade
+
+    settings = _settings(config)
+    path = sqlite_path(settings.store.url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        before, after = upgrade(engine_for(path))
+    except CsmsError as error:
+        fail(FAILED, error.detail)
+    done = "is up to date" if before == after else f"upgraded from {before or 'nothing'}"
+    print(f"{path}: {done}, schema {after}")
+
+
+# -- demo --------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel="This machine")
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=1, help="End after this long.")] = None,
+    output: Annotated[str, typer.Option("--output", help="table or json.")] = "table",
+    speed: Annotated[float, typer.Option(min=1, max=60, help="Times faster than life.")] = 20.0,
+) -> None:
+    """Run a central system with six simulated chargers of OCPP 1.6, 2.0.1 and 2.1 that charge.
+
+    It uses the ports 9000 and 8000 where they are free, a temporary database, and leaves nothing
+    behind. What it prints on the way can be pasted.
+
+    Example: `csms demo`
+
+    Example: `csms demo --seconds 30 --output json`
+    """
+    from csms.app import ensure_admin_key, running
+    from csms.observability import configure_logging
+
+    if output not in ("table", "json"):
+        fail(USAGE, "--output is table or json")
+    configure_logging("error")
+    with tempfile.TemporaryDirectory(prefix="csms-demo-") as folder:
+        settings, admin_key = _demo_settings(Path(folder))
+
+        async def main(stop: asyncio.Event) -> None:
+            async with running(settings) as system:
+                await ensure_admin_key(system.store, system.services.keyring, admin_key)
+                await _demo(system, admin_key, Path(folder), stop)
+
+        async def _demo(system: Running, key: str, where: Path, stop: asyncio.Event) -> None:
+            api = f"http://127.0.0.1:{system.http_port}"
+            await run_demo(
+                api,
+                key,
+                system.station_url,
+                where,
+                stop,
+                seconds=seconds,
+                as_json=output == "json",
+                speed=speed,
+            )
+
+        try:
+            run_until_signal(main)
+        except* DemoFailed as errors:
+            fail(FAILED, str(errors.exceptions[0]))
+
+
+def _demo_settings(folder: Path) -> tuple[Settings, str]:
+    from csms.app import new_id, new_secret
+
+    settings = Settings.model_validate(
+        {
+            "node": "demo",
+            "log_level": "error",
+            "ocpp": {"host": "127.0.0.1", "port": _free(9000)},
+            "http": {"port": _free(8000)},
+            "store": {"url": f"sqlite:///{folder}/demo.db"},
+            "security": {"keys": {"demo": secrets.token_hex(32)}, "current": "demo"},
+        }
+    )
+    return settings, f"{new_id()}.{new_secret()}"
+
+
+def _free(port: int) -> int:
+    """The port when nobody listens on it, else 0: any that is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port

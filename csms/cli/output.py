@@ -1,0 +1,249 @@
+"""What the commands print: tables for people, aligned lines for pipes, JSON for programs.
+
+Tables, colours and spinners appear on a terminal only. Texts come from stations and other people,
+so whatever a terminal could take for an instruction is written as an escape. Knows no command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TextIO
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Row = Mapping[str, Any]
+NOTHING = "-"
+
+# Colours are a hint for the eye; the word alone says everything.
+_STYLES = {
+    **dict.fromkeys(("yes", "accepted", "available", "valid"), "green"),
+    **dict.fromkeys(("no", "faulted", "rejected", "failed", "blocked", "revoked"), "red"),
+    **dict.fromkeys(("charging", "open"), "cyan"),
+    **dict.fromkeys(("timed_out", "unknown", "pending", "unavailable"), "yellow"),
+}
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table, or a line of a record. `get` takes the API's object; with `time` its
+    result is an RFC 3339 time."""
+
+    title: str
+    get: Callable[[Row], Any]
+    time: bool = False
+    right: bool = False
+
+
+def column(title: str, name: str, *, time: bool = False, right: bool = False) -> Column:
+    """The column of a field."""
+    return Column(title, lambda row: row.get(name), time, right)
+
+
+def printable(text: str) -> str:
+    """The text on one line, with control and bidirectional characters escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def kwh(wh: int | None) -> str | None:
+    """Energy for people, exactly."""
+    if wh is None:
+        return None
+    sign, wh = ("-" if wh < 0 else ""), abs(wh)
+    return f"{sign}{wh // 1000}.{wh % 1000:03d}"
+
+
+def as_json(value: Any, *, indent: int | None = 2) -> str:
+    """JSON whose only control characters are line ends."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return "".join(c if c == "\n" or c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    return json.dumps(char, ensure_ascii=True)[1:-1] if ord(char) != 0x7F else "\\u007f"
+
+
+class Printer:
+    """Prints in one format. `terminal`: whether stdout is one."""
+
+    def __init__(
+        self,
+        format: Format,  # noqa: A002 - the option's name
+        stdout: TextIO | None = None,
+        *,
+        terminal: bool | None = None,
+        width: int | None = None,
+    ) -> None:
+        self.format = format
+        self._stdout = stdout or sys.stdout
+        self.terminal = self._stdout.isatty() if terminal is None else terminal
+        self._width = width
+
+    @property
+    def is_json(self) -> bool:
+        """Whether a program reads."""
+        return self.format is Format.JSON
+
+    # -- results -----------------------------------------------------------------------------------
+
+    def rows(self, rows: Sequence[Row], columns: Sequence[Column], empty: str) -> None:
+        """A list. `empty` is said (not on stdout) when there is nothing to show."""
+        if self.is_json:
+            self.json(list(rows))
+        elif not rows:
+            note(empty)
+        elif self.terminal:
+            self._console().print(self._table(rows, columns))
+        else:
+            cells = [[self._cell(c, row) for c in columns] for row in rows]
+            titles = [c.title.replace(" ", "_") for c in columns]
+            for line in aligned([titles, *cells], [c.right for c in columns]):
+                self.line(line)
+
+    def record(self, row: Row, columns: Sequence[Column]) -> None:
+        """One object, a line for each column."""
+        if self.is_json:
+            self.json(row)
+            return
+        cells = [(c.title, self._cell(c, row)) for c in columns]
+        width = max(len(title) for title, _ in cells)
+        for title, cell in cells:
+            if self.terminal:
+                text = Text(f"{title:<{width}}  ", style="bold").append(_styled(cell))
+                self._console().print(text, soft_wrap=True)
+            else:
+                self.line(f"{title:<{width}}  {cell}")
+
+    def json(self, value: Any, *, indent: int | None = 2) -> None:
+        """One JSON document."""
+        self._write(as_json(value, indent=indent) + "\n")
+
+    def line(self, text: str = "") -> None:
+        """A line for people."""
+        self._write(printable(text).rstrip() + "\n")
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def time(self, text: Any) -> str:
+        """A time of the API: local on a terminal, UTC otherwise."""
+        if not isinstance(text, str):
+            return NOTHING
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            return printable(text)
+        if self.terminal:
+            return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _cell(self, column: Column, row: Row) -> str:
+        value = column.get(row)
+        return self.time(value) if column.time else cell(value)
+
+    def _table(self, rows: Sequence[Row], columns: Sequence[Column]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+        for number, c in enumerate(columns):
+            # The first column is the name that one pastes, so it is never cut.
+            table.add_column(
+                c.title,
+                justify="right" if c.right else "left",
+                no_wrap=number == 0 or c.time,
+                overflow="fold",
+            )
+        for row in rows:
+            table.add_row(*(_styled(self._cell(c, row)) for c in columns))
+        return table
+
+    def _console(self) -> Console:
+        return Console(
+            file=self._stdout, force_terminal=True, width=self._width, highlight=False, markup=False
+        )
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stdout.write(text)
+            self._stdout.flush()
+        except BrokenPipeError:
+            # Whoever read has had enough (`| head`). Nothing may be flushed there at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
+            raise typer.Exit(0) from None
+
+
+def cell(value: Any) -> str:
+    """A value of the API's objects as a text without line ends."""
+    match value:
+        case None | "":
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case Mapping():
+            return " ".join(f"{k}={cell(v)}" for k, v in value.items()) or NOTHING
+        case list() | tuple():
+            return " ".join(cell(item) for item in value) or NOTHING
+        case _:
+            return printable(str(value))
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
+    """Lines with their columns under each other, two spaces between them."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(right))]
+    return [
+        "  ".join(
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _styled(text: str) -> Text:
+    styled = Text(text)
+    for word, style in _STYLES.items():
+        if text == word:
+            styled.stylize(style)
+        else:
+            # `1:charging 2:faulted`
+            styled.highlight_regex(rf"(?<=\d:){word}\b", style)
+    return styled
+
+
+# -- stderr ----------------------------------------------------------------------------------------
+
+
+def note(text: str) -> None:
+    """A line beside the result, for people."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def complain(text: str) -> None:
+    """The one line of an error."""
+    note(f"csms: {text}")
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A spinner while something takes its time; on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True, markup=False).status(Text(printable(text))):
+        yield

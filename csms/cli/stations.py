@@ -1,0 +1,282 @@
+"""`csms station`: adding stations, looking at them, deciding about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from csms.cli.client import Row, segment
+from csms.cli.output import Column, Format, cell, column
+from csms.cli.session import LimitOption, OutputOption, Session, StationArgument, paste
+
+app = typer.Typer(
+    help="Charging stations: add them, look at them, command them.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+LOOK, ADD, DECIDE = "Look", "Add and secure", "Decide"
+
+_CONNECTOR_COLUMNS = (
+    Column("connector", lambda c: _place(c, several=True)),
+    column("status", "status"),
+    column("error", "error_code"),
+    column("info", "info"),
+    column("vendor error", "vendor_error"),
+    column("reported", "reported_at", time=True),
+)
+_UNKNOWN_COLUMNS = (
+    column("identity", "identity"),
+    column("attempts", "attempts", right=True),
+    column("first seen", "first_seen_at", time=True),
+    column("last seen", "last_seen_at", time=True),
+    column("address", "remote_address"),
+)
+
+
+def path_of(station: str) -> str:
+    """The API's path of a station, by identity or id."""
+    return f"/stations/{segment(station, 'STATION')}"
+
+
+# -- how stations are shown ------------------------------------------------------------------------
+
+
+def _place(connector: Row, *, several: bool) -> str:
+    """`1` or `1.2`, `station` for the station itself."""
+    evse, number = connector.get("evse", 0), connector.get("connector", 0)
+    if evse == 0:
+        return "station"
+    return f"{evse}.{number}" if several and number else str(evse)
+
+
+def compact(connectors: list[Row]) -> str:
+    """`1:charging 2.1:available 2.2:faulted`. The station's and an EVSE's own status are shown
+    only where they say more than that all is well."""
+    plugs = [c for c in connectors if c.get("evse") and c.get("connector")]
+    per_evse: dict[Any, int] = {}
+    for plug in plugs:
+        per_evse[plug["evse"]] = per_evse.get(plug["evse"], 0) + 1
+    words = []
+    for c in connectors:
+        status = str(c.get("status"))
+        is_plug = bool(c.get("evse") and c.get("connector"))
+        if is_plug or status not in ("available", "unknown") or c.get("evse") not in (0, *per_evse):
+            words.append(f"{_place(c, several=per_evse.get(c.get('evse'), 0) > 1)}:{status}")
+    return " ".join(words)
+
+
+def violations(station: Row) -> int:
+    """How often the station broke the protocol, of all kinds."""
+    counts = station.get("violations") or {}
+    return sum(counts.values()) if isinstance(counts, Mapping) else 0
+
+
+def _connected(station: Row) -> str | None:
+    return station.get("connected_at") if station.get("connected") else None
+
+
+_COLUMNS = (
+    column("identity", "identity"),
+    Column("connected since", _connected, time=True),
+    column("version", "version"),
+    column("vendor", "vendor"),
+    column("model", "model"),
+    column("firmware", "firmware"),
+    Column("connectors", lambda s: compact(s.get("connectors") or [])),
+    Column("violations", violations, right=True),
+)
+_DETAILS = (
+    column("identity", "identity"),
+    column("id", "id"),
+    column("party", "party_id"),
+    column("registration", "registration"),
+    column("connected", "connected"),
+    column("connected since", "connected_at", time=True),
+    column("disconnected", "disconnected_at", time=True),
+    column("last seen", "last_seen_at", time=True),
+    column("address", "remote_address"),
+    column("node", "node"),
+    column("OCPP version", "version"),
+    column("vendor", "vendor"),
+    column("model", "model"),
+    column("serial", "serial"),
+    column("firmware", "firmware"),
+    column("booted", "booted_at", time=True),
+    column("added", "created_at", time=True),
+    column("pings", "ping"),
+    column("violations", "violations"),
+)
+
+
+def _shown(station: Row) -> tuple[Column, ...]:
+    """The details that say something of this station as it is."""
+    hidden = "disconnected" if station.get("connected") else "connected since"
+    return tuple(c for c in _DETAILS if c.title != hidden)
+
+
+# -- look ------------------------------------------------------------------------------------------
+
+
+@app.command("list", rich_help_panel=LOOK)
+def list_stations(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """All stations, with the state of their connectors.
+
+    `connected since` is empty for a station that is offline; `violations` counts how often it broke
+    the protocol.
+
+    Example: `csms station list`
+
+    Example: `csms station list --output json | jq -r '.[] | select(.connected | not) | .identity'`
+    """
+    session = Session.of(context, output)
+    empty = "there are no stations; add one: csms station add CP-1"
+    session.list("/stations", _COLUMNS, empty, limit=limit, by="identity")
+
+
+@app.command("show", rich_help_panel=LOOK)
+def show_station(
+    context: typer.Context, station: StationArgument, output: OutputOption = None
+) -> None:
+    """Everything about one station: its link, its make, its connectors, its violations.
+
+    Example: `csms station show CP-1`
+    """
+    session = Session.of(context, output)
+    row = session.client.get(path_of(station))
+    session.out.record(row, _shown(row))
+    if not session.out.is_json:
+        session.out.line()
+        empty = "it has no connectors"
+        session.out.rows(row.get("connectors") or [], _CONNECTOR_COLUMNS, empty)
+
+
+@app.command("unknown", rich_help_panel=LOOK)
+def list_unknown(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """Identities that tried to connect and are not known.
+
+    To let one in, add it and type its token into the station.
+
+    Example: `csms station unknown`
+    """
+    session = Session.of(context, output)
+    empty = "no unknown station has tried to connect"
+    session.list("/stations/unknown", _UNKNOWN_COLUMNS, empty, limit=limit)
+
+
+# -- add and secure --------------------------------------------------------------------------------
+
+
+@app.command("add", rich_help_panel=ADD)
+def add_station(
+    context: typer.Context,
+    identity: Annotated[str, typer.Argument(help="The name that the station connects with.")],
+    evses: Annotated[int, typer.Option(min=1, help="How many cars can charge at once.")] = 1,
+    connectors: Annotated[int, typer.Option(min=1, help="Plugs of each EVSE.")] = 1,
+    party: Annotated[
+        str | None,
+        typer.Option(help="Its owner, like CA*NTH; without it, this network.", show_default=False),
+    ] = None,
+    ping: Annotated[
+        bool, typer.Option("--ping/--no-ping", help="No pings, for stations that break on them.")
+    ] = True,
+    output: OutputOption = None,
+) -> None:
+    """Add a station, and show what its installer has to type in.
+
+    The token is shown this once; a lost one is replaced by `csms station rotate`.
+
+    Example: `csms station add CP-1`
+
+    Example: `csms station add "Depot 7" --evses 2 --party CA*NTH`
+    """
+    session = Session.of(context, output)
+    body = {"identity": identity, "evses": evses, "connectors": connectors, "ping": ping}
+    if party is not None:
+        body["party_id"] = party
+    hints = {"already_exists": f"{paste('station', 'rotate', identity)} gives it a new token"}
+    answer = session.client.write("POST", "/stations", body, hints=hints)
+    _onboarded(session, answer, f"{answer['identity']} is added. Type this into the station:")
+
+
+@app.command("rotate", rich_help_panel=ADD)
+def rotate(context: typer.Context, station: StationArgument, output: OutputOption = None) -> None:
+    """Give a station a new token. The old one stops working and the station is disconnected.
+
+    Example: `csms station rotate CP-1`
+    """
+    session = Session.of(context, output)
+    answer = session.client.write("POST", f"{path_of(station)}/credentials")
+    _onboarded(session, answer, f"{answer['identity']} has a new token. Type it into the station:")
+
+
+def _onboarded(session: Session, answer: Row, headline: str) -> None:
+    """What an installer needs. The whole object goes to programs."""
+    out = session.out
+    if out.is_json:
+        out.json(answer)
+        return
+    base = str(answer["url"]).rstrip("/")
+    out.line(headline)
+    out.line()
+    for title, value in (
+        ("URL", base),
+        ("full URL", f"{base}/{quote(str(answer['identity']), safe='')}"),
+        ("user", answer["user"]),
+        ("token", answer["token"]),
+    ):
+        out.line(f"  {title:<8}  {cell(value)}")
+    out.line()
+    out.line("Most stations take the URL and add their identity; some want the full URL.")
+    out.line("The user is the station's identity, which is set in the station as well.")
+    out.line("OCPP 1.6 stations take the token as AuthorizationKey, OCPP 2.x stations as")
+    out.line("BasicAuthPassword. The token is shown this once.")
+
+
+# -- decide ----------------------------------------------------------------------------------------
+
+
+def _decide(context: typer.Context, station: str, verdict: str, output: Format | None) -> None:
+    session = Session.of(context, output)
+    row = session.client.write("PATCH", path_of(station), {"registration": verdict})
+    if session.out.is_json:
+        session.out.json(row)
+        return
+    identity = str(row.get("identity", station))
+    session.out.line(f"{identity} is {row.get('registration', verdict)}")
+    if row.get("connected"):
+        ask = paste("station", "trigger", identity, "boot")
+        session.out.line(f"It learns so when it boots or asks again; to make it ask now: {ask}")
+
+
+@app.command("accept", rich_help_panel=DECIDE)
+def accept(context: typer.Context, station: StationArgument, output: OutputOption = None) -> None:
+    """Let a station work: it is accepted when it boots.
+
+    Example: `csms station accept CP-1`
+    """
+    _decide(context, station, "accepted", output)
+
+
+@app.command("pending", rich_help_panel=DECIDE)
+def pending(context: typer.Context, station: StationArgument, output: OutputOption = None) -> None:
+    """Hold a station back: it may connect and be configured, and not charge.
+
+    Example: `csms station pending CP-1`
+    """
+    _decide(context, station, "pending", output)
+
+
+@app.command("reject", rich_help_panel=DECIDE)
+def reject(context: typer.Context, station: StationArgument, output: OutputOption = None) -> None:
+    """Refuse a station: it may connect, and is told that it is not wanted.
+
+    Example: `csms station reject CP-1`
+    """
+    _decide(context, station, "rejected", output)

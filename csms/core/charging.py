@@ -1,0 +1,418 @@
+"""Charging: what happens when a station reports a start, a reading or an end.
+
+The station is always answered and its report always kept (OCPP 1.6 4.8, 4.10): as a transaction, as
+evidence, or in quarantine. Every function may be repeated with the same report and then changes
+nothing; a retry gets the answer of the first time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from csms.core import commands, events, metering, quarantine
+from csms.core.authorization import Authorization, Outcome, authorize, authorize_start
+from csms.core.ids import Origin
+from csms.core.metering import METER_START, METER_STOP, NO_EVSE, NO_TRANSACTION, Register, Sample
+from csms.core.ports import Tx
+from csms.core.stations import require
+from csms.core.times import believed, plausible
+from csms.core.tokens import Shown
+from csms.core.transactions import (
+    ENDED,
+    REPORTED,
+    SUPERSEDED,
+    Transaction,
+    TransactionReport,
+    ends_otherwise,
+    fold,
+    measure,
+    with_flag,
+    without,
+)
+
+# A start whose clock is implausible is a retry only within this time of the first (see DESIGN rule
+# on idempotency: the station's own time cannot tell two starts apart then).
+START_RETRY_WINDOW = timedelta(minutes=10)
+
+PLACED_WITHOUT_ID = "placed_without_id"
+
+
+@dataclass(frozen=True, slots=True)
+class StartReport:
+    """OCPP 1.6 StartTransaction. `at` and `meter_wh` None: not usable as sent."""
+
+    evse: int
+    token: Shown
+    at: datetime | None
+    meter_wh: int | None
+    reservation_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopReport:
+    """OCPP 1.6 StopTransaction. `transaction_id` as the station sent it, 0 when unusable."""
+
+    transaction_id: int
+    at: datetime | None
+    meter_wh: int | None
+    token: Shown | None = None
+    reason: str | None = None
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReport:
+    """Samples that come by themselves (MeterValues). `transaction_id` as sent, None: none."""
+
+    evse: int
+    samples: tuple[Sample, ...]
+    transaction_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Answer to a start: the id for the wire and what the token is worth."""
+
+    transaction_id: int
+    authorization: Authorization
+
+
+# -- OCPP 1.6: start, stop -----------------------------------------------------------------------
+
+
+def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
+    """Open a transaction, whatever the token is worth: the station may have started offline."""
+    key = _start_key(origin, report)
+    earlier = _earlier_start(tx, origin, report, key)
+    if earlier is not None:
+        tx.mark("start_deduplicated")
+        found = authorize_start(tx, report.token, origin.at, earlier.id)
+        return Started(earlier.id, found)
+    station = require(tx, origin.station_id)
+    # First what this start implies: the driver's own transaction here is not a concurrent one.
+    _supersede(tx, origin, report.evse)
+    found = authorize_start(tx, report.token, origin.at)
+    number = tx.next_number("transaction")
+    at = believed(report.at, origin.at)
+    opened = Transaction(
+        id=number,
+        station_id=origin.station_id,
+        party_id=station.party_id,
+        wire_id=str(number),
+        evse=report.evse,
+        connector=1,
+        open=True,
+        started_at=at,
+        received_at=origin.at,
+        outcome=found.outcome,
+        start_key=key,
+        token_uid=report.token.uid,
+        token_key=report.token.key,
+        token_kind=report.token.kind,
+        group_id=found.group_id,
+        reservation_id=report.reservation_id,
+        flags=() if key else ("clock_suspect",),
+    )
+    if report.meter_wh is not None:
+        opened = measure(opened, [Register(METER_START, at, report.meter_wh)])
+    opened = commands.match_start(tx, opened, origin.at)
+    tx.save(opened)
+    _journal_start(tx, origin, opened)
+    return Started(number, found)
+
+
+def _start_key(origin: Origin, report: StartReport) -> str | None:
+    """The idempotency key of a start, None where the station's clock makes it worthless."""
+    if not plausible(report.at, origin.at) or report.at is None:
+        return None
+    parts = (report.evse, report.token.key, report.at.isoformat(), report.meter_wh)
+    return f"{origin.station_id}|{'|'.join(map(str, parts))}"
+
+
+def _earlier_start(
+    tx: Tx, origin: Origin, report: StartReport, key: str | None
+) -> Transaction | None:
+    if key is not None:
+        found = tx.find(Transaction, "start_key", key)
+        if found:
+            return found[0]
+    # Also with a key: a time just too far ahead for the first try is plausible for the second.
+    for t in tx.find(Transaction, "open_of_station", origin.station_id, True):
+        same = (t.evse, t.token_key, t.first_wh) == (report.evse, report.token.key, report.meter_wh)
+        if same and t.start_key is None and origin.at - t.received_at <= START_RETRY_WINDOW:
+            return t
+    return None
+
+
+def stop(tx: Tx, origin: Origin, report: StopReport) -> Authorization | None:
+    """Close a transaction; the worth of the token that stopped it, None when none was shown."""
+    found = authorize(tx, report.token, origin.at) if report.token else None
+    without_id = report.transaction_id < 1
+    if without_id and quarantine.holds(tx, origin, "stop", PLACED_WITHOUT_ID, asdict(report)):
+        tx.mark("stop_deduplicated")
+        return found
+    t = _for_stop(tx, origin, report.transaction_id)
+    if t is None:
+        quarantine.put(tx, origin, "stop", "unknown_transaction", asdict(report))
+        return found
+    at = max(believed(report.at, origin.at), t.started_at)
+    if t.end_kind == REPORTED:
+        if _same_stop(t, report, at, origin):
+            tx.mark("stop_deduplicated")
+        else:
+            quarantine.put(tx, origin, "stop", "differs_from_first_stop", asdict(report))
+        return found
+    if without_id and report.at is not None:
+        # Known again by its content when it is repeated; and an operator sees the guess.
+        quarantine.put(tx, origin, "stop", PLACED_WITHOUT_ID, asdict(report))
+    t, added = _record(tx, origin, t, report.samples)
+    t = _with_samples(t, added)
+    if report.meter_wh is not None:
+        t = measure(t, [Register(METER_STOP, at, report.meter_wh)])
+    flags = t.flags if plausible(report.at, origin.at) else with_flag(t.flags, "clock_suspect")
+    t = t._replace(
+        open=False,
+        ended_at=at,
+        end_received_at=origin.at,
+        end_kind=REPORTED,
+        stop_reason=report.reason or "Local",
+        stop_token_uid=report.token.uid if report.token else None,
+        flags=without(flags, SUPERSEDED),
+    )
+    tx.save(t)
+    _journal_end(tx, origin, t)
+    return found
+
+
+def _for_stop(tx: Tx, origin: Origin, transaction_id: int) -> Transaction | None:
+    """The transaction that a stop is about. Ids below 1 are what stations send when the answer to
+    their start never came (OCPP 1.6 errata 3.18): then the only open transaction is meant."""
+    if transaction_id > 0:
+        t = tx.get(Transaction, transaction_id)
+        return t if t is not None and t.station_id == origin.station_id else None
+    running = tx.find(Transaction, "open_of_station", origin.station_id, True)
+    if len(running) != 1:
+        return None
+    tx.mark("stop_without_id_placed")
+    return running[0]
+
+
+def _same_stop(t: Transaction, report: StopReport, at: datetime, origin: Origin) -> bool:
+    """Whether a further stop says what the first one said; a worthless clock cannot differ."""
+    first_wh = t.last_wh if t.last_rank == METER_STOP else None
+    return report.meter_wh == first_wh and (at == t.ended_at or not plausible(report.at, origin.at))
+
+
+# -- OCPP 2.x: events ----------------------------------------------------------------------------
+
+
+def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | None:
+    """One TransactionEvent, in whatever order it comes (OCPP 2.0.1 E01 to E06); the worth of its
+    token, None when it shows none."""
+    found = tx.find(Transaction, "wire", origin.station_id, report.wire_id)
+    before = found[0] if found else None
+    if before is None:
+        if report.evse and report.event != ENDED and not report.offline:
+            _supersede(tx, origin, report.evse, report.at)
+        t = _blank(tx, origin, report)
+    else:
+        t = before
+    t = fold(t, report, origin.at)
+    authorization = _event_authorization(tx, origin, report, t)
+    new_token = before is None or _token(before) != _token(t)
+    if authorization is not None and new_token and report.event != ENDED:
+        t = t._replace(outcome=authorization.outcome, group_id=authorization.group_id)
+    t, added = _record(tx, origin, t, report.samples)
+    t = _with_samples(t, added)
+    if t.command_id is None and (new_token or report.remote_start_id is not None):
+        t = commands.match_start(tx, t, origin.at)
+    if t == before and not added:
+        tx.mark("event_deduplicated")
+        return authorization
+    tx.save(t)
+    if before is None:
+        _journal_start(tx, origin, t)
+    if not t.open and (before is None or before.end_order != t.end_order):
+        _journal_end(tx, origin, t)
+    elif before is not None:
+        _journal_update(tx, origin, t, len(added))
+    if report.event == ENDED:
+        if ends_otherwise(t, report):
+            quarantine.put(tx, origin, "ended", "differs_from_first_end", asdict(report))
+        elif before is not None and before.end_order and ends_otherwise(before, report):
+            # This end comes first by the station's own order; the one in its place is evidence.
+            quarantine.put(tx, origin, "ended", "replaced_by_earlier_end", _end_facts(before))
+    return authorization
+
+
+def _token(t: Transaction) -> tuple[str | None, str | None]:
+    return t.token_order, t.token_uid
+
+
+def _end_facts(t: Transaction) -> dict[str, object]:
+    fields = ("id", "wire_id", "ended_at", "stop_reason", "stop_token_uid", "end_order")
+    return {f: getattr(t, f) for f in fields}
+
+
+def _event_authorization(
+    tx: Tx, origin: Origin, report: TransactionReport, t: Transaction
+) -> Authorization | None:
+    """Every event that shows a token is answered (OCPP 2.0.1 E01.FR.11, C12.FR.03)."""
+    if report.token is None:
+        return None
+    # The token that the charge is for, whichever event shows it; later ones only end it.
+    if report.event != ENDED and t.token_order == report.order:
+        return authorize_start(tx, report.token, origin.at, t.id)
+    return authorize(tx, report.token, origin.at)
+
+
+def _blank(tx: Tx, origin: Origin, report: TransactionReport) -> Transaction:
+    """A transaction is created by its first event to arrive, of any type (Updated and Ended come
+    first after a migration or a loss)."""
+    return Transaction(
+        id=tx.next_number("transaction"),
+        station_id=origin.station_id,
+        party_id=require(tx, origin.station_id).party_id,
+        wire_id=report.wire_id,
+        evse=report.evse or 0,
+        connector=report.connector,
+        open=True,
+        started_at=report.at,
+        received_at=origin.at,
+        outcome=Outcome.ACCEPTED,
+    )
+
+
+# -- meter values by themselves ------------------------------------------------------------------
+
+
+def meter(tx: Tx, origin: Origin, report: MeterReport) -> None:
+    """Samples outside start and stop. They count for the transaction they name, or for the one
+    that is open on their EVSE; otherwise they are kept with the EVSE."""
+    t = _for_samples(tx, origin, report)
+    if t is None:
+        added = metering.record(tx, origin, report.evse, NO_TRANSACTION, report.samples)
+        if added:
+            tx.record(
+                events.SamplesRecorded(
+                    at=origin.at,
+                    station_id=origin.station_id,
+                    evse=report.evse,
+                    samples=len(added),
+                )
+            )
+        return
+    t, added = _record(tx, origin, t, report.samples)
+    if not added:
+        return
+    if t.end_kind == REPORTED:
+        # Late samples are kept; the bill is made of what the end said (registers go on counting).
+        tx.mark("samples_after_end")
+    else:
+        t = _with_samples(t, added)
+    tx.save(t)
+    _journal_update(tx, origin, t, len(added))
+
+
+def _for_samples(tx: Tx, origin: Origin, report: MeterReport) -> Transaction | None:
+    named = report.transaction_id
+    if named is not None and named > 0:
+        t = tx.get(Transaction, named)
+        if t is not None and t.station_id == origin.station_id:
+            return t
+        facts = {"transaction_id": named, "evse": report.evse}
+        quarantine.put(tx, origin, "meter_values", "unknown_transaction", facts)
+        return None
+    if report.evse == 0:
+        return None
+    running = tx.find(Transaction, "open_of_station", origin.station_id, True)
+    here = [t for t in running if t.evse == report.evse]
+    # What was measured before it began is not its own, even when it arrives after the start.
+    early = here and any(s.at is not None and s.at < here[-1].started_at for s in report.samples)
+    return here[-1] if here and not early else None
+
+
+# -- shared --------------------------------------------------------------------------------------
+
+
+def _with_samples(t: Transaction, added: list[Sample]) -> Transaction:
+    """The transaction with the registers of new samples."""
+    return measure(t, metering.registers(added)) if added else t
+
+
+def _record(
+    tx: Tx, origin: Origin, t: Transaction, samples: tuple[Sample, ...]
+) -> tuple[Transaction, list[Sample]]:
+    """Store the samples of a transaction: those that are new, and it with the newest time."""
+    added = metering.record(tx, origin, NO_EVSE, t.id, samples, t.newest_sample_at)
+    if added:
+        newest = max(sample.at or origin.at for sample in samples)
+        if t.newest_sample_at is None or newest > t.newest_sample_at:
+            t = t._replace(newest_sample_at=newest)
+    return t, added
+
+
+def _supersede(tx: Tx, origin: Origin, evse: int, at: datetime | None = None) -> None:
+    """A new start on an EVSE implies that the open transaction there has ended; its end is an
+    estimate until the station reports it. `at`: only what began before (2.x reports may come in
+    any order, those of 1.6 do not)."""
+    for t in tx.find(Transaction, "open_of_station", origin.station_id, True):
+        if t.evse != evse or evse == 0 or (at is not None and t.started_at > at):
+            continue
+        t = t._replace(
+            open=False,
+            ended_at=t.last_at or t.started_at,
+            end_received_at=origin.at,
+            end_kind=SUPERSEDED,
+            flags=with_flag(t.flags, SUPERSEDED),
+        )
+        tx.save(t)
+        tx.mark("transaction_superseded")
+        _journal_end(tx, origin, t)
+
+
+def _journal_start(tx: Tx, origin: Origin, t: Transaction) -> None:
+    tx.record(
+        events.TransactionStarted(
+            at=origin.at,
+            station_id=t.station_id,
+            transaction_id=t.id,
+            evse=t.evse,
+            connector=t.connector,
+            token_uid=t.token_uid,
+            outcome=t.outcome,
+            started_at=t.started_at,
+            meter_start_wh=t.first_wh,
+        )
+    )
+
+
+def _journal_update(tx: Tx, origin: Origin, t: Transaction, samples: int) -> None:
+    tx.record(
+        events.TransactionUpdated(
+            at=origin.at,
+            station_id=t.station_id,
+            transaction_id=t.id,
+            evse=t.evse,
+            energy_wh=t.energy_wh,
+            charging_state=t.charging_state,
+            samples=samples,
+        )
+    )
+
+
+def _journal_end(tx: Tx, origin: Origin, t: Transaction) -> None:
+    tx.record(
+        events.TransactionEnded(
+            at=origin.at,
+            station_id=t.station_id,
+            transaction_id=t.id,
+            evse=t.evse,
+            ended_at=t.ended_at or origin.at,
+            energy_wh=t.energy_wh,
+            stop_reason=t.stop_reason,
+            end_kind=t.end_kind or REPORTED,
+            flags=t.flags,
+        )
+    )

@@ -1,0 +1,54 @@
+"""What makes a named tuple an entity: its table name, its key, the look-ups it declares.
+
+Entities are named tuples because a row is a tuple: it is read and written without a conversion,
+compared field by field for what changed, and cannot be altered in place. `entity` registers a
+class; the store builds its tables' statements from the registry and knows no entity by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+C = TypeVar("C", bound=type[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How an entity is addressed.
+
+    `key`: fields of the primary key. `finders`: name -> fields that `Tx.find` looks up by
+    equality. `unique`: the finders with at most one result, which the database enforces as well.
+    """
+
+    kind: type[Any]
+    table: str
+    fields: tuple[str, ...]
+    key: tuple[str, ...]
+    finders: Mapping[str, tuple[str, ...]]
+    unique: frozenset[str]
+
+
+SHAPES: dict[type[Any], Shape] = {}
+
+
+def entity(
+    table: str,
+    *,
+    key: tuple[str, ...],
+    finders: Mapping[str, tuple[str, ...]] | None = None,
+    unique: tuple[str, ...] = (),
+) -> Callable[[C], C]:
+    """Declare a `NamedTuple` class to be stored in `table`."""
+
+    def register(kind: C) -> C:
+        fields: tuple[str, ...] = kind._fields
+        named = [*key, *(f for columns in (finders or {}).values() for f in columns)]
+        assert set(named) <= set(fields), f"{kind.__name__}: {set(named) - set(fields)}"
+        assert set(unique) <= set(finders or {})
+        assert all(shape.table != table for shape in SHAPES.values()), table
+        SHAPES[kind] = Shape(kind, table, fields, key, dict(finders or {}), frozenset(unique))
+        return kind
+
+    return register

@@ -1,0 +1,192 @@
+"""Facts, in the past tense: what the journal holds and the feeds deliver.
+
+An event carries its data, so that a reader needs no second look-up. The class name in snake case is
+the stable name of the event (`station_booted`); fields are JSON-ready values.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Common part: when it was received here, and which station it is about."""
+
+    at: datetime
+    station_id: str | None = None
+
+
+_NAMES: dict[type[Event], str] = {}
+
+
+def event_name(kind: type[Event]) -> str:
+    """`StationBooted` -> `station_booted`."""
+    name = _NAMES.get(kind)
+    if name is None:
+        name = _NAMES[kind] = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+    return name
+
+
+# -- stations ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationOnboarded(Event):
+    identity: str
+    party_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationChanged(Event):
+    """An operator changed the station's row; `fields` names what."""
+
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationRemoved(Event):
+    identity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialIssued(Event):
+    credential_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationConnected(Event):
+    generation: int
+    protocol: str
+    node: str
+    remote_address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationDisconnected(Event):
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationBooted(Event):
+    registration: str
+    vendor: str | None
+    model: str | None
+    firmware: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationReported(Event):
+    """A message that has no block of its own yet, kept as it came (`action`, `payload`)."""
+
+    action: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownStationSeen(Event):
+    identity: str
+    remote_address: str
+
+
+# -- availability --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorStatusChanged(Event):
+    evse: int
+    connector: int
+    status: str
+    previous: str
+    error_code: str | None = None
+
+
+# -- tokens and transactions ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenChanged(Event):
+    uid: str
+    party_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAuthorized(Event):
+    """A station asked about a token; `outcome` is an `authorization.Outcome`."""
+
+    uid: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionStarted(Event):
+    transaction_id: int
+    evse: int
+    connector: int | None
+    token_uid: str | None
+    outcome: str
+    started_at: datetime
+    meter_start_wh: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionUpdated(Event):
+    transaction_id: int
+    evse: int
+    energy_wh: int
+    charging_state: str | None
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionEnded(Event):
+    transaction_id: int
+    evse: int
+    ended_at: datetime
+    energy_wh: int
+    stop_reason: str | None
+    end_kind: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplesRecorded(Event):
+    """Meter samples outside any transaction."""
+
+    evse: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportQuarantined(Event):
+    quarantine_id: str
+    kind: str
+    reason: str
+
+
+# -- commands, administration --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandChanged(Event):
+    command_id: str
+    kind: str
+    status: str
+    detail: str | None = None
+    transaction_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecorded(Event):
+    """Who changed what through the operator API."""
+
+    actor: str
+    action: str
+    target: str
+    facts: dict[str, Any] = field(default_factory=dict)

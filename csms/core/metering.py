@@ -1,0 +1,182 @@
+"""Metering: samples as stations send them, and the energy that follows from them.
+
+Values stay decimal text; energy is integer Wh. A *reading* is one measured value, a *sample* all
+readings of one moment. Samples are stored once, by the key (station, EVSE, transaction, time,
+digest of the readings), so that a repeated message adds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+
+from csms.core.entities import entity
+from csms.core.ids import Origin
+from csms.core.ports import Tx
+from csms.core.times import believed
+
+REGISTER = "Energy.Active.Import.Register"
+
+# A reading above this is a fault of the meter or the message: 10^12 Wh is a power station's year.
+MAX_WH = 10**12
+# Nothing on a road charges faster: megawatt charging ends at 3.75 MW.
+MAX_POWER_W = 4_000_000
+# Room for the coarse times of stations when a jump of the register is judged.
+JUMP_ALLOWANCE_WH = 20_000
+
+# A sample belongs to a transaction (which knows its EVSE, sometimes only later) or to an EVSE; the
+# other half of its key is 0.
+NO_TRANSACTION = 0
+NO_EVSE = 0
+
+# Ranks of register readings. What a station names as start or stop value goes before what its
+# samples claim by their context, and that before ordinary readings.
+METER_START, BEGIN_READING, ORDINARY, END_READING, METER_STOP = -1, 0, 1, 2, 3
+_RANKS = {"Transaction.Begin": BEGIN_READING, "Transaction.End": END_READING}
+
+
+class Reading(NamedTuple):
+    """One measured value. `value` is decimal text in `unit`; `signed` is kept as it came."""
+
+    value: str
+    measurand: str = REGISTER
+    unit: str | None = None
+    context: str | None = None
+    location: str | None = None
+    phase: str | None = None
+    signed: Any = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that are set, by name."""
+        return {k: v for k, v in zip(self._fields, self, strict=True) if v is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All readings of one moment; `at` None when the station gave no usable time."""
+
+    at: datetime | None
+    readings: tuple[Reading, ...]
+
+
+@entity("meter_samples", key=("station_id", "evse", "transaction_id", "at", "digest"))
+class MeterSample(NamedTuple):
+    """A stored sample; `readings` is a JSON list of `Reading.as_json`."""
+
+    station_id: str
+    evse: int
+    transaction_id: int
+    at: datetime
+    digest: str
+    received_at: datetime
+    readings: str
+
+
+class Register(NamedTuple):
+    """An energy register reading in Wh; the lowest is the first of a transaction, the highest the
+    last. `rank` is one of the constants above."""
+
+    rank: int
+    at: datetime
+    wh: int
+
+
+def record(
+    tx: Tx,
+    origin: Origin,
+    evse: int,
+    transaction_id: int,
+    samples: Iterable[Sample],
+    newest: datetime | None = None,
+) -> list[Sample]:
+    """Store the samples that are new and return those. `newest`: the latest time in a key stored
+    for this transaction so far, if known; anything later needs no look-up.
+
+    The row keeps the station's time even where its clock cannot be believed, so that a repeated
+    message is recognised; the samples returned carry the time that counts.
+    """
+    added = []
+    for sample in samples:
+        at = sample.at or origin.at
+        readings = orjson.dumps([reading.as_json() for reading in sample.readings])
+        digest = blake2b(readings, digest_size=8).hexdigest()
+        certainly_new = newest is not None and at > newest
+        if certainly_new:
+            # The same again in this report is not certain any more.
+            newest = at
+        else:
+            key = (origin.station_id, evse, transaction_id, at, digest)
+            if tx.get(MeterSample, *key) is not None:
+                tx.mark("sample_deduplicated")
+                continue
+        tx.save(
+            MeterSample(
+                origin.station_id, evse, transaction_id, at, digest, origin.at, readings.decode()
+            )
+        )
+        added.append(Sample(believed(sample.at, origin.at), sample.readings))
+    return added
+
+
+def watt_hours(value: str, unit: str | None) -> int | None:
+    """A register value in integer Wh, None when it is no usable number."""
+    try:
+        number = Decimal(value)
+        if unit == "kWh":
+            number *= 1000
+        elif unit not in (None, "Wh", ""):
+            return None
+        # Before rounding: 1E+999999 would otherwise become a million digits.
+        if not -MAX_WH <= number <= MAX_WH:
+            return None
+        return int(number.to_integral_value(ROUND_HALF_EVEN))
+    except (ArithmeticError, ValueError):
+        return None
+
+
+def register_wh(readings: Sequence[Reading]) -> tuple[int, str | None] | None:
+    """The total import register among the readings of one moment, and its context.
+
+    A reading without phase is the total; phases alone are added up. Only what is measured at the
+    outlet counts (the default location).
+    """
+    phases = 0
+    total = 0
+    context = None
+    for reading in readings:
+        if reading.measurand != REGISTER or reading.location not in (None, "Outlet"):
+            continue
+        wh = watt_hours(reading.value, reading.unit)
+        if wh is None or wh < 0:
+            continue
+        if reading.phase is None:
+            return wh, reading.context
+        phases += 1
+        total += wh
+        context = reading.context
+    return (total, context) if phases else None
+
+
+def registers(samples: Iterable[Sample]) -> list[Register]:
+    """The register readings of the samples, in their order."""
+    found = []
+    for sample in samples:
+        reading = register_wh(sample.readings)
+        if reading is None or sample.at is None:
+            continue
+        wh, context = reading
+        rank = _RANKS.get(context or "", ORDINARY)
+        found.append(Register(rank, sample.at, wh))
+    return found
+
+
+def jumps(low: int, low_at: datetime, high: int, high_at: datetime) -> bool:
+    """True when no charger could have moved a register from `low` to `high` in that time."""
+    seconds = max(0.0, (high_at - low_at).total_seconds())
+    return high - low > JUMP_ALLOWANCE_WH + int(seconds * MAX_POWER_W / 3600)

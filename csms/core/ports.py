@@ -1,0 +1,154 @@
+"""What the core needs from the outside, as protocols: the unit of work, the store, the outside.
+
+`Tx` is a unit of work, not a cursor. Reads go through an identity map that sees what earlier
+functions of the same batch have changed; writes collect and leave in one statement per table when
+the batch commits. A function that raises leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from csms.core.events import Event
+
+E = TypeVar("E")
+R = TypeVar("R")
+
+
+class Need(NamedTuple):
+    """What a function will read, declared ahead so that a batch loads it in one query per table.
+
+    `finder` is None for a look-up by primary key. A wrong or missing need costs a query, never an
+    error.
+    """
+
+    kind: type[Any]
+    finder: str | None
+    values: tuple[Any, ...]
+
+
+class Tx(Protocol):
+    """The unit of work given to every core function. Valid only during the call."""
+
+    def get(self, kind: type[E], *key: Any) -> E | None:
+        """The entity with that primary key, as this batch sees it."""
+        ...
+
+    def find(self, kind: type[E], finder: str, *values: Any) -> Sequence[E]:
+        """All entities whose fields of that declared finder equal `values`, in key order."""
+        ...
+
+    def save(self, entity: Any) -> None:
+        """Write the entity. New when `get`/`find` did not show its key; then a row with the same
+        key or unique field in the database makes this function alone fail (`StoreRefused`)."""
+        ...
+
+    def delete(self, kind: type[Any], *key: Any) -> None:
+        """Remove the entity; nothing happens if it does not exist."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Append to the journal, in the same commit."""
+        ...
+
+    def next_number(self, sequence: str) -> int:
+        """A positive int32 never given before in this sequence; gaps are normal."""
+        ...
+
+    def mark(self, name: str) -> None:
+        """Note that a rare branch was taken (`start_deduplicated`); the shell logs it."""
+        ...
+
+
+class JournalRow(NamedTuple):
+    """One event as stored. `seq` grows in commit order; readers resume after it."""
+
+    seq: int
+    at: datetime
+    kind: str
+    station_id: str | None
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[R]):
+    """The function is done: its commit releases this value."""
+
+    value: R
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[R]):
+    """The function has stored its facts and needs an answer from outside before it can reply.
+
+    The shell asks with `request` outside any transaction, at most `deadline_s` seconds, and then
+    runs `then(tx, answer)` in a second transaction, with `answer` None if none came in time.
+    """
+
+    request: object
+    deadline_s: float
+    then: Callable[[Tx, Any], Reply[R]]
+
+
+class Outside(Protocol):
+    """Whoever can answer an `Ask` (a partner network, a certificate authority)."""
+
+    async def ask(self, request: object) -> object:
+        """The answer; may take for ever or raise, the caller bounds it."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads for people: they see every commit that was acknowledged and never wait for writers."""
+
+    async def get(self, kind: type[E], *key: Any) -> E | None: ...
+
+    async def page(
+        self,
+        kind: type[E],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: Sequence[Any] | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[E]:
+        """Up to `limit` entities in key order, beyond the key `after`, fields equal to `where`."""
+        ...
+
+    async def count(self, kind: type[Any], where: Mapping[str, Any] | None = None) -> int: ...
+
+    async def journal(
+        self, after: int, limit: int, station_id: str | None = None
+    ) -> list[JournalRow]:
+        """Journal rows with `seq` > `after`, oldest first."""
+        ...
+
+    async def journal_end(self) -> int:
+        """The newest `seq`, 0 when the journal is empty."""
+        ...
+
+
+class Store(Protocol):
+    """The one way to change state."""
+
+    reader: Reader
+
+    def transact(
+        self, fn: Callable[..., R], *args: Any, needs: Sequence[Need] = ()
+    ) -> Awaitable[R]:
+        """Run `fn(tx, *args)` in the next batch; its result after the commit.
+
+        Functions run one after the other in the order of the calls. `fn` must be pure but for
+        `tx`, because it may be run again. Raises what `fn` raised (nothing was stored),
+        `StoreRefused` (the database refused this function's values), `StoreOverloaded` or
+        `StoreUnavailable` (nothing was stored; do not acknowledge).
+        """
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why writes fail at the moment, None when they work."""
+        ...

@@ -1,0 +1,146 @@
+"""Security: the secrets that stations and operators are known by, as keyed hashes.
+
+Station tokens and API keys are random with at least 128 bits, so a keyed hash is right for them: a
+slow password hash would turn a reconnect storm into an outage and add nothing. Each hash names the
+key it was made with, so that two keys may be live.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import NamedTuple
+
+from csms.core import events
+from csms.core.entities import entity
+from csms.core.errors import Invalid, NotFound
+from csms.core.ports import Need, Tx
+
+BASIC = "basic"
+
+
+class Role(StrEnum):
+    """What an API key may do: read; read and command; everything."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+@entity("credentials", key=("id",), finders={"station": ("station_id",)})
+class Credential(NamedTuple):
+    """One secret that a station may present. `used_at`: its first use."""
+
+    id: str
+    station_id: str
+    kind: str
+    key_id: str
+    hash: str
+    created_at: datetime
+    used_at: datetime | None = None
+
+
+@entity("api_keys", key=("id",))
+class ApiKey(NamedTuple):
+    """One operator key. The key as shown is `<id>.<secret>`, so that it is found without a scan."""
+
+    id: str
+    name: str
+    role: str
+    key_id: str
+    hash: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The keys for hashing: id -> secret bytes. `current` makes new hashes, all verify."""
+
+    keys: Mapping[str, bytes]
+    current: str
+
+    def hash(self, secret: bytes) -> tuple[str, str]:
+        """The key id and the keyed hash of a secret."""
+        return self.current, _digest(self.keys[self.current], secret)
+
+    def derive(self, key_id: str, material: bytes) -> str:
+        """A secret of 160 bits that follows from the material and a key of ours."""
+        return _digest(self.keys[key_id], b"derive\n" + material)[:40]
+
+    def verify(self, key_id: str, expected: str, secret: bytes) -> bool:
+        """Constant-time comparison; False when the key is not there any more."""
+        key = self.keys.get(key_id)
+        # Compare against something in any case, so that a missing key takes as long.
+        actual = _digest(key or b"", secret)
+        return hmac.compare_digest(actual, expected) and key is not None
+
+
+def _digest(key: bytes, secret: bytes) -> str:
+    return hmac.new(key, secret, sha256).hexdigest()
+
+
+def presented_forms(password: bytes) -> Sequence[bytes]:
+    """The secrets that a presented password may stand for (OCPP 1.6J 6.2.2; the field sends the raw
+    bytes, the hex text of the bytes, or the bytes of the hex text): itself, then decoded from hex,
+    then encoded to hex."""
+    forms = [password]
+    try:
+        text = password.decode("ascii")
+        if text and len(text) % 2 == 0:
+            forms.append(bytes.fromhex(text))
+    except ValueError:
+        forms.append(password.hex().encode())
+    else:
+        forms.append(password.hex().encode())
+    return forms
+
+
+def verify_any(keyring: Keyring, credentials: Sequence[Credential], password: bytes) -> str | None:
+    """The id of the credential that the password matches, None for none. Every credential and form
+    is tried, so that the time taken tells nothing."""
+    matched = None
+    for form in presented_forms(password):
+        for credential in credentials:
+            if keyring.verify(credential.key_id, credential.hash, form):
+                matched = matched or credential.id
+    return matched
+
+
+def issue(tx: Tx, credential: Credential, now: datetime) -> None:
+    """Give a station a secret, in place of those it had: the old ones stop working."""
+    for old in tx.find(Credential, "station", credential.station_id):
+        tx.delete(Credential, old.id)
+    tx.save(credential)
+    tx.record(
+        events.CredentialIssued(
+            at=now, station_id=credential.station_id, credential_id=credential.id
+        )
+    )
+
+
+def needs_credentials(station_id: str) -> Need:
+    """Declares the read of a station's credentials."""
+    return Need(Credential, "station", (station_id,))
+
+
+def add_key(tx: Tx, key: ApiKey) -> None:
+    """Add an operator key. Raises `Invalid` for a role that does not exist."""
+    if key.role not in set(Role):
+        raise Invalid(f"a role is one of {', '.join(Role)}")
+    tx.save(key)
+
+
+def revoke_key(tx: Tx, key_id: str, now: datetime) -> ApiKey:
+    """End an operator key; repeating it changes nothing. Raises `NotFound`."""
+    key = tx.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound(f"no API key {key_id}")
+    if key.revoked_at is None:
+        key = key._replace(revoked_at=now)
+        tx.save(key)
+    return key

@@ -1,0 +1,92 @@
+"""Tokens: what drivers show, and whose it is.
+
+Tokens compare without regard to case (OCPP 1.6 CiString20, OCPP 2.0.1 identifierString).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from csms.core import events
+from csms.core.entities import entity
+from csms.core.errors import AlreadyExists, Invalid, NotFound
+from csms.core.ids import party_id
+from csms.core.ports import Tx
+
+MAX_UID = 255
+KINDS = ("rfid", "app", "other")
+
+
+def uid_key(uid: str) -> str:
+    """The form in which uids are compared and looked up."""
+    return uid.strip().casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A token as a station shows it; `kind` is its word for the technology."""
+
+    uid: str
+    kind: str = "rfid"
+
+    @property
+    def key(self) -> str:
+        return uid_key(self.uid)
+
+
+@entity("tokens", key=("party_id", "uid_key", "kind"), finders={"uid": ("uid_key",)})
+class Token(NamedTuple):
+    """What a driver shows. `kind` is rfid, app or other; `uid_key` is the uid as compared.
+
+    `group_id`: tokens of one group may stop each other's transactions. `concurrent`: may charge at
+    several places at once (a fleet's shared card).
+    """
+
+    party_id: str
+    uid_key: str
+    kind: str
+    uid: str
+    created_at: datetime
+    blocked: bool = False
+    group_id: str | None = None
+    expires_at: datetime | None = None
+    concurrent: bool = False
+    label: str | None = None
+
+
+# -- administration ------------------------------------------------------------------------------
+
+
+def add(tx: Tx, token: Token, now: datetime) -> Token:
+    """Add a token. Raises `Invalid`, or `AlreadyExists` for the same party, uid and kind."""
+    if not token.uid.strip() or len(token.uid) > MAX_UID:
+        raise Invalid(f"a token uid has 1 to {MAX_UID} characters")
+    if token.kind not in KINDS:
+        raise Invalid(f"the kind of a token is one of {', '.join(KINDS)}")
+    token = token._replace(
+        party_id=party_id(token.party_id), uid_key=uid_key(token.uid), created_at=now
+    )
+    if tx.get(Token, token.party_id, token.uid_key, token.kind) is not None:
+        raise AlreadyExists(f"token {token.uid} ({token.kind}) of {token.party_id} exists")
+    tx.save(token)
+    _record_change(tx, token, now)
+    return token
+
+
+def set_blocked(tx: Tx, party: str, uid: str, kind: str, blocked: bool, now: datetime) -> Token:
+    """Block or unblock a token; repeating it changes nothing. Raises `NotFound`."""
+    token = tx.get(Token, party, uid_key(uid), kind)
+    if token is None:
+        raise NotFound(f"no token {uid} ({kind}) of {party}")
+    if token.blocked != blocked:
+        token = token._replace(blocked=blocked)
+        tx.save(token)
+        _record_change(tx, token, now)
+    return token
+
+
+def _record_change(tx: Tx, token: Token, now: datetime) -> None:
+    status = "blocked" if token.blocked else "valid"
+    tx.record(events.TokenChanged(at=now, uid=token.uid, party_id=token.party_id, status=status))

@@ -1,0 +1,330 @@
+"""Transactions: the record of one charge, and the fold that reports go through.
+
+The fold is commutative and idempotent: every field has a rule for which report decides it (the
+lowest or highest *order*, the earliest or latest register), so that any order, duplication or late
+arrival of a station's reports ends in the same transaction (OCPP 2.0.1 E01 to E06; stations retry,
+replay offline queues, and repeat a seqNo with other content). Energy is a difference of two
+registers that were reported, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from csms.core.entities import entity
+from csms.core.metering import ORDINARY, Register, Sample, jumps
+from csms.core.ports import Need
+from csms.core.tokens import Shown
+
+STARTED = "started"
+UPDATED = "updated"
+ENDED = "ended"
+_RANK = {STARTED: 0, UPDATED: 1, ENDED: 2}
+
+# How the end is known: the station said so, or a later start on the same connector implies it.
+REPORTED = "reported"
+SUPERSEDED = "superseded"
+
+
+@entity(
+    "transactions",
+    key=("id",),
+    finders={
+        "wire": ("station_id", "wire_id"),
+        "start_key": ("start_key",),
+        "open_of_station": ("station_id", "open"),
+        "open_by_token": ("token_key", "open"),
+    },
+    unique=("wire", "start_key"),
+)
+class Transaction(NamedTuple):
+    """One charging transaction.
+
+    `id`: positive int32 from one sequence, on OCPP 1.6 also the id on the wire; `wire_id`: the id
+    that the station uses. `evse` 0: the station has not said yet. `outcome`: of the authorization
+    at its start. Energies are Wh; `energy_wh` is what counts. The `*_order` fields say which report
+    decided a field; `seen` holds the sequence numbers that arrived, as ranges ("0-4,6").
+    """
+
+    id: int
+    station_id: str
+    party_id: str
+    wire_id: str
+    evse: int
+    connector: int | None
+    open: bool
+    started_at: datetime
+    received_at: datetime
+    outcome: str
+    start_key: str | None = None
+    token_uid: str | None = None
+    token_key: str | None = None
+    token_kind: str | None = None
+    group_id: str | None = None
+    charging_state: str | None = None
+    energy_wh: int = 0
+    first_wh: int | None = None
+    first_at: datetime | None = None
+    first_rank: int | None = None
+    plain_wh: int | None = None
+    plain_at: datetime | None = None
+    last_wh: int | None = None
+    last_at: datetime | None = None
+    last_rank: int | None = None
+    newest_sample_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_received_at: datetime | None = None
+    end_kind: str | None = None
+    stop_reason: str | None = None
+    stop_token_uid: str | None = None
+    command_id: str | None = None
+    remote_start_id: int | None = None
+    reservation_id: int | None = None
+    offline: bool = False
+    flags: tuple[str, ...] = ()
+    seen: str = ""
+    start_order: str | None = None
+    token_order: str | None = None
+    state_order: str | None = None
+    end_order: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionReport:
+    """One report of a station about a transaction, version-neutral (OCPP 2.x TransactionEvent).
+
+    `at` is believed already; `clock_suspect` says that it is our time of receipt instead.
+    """
+
+    wire_id: str
+    event: str
+    seq: int
+    at: datetime
+    evse: int | None = None
+    connector: int | None = None
+    token: Shown | None = None
+    charging_state: str | None = None
+    stop_reason: str | None = None
+    remote_start_id: int | None = None
+    reservation_id: int | None = None
+    offline: bool = False
+    clock_suspect: bool = False
+    samples: tuple[Sample, ...] = ()
+
+    @property
+    def order(self) -> str:
+        """Sorts as the station meant it: by sequence number, then time, then kind; as text, so
+        that it can be stored. Stations whose sequence number sticks at 0 are ordered by time."""
+        return f"{self.seq:010d} {self.at.isoformat()} {_RANK[self.event]}"
+
+
+def needs(transaction_id: int) -> Need:
+    """Declares the read of one transaction row by its id."""
+    return Need(Transaction, None, (transaction_id,))
+
+
+def needs_wire(station_id: str, wire_id: str) -> Need:
+    """Declares the read of one transaction row by the station's id for it."""
+    return Need(Transaction, "wire", (station_id, wire_id))
+
+
+# -- the fold ------------------------------------------------------------------------------------
+
+
+def fold(t: Transaction, report: TransactionReport, received_at: datetime) -> Transaction:
+    """The transaction with one more report. Registers are folded by `measure` beside it."""
+    order = report.order
+    t = _fold_identity(t, report)
+    if report.event == STARTED:
+        if t.start_order is None or order < t.start_order:
+            t = t._replace(started_at=report.at, start_order=order)
+    elif t.start_order is None and report.at < t.started_at:
+        t = t._replace(started_at=report.at)
+    if report.token is not None and report.event != ENDED:
+        t = fold_token(t, report.token, order)
+    if report.charging_state is not None and (
+        # Equal orders (a number repeated in one second) need a rule too: the content decides.
+        t.state_order is None
+        or (order, report.charging_state) > (t.state_order, t.charging_state or "")
+    ):
+        t = t._replace(charging_state=report.charging_state, state_order=order)
+    if report.event == ENDED and (t.end_order is None or _end_of(report) < _end_of_row(t)):
+        t = t._replace(
+            open=False,
+            ended_at=report.at,
+            end_received_at=received_at,
+            end_kind=REPORTED,
+            end_order=order,
+            stop_reason=report.stop_reason or "Local",
+            stop_token_uid=report.token.uid if report.token else None,
+            flags=without(t.flags, SUPERSEDED),
+        )
+    return t
+
+
+def ends_otherwise(t: Transaction, report: TransactionReport) -> bool:
+    """True for an `ended` report that is not the one which decided the end. (A worthless clock
+    cannot differ: its time is that of receipt.)"""
+    said, stored = _end_of(report), _end_of_row(t)
+    if report.clock_suspect and "clock_suspect" in t.flags:
+        said, stored = (said[0][:10], *said[1:]), (stored[0][:10], *stored[1:])
+    return said != stored
+
+
+def _end_of(report: TransactionReport) -> tuple[str, str, str]:
+    return report.order, report.stop_reason or "Local", report.token.uid if report.token else ""
+
+
+def _end_of_row(t: Transaction) -> tuple[str, str, str]:
+    return t.end_order or "", t.stop_reason or "", t.stop_token_uid or ""
+
+
+def _fold_identity(t: Transaction, report: TransactionReport) -> Transaction:
+    """Fields that a station says once; the first value stays (OCPP 2.0.1 E01.FR.16)."""
+    seen = add_seen(t.seen, report.seq)
+    flags = with_flag(t.flags, "clock_suspect") if report.clock_suspect else t.flags
+    changed = (
+        seen != t.seen
+        or flags != t.flags
+        or (report.offline and not t.offline)
+        or (report.evse is not None and t.evse == 0)
+        or (report.connector is not None and t.connector is None)
+        or (report.remote_start_id is not None and t.remote_start_id is None)
+        or (report.reservation_id is not None and t.reservation_id is None)
+    )
+    if not changed:
+        return t
+    return t._replace(
+        seen=seen,
+        flags=flags,
+        offline=t.offline or report.offline,
+        evse=t.evse or report.evse or 0,
+        connector=t.connector if t.connector is not None else report.connector,
+        remote_start_id=(
+            t.remote_start_id if t.remote_start_id is not None else report.remote_start_id
+        ),
+        reservation_id=t.reservation_id if t.reservation_id is not None else report.reservation_id,
+    )
+
+
+def fold_token(t: Transaction, token: Shown, order: str) -> Transaction:
+    """The driver is the token of the earliest report that shows one before the end."""
+    if t.token_order is not None and (t.token_order, t.token_uid or "") <= (order, token.uid):
+        return t
+    return t._replace(
+        token_uid=token.uid, token_key=token.key, token_kind=token.kind, token_order=order
+    )
+
+
+def measure(t: Transaction, found: Iterable[Register]) -> Transaction:
+    """The transaction with more register readings: earliest, latest, and the energy between."""
+    first = _register(t.first_rank, t.first_at, t.first_wh)
+    last = _register(t.last_rank, t.last_at, t.last_wh)
+    plain = _register(ORDINARY, t.plain_at, t.plain_wh)
+    changed = False
+    for register in found:
+        # An end reading is never the first one, and a begin reading never the last.
+        if register.rank <= ORDINARY and (first is None or register < first):
+            first, changed = register, True
+        if register.rank >= ORDINARY and (last is None or register > last):
+            last, changed = register, True
+        if register.rank == ORDINARY and (plain is None or register < plain):
+            plain, changed = register, True
+    if not changed:
+        return t
+    energy, suspect = _energy(first, plain, last)
+    flags = (with_flag if suspect else without)(t.flags, "register_suspect")
+    return t._replace(
+        energy_wh=energy,
+        flags=flags,
+        first_rank=first.rank if first else None,
+        first_at=first.at if first else None,
+        first_wh=first.wh if first else None,
+        plain_at=plain.at if plain else None,
+        plain_wh=plain.wh if plain else None,
+        last_rank=last.rank if last else None,
+        last_at=last.at if last else None,
+        last_wh=last.wh if last else None,
+    )
+
+
+def _register(rank: int | None, at: datetime | None, wh: int | None) -> Register | None:
+    return None if rank is None or at is None or wh is None else Register(rank, at, wh)
+
+
+def _energy(
+    first: Register | None, plain: Register | None, last: Register | None
+) -> tuple[int, bool]:
+    """Energy in Wh and whether the registers contradict each other.
+
+    A begin reading of 0 before a lifetime register would bill the charger's whole life, so the
+    first ordinary reading is the base where no charger could have moved the register that far;
+    without one there is no base, and no energy. A register that ran backwards gives 0: less than
+    was charged perhaps, never more.
+    """
+    if first is None or last is None:
+        return 0, False
+    suspect = False
+    if first.wh == 0 and plain is not None and jumps(0, first.at, plain.wh, plain.at):
+        first, suspect = plain, True
+    elif first.wh == 0 and plain is None and jumps(0, first.at, last.wh, last.at):
+        return 0, True
+    if last.wh < first.wh:
+        return 0, True
+    return last.wh - first.wh, suspect
+
+
+# -- small pieces --------------------------------------------------------------------------------
+
+
+def with_flag(flags: tuple[str, ...], flag: str) -> tuple[str, ...]:
+    """Flags are a sorted set."""
+    return flags if flag in flags else tuple(sorted((*flags, flag)))
+
+
+def without(flags: tuple[str, ...], flag: str) -> tuple[str, ...]:
+    """The flags less one."""
+    return tuple(f for f in flags if f != flag) if flag in flags else flags
+
+
+MAX_SEEN_TEXT = 2_000
+
+
+def add_seen(seen: str, seq: int) -> str:
+    """Add a sequence number to ranges such as "0-4,6". A station that leaves so many gaps that the
+    text would outgrow `MAX_SEEN_TEXT` is no longer followed: the text stays as it is."""
+    if seq < 0:
+        return seen
+    if seen:
+        # The ordinary case: the number after the last, in the last range.
+        head, _, tail = seen.rpartition(",")
+        start, _, end = tail.partition("-")
+        if int(end or start) + 1 == seq:
+            return f"{head}{',' if head else ''}{start}-{seq}"
+    ranges = [_range(part) for part in seen.split(",")] if seen else []
+    if any(low <= seq <= high for low, high in ranges):
+        return seen
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted([*ranges, (seq, seq)]):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    text = ",".join(f"{low}-{high}" if high > low else f"{low}" for low, high in merged)
+    return text if len(text) <= MAX_SEEN_TEXT else seen
+
+
+def missing(seen: str) -> int:
+    """How many sequence numbers are missing between the first and the last that arrived."""
+    if not seen:
+        return 0
+    ranges = [_range(part) for part in seen.split(",")]
+    return ranges[-1][1] - ranges[0][0] + 1 - sum(high - low + 1 for low, high in ranges)
+
+
+def _range(part: str) -> tuple[int, int]:
+    low, _, high = part.partition("-")
+    return int(low), int(high or low)

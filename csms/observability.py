@@ -1,0 +1,106 @@
+"""Logs and metrics: what an operator sees of the inside.
+
+Log events are stable snake_case names with keys. Secrets are redacted by key before anything is
+written, in every layer, so that no call site can forget it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECRET_WORDS = ("token", "password", "secret", "authorization", "api_key", "authorizationkey")
+REDACTED = "[redacted]"
+
+
+def redact(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: values whose key sounds like a secret are not written, however deep
+    they are."""
+    for key, value in event.items():
+        if key != "event":
+            event[key] = _shown(key, value)
+    return event
+
+
+def _shown(key: object, value: Any) -> Any:
+    if isinstance(key, str) and any(word in key.lower() for word in _SECRET_WORDS):
+        return REDACTED
+    if isinstance(value, Mapping):
+        return {name: _shown(name, part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(None, part) for part in value]
+    return value
+
+
+def configure_logging(level: str = "info", *, as_json: bool | None = None) -> None:
+    """Send logs to stderr: readable on a terminal, JSON lines otherwise."""
+    to_terminal = sys.stderr.isatty() if as_json is None else not as_json
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer()
+        if to_terminal
+        else structlog.processors.JSONRenderer(sort_keys=True)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redact,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            getattr(logging, level.upper(), logging.INFO)
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # Libraries log through the standard library; their chatter about single sockets is not ours.
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)
+
+
+class Metrics:
+    """All metrics of one process, in a registry of their own (several systems may share one)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.links = Gauge("csms_links", "Live links of stations", registry=self.registry)
+        self._calls = Counter(
+            "csms_calls", "Calls answered", ["version", "action"], registry=self.registry
+        )
+        self._call_counters: dict[tuple[str, str], Any] = {}
+        self.calls_refused = Counter(
+            "csms_calls_refused", "Calls answered with an error", ["code"], registry=self.registry
+        )
+        self.frames_refused = Counter(
+            "csms_frames_refused", "Frames that are no message", ["reason"], registry=self.registry
+        )
+        self.frames_ignored = Counter(
+            "csms_frames_ignored", "Messages without effect", ["reason"], registry=self.registry
+        )
+        self.handshakes_refused = Counter(
+            "csms_handshakes_refused", "Links refused", ["reason"], registry=self.registry
+        )
+        self.marks = Counter(
+            "csms_marks", "Rare branches taken in the core", ["mark"], registry=self.registry
+        )
+        self.store_queue = Gauge(
+            "csms_store_queue", "Functions waiting for the store", registry=self.registry
+        )
+        self.http_seconds = Histogram(
+            "csms_http_seconds", "Time to answer an API request", ["method"], registry=self.registry
+        )
+
+    def count_call(self, version: str, action: str) -> None:
+        """One call answered. `action` must come from a fixed set: every new one stays for ever."""
+        counter = self._call_counters.get((version, action))
+        if counter is None:
+            counter = self._calls.labels(version, action)
+            self._call_counters[version, action] = counter
+        counter.inc()

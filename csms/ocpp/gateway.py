@@ -1,0 +1,349 @@
+"""The listener: one port for all versions; from the TCP connection to a running link.
+
+Order of an attempt: limits, identity and secret (`admission`) before the upgrade, sub-protocol, the
+link's generation from the store, then the link runs. Its end is written down, also when the store
+was away meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import ipaddress
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from csms.core import stations
+from csms.core.errors import CsmsError, StoreUnavailable
+from csms.core.ids import Origin
+from csms.core.ports import Outside, Store
+from csms.core.stations import Station
+from csms.observability import Metrics
+from csms.ocpp.admission import Admission, Denial, Failures
+from csms.ocpp.link import GOING_AWAY, PROTOCOL_ERROR, TRY_AGAIN_LATER, Link, LinkLimits
+from csms.ocpp.registry import Registry
+from csms.ocpp.versions import PROTOCOLS, Protocol, choose
+
+log = structlog.get_logger("ocpp.gateway")
+
+RECORD_END_EVERY_S = 1.0
+RECOVERY_PAGE = 500
+_WORDS = {
+    401: "The user name must be the station's identity and the password its token.",
+    404: "No station of this name is known here. Add it first: csms station add IDENTITY",
+    503: "The service cannot take connections now; try again later.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """`max_handshakes`: attempts under way at once, more get 503. `slowed`: refused attempts
+    whose answer is being delayed at once, more are answered without delay."""
+
+    host: str = "127.0.0.1"
+    port: int = 9000
+    max_links: int = 18_000
+    max_handshakes: int = 500
+    max_message_bytes: int = 512 * 1024
+    max_buffered_frames: int = 8
+    open_timeout_s: float = 20.0
+    close_timeout_s: float = 5.0
+    ping_interval_s: float = 50.0
+    ping_timeout_s: float = 50.0
+    silent_link_s: float = 900.0
+    slowed: int = 200
+    backlog: int = 4_096
+    trusted_proxies: tuple[str, ...] = ()
+    link: LinkLimits = field(default_factory=LinkLimits)
+
+
+class Gateway:
+    """Accepts stations. `async with Gateway(...)`: listens inside, closes every link at the end."""
+
+    def __init__(
+        self,
+        store: Store,
+        admission: Admission,
+        registry: Registry,
+        outside: Outside,
+        metrics: Metrics,
+        limits: GatewayLimits,
+        node: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._admission = admission
+        self._registry = registry
+        self._outside = outside
+        self._metrics = metrics
+        self._limits = limits
+        self._node = node
+        self._clock = clock
+        self._failures = Failures()
+        self._handshakes = 0
+        self._slowed = 0
+        self._proxies = [ipaddress.ip_network(proxy) for proxy in limits.trusted_proxies]
+        self._server: Server | None = None
+        self._stopping = asyncio.Event()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Gateway:
+        await self._forget_lost_links()
+        limits = self._limits
+        self._server = await serve(
+            self._serve,
+            limits.host,
+            limits.port,
+            process_request=self._process_request,
+            select_subprotocol=self._select_subprotocol,
+            compression=None,
+            extensions=[_deflate()],
+            max_size=limits.max_message_bytes,
+            max_queue=limits.max_buffered_frames,
+            open_timeout=limits.open_timeout_s,
+            close_timeout=limits.close_timeout_s,
+            ping_interval=limits.ping_interval_s,
+            ping_timeout=limits.ping_timeout_s,
+            backlog=limits.backlog,
+            server_header=None,
+        )
+        self._sweeper = asyncio.create_task(self._sweep(), name="sweep silent links")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._server is not None
+        assert self._sweeper is not None
+        self._stopping.set()
+        self._sweeper.cancel()
+        reason = "the central system is stopping"
+        self._server.close(code=GOING_AWAY, reason=reason)
+        # The server would wait for ever for a station that does not read.
+        await self._registry.close_all(GOING_AWAY, reason)
+        await self._server.wait_closed()
+
+    @property
+    def port(self) -> int:
+        """The port in use (of interest when 0 was asked for)."""
+        assert self._server is not None
+        port: int = next(iter(self._server.sockets)).getsockname()[1]
+        return port
+
+    # -- before the upgrade ----------------------------------------------------------------------
+
+    async def _process_request(
+        self, connection: ServerConnection, request: Request
+    ) -> Response | None:
+        if len(self._registry) >= self._limits.max_links:
+            return self._deny(Denial(503, "too_many_links"))
+        if self._handshakes >= self._limits.max_handshakes:
+            return self._deny(Denial(503, "too_many_handshakes"))
+        self._handshakes += 1
+        try:
+            return await self._admit(connection, request)
+        finally:
+            self._handshakes -= 1
+
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        address = self._client_address(connection, request)
+        headers = request.headers.get_all("Authorization")
+        authorization = headers[0] if len(headers) == 1 else None
+        found = await self._admission.admit(request.path, authorization, address, self._clock())
+        if isinstance(found, Denial):
+            await self._slow_down(address, found)
+            return self._deny(found)
+        if not found.ping:
+            connection.ping_interval = None
+        connection.station = found  # type: ignore[attr-defined]
+        connection.client_address = address  # type: ignore[attr-defined]
+        return None
+
+    async def _slow_down(self, address: str, denial: Denial) -> None:
+        log.warning("link_refused", reason=denial.reason, station=denial.identity, address=address)
+        if denial.status == 503 or self._slowed >= self._limits.slowed:
+            return
+        delay_s = self._failures.note(address, asyncio.get_running_loop().time())
+        if delay_s <= 0:
+            return
+        self._slowed += 1
+        # While it waits it is no handshake under way: it must not take the place of others.
+        self._handshakes -= 1
+        try:
+            # A node that stops waits for nobody who failed.
+            async with asyncio.timeout(delay_s * random.uniform(0.8, 1.2)):  # noqa: S311
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._handshakes += 1
+            self._slowed -= 1
+
+    def _deny(self, denial: Denial) -> Response:
+        self._metrics.handshakes_refused.labels(denial.reason).inc()
+        body = f"{_WORDS[denial.status]}\n".encode()
+        headers = Headers(
+            {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))}
+        )
+        if denial.status == 401:
+            headers["WWW-Authenticate"] = 'Basic realm="OCPP", charset="UTF-8"'
+        if denial.status == 503:
+            # Spread the next attempts of stations that heed it.
+            headers["Retry-After"] = str(random.randint(5, 30))  # noqa: S311
+        headers["Connection"] = "close"
+        status = http.HTTPStatus(denial.status)
+        return Response(status.value, status.phrase, headers, body)
+
+    def _client_address(self, connection: ServerConnection, request: Request) -> str:
+        """The address of the station; behind a trusted proxy the last one it did not add itself."""
+        peer = str(connection.remote_address[0])
+        forwarded = ",".join(request.headers.get_all("X-Forwarded-For")).split(",")
+        while self._is_proxy(peer) and forwarded:
+            claimed = forwarded.pop().strip()
+            try:
+                peer = str(ipaddress.ip_address(claimed))
+            except ValueError:
+                break
+        return peer
+
+    def _is_proxy(self, address: str) -> bool:
+        return any(ipaddress.ip_address(address) in network for network in self._proxies)
+
+    def _select_subprotocol(
+        self, connection: ServerConnection, offered: Sequence[Subprotocol]
+    ) -> Subprotocol | None:
+        # None finishes the handshake without the header, as OCPP-J 2.0.1 3.2 demands.
+        chosen = choose(offered)
+        return Subprotocol(chosen.subprotocol) if chosen else None
+
+    # -- after the upgrade -----------------------------------------------------------------------
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        station: Station = connection.station  # type: ignore[attr-defined]
+        address: str = connection.client_address  # type: ignore[attr-defined]
+        if connection.subprotocol is None:
+            self._metrics.handshakes_refused.labels("no_subprotocol").inc()
+            log.warning("link_refused", reason="no_subprotocol", station=station.identity)
+            await connection.close(
+                PROTOCOL_ERROR, f"no common sub-protocol; offer one of {', '.join(PROTOCOLS)}"
+            )
+            return
+        version = PROTOCOLS[connection.subprotocol]
+        origin = Origin(station.id, station.identity, version.version, self._clock())
+        try:
+            station = await self._store.transact(
+                stations.link_opened,
+                origin,
+                self._node,
+                address,
+                needs=(stations.needs(station.id),),
+            )
+        except StoreUnavailable:
+            await connection.close(TRY_AGAIN_LATER, "store unavailable, try again later")
+            return
+        except CsmsError as error:
+            await connection.close(PROTOCOL_ERROR, error.code)
+            return
+        await self._run(connection, station, version)
+
+    async def _run(self, connection: ServerConnection, station: Station, version: Protocol) -> None:
+        link = Link(
+            connection,
+            station,
+            version,
+            self._store,
+            self._outside,
+            self._metrics,
+            self._limits.link,
+            self._clock,
+            self._registry.late,
+        )
+        reason = "replaced"
+        try:
+            if self._registry.attach(link):
+                log.info("link_opened", station=station.identity, version=version.version)
+                reason = await link.run()
+            else:
+                await connection.close(GOING_AWAY, "a newer connection exists")
+        except ConnectionClosed:
+            reason = "connection lost"
+        except Exception:
+            # The library's own logger is silenced, because it speaks of every lost socket.
+            log.exception("link_failed", station=station.identity)
+            reason = "internal error"
+            raise
+        finally:
+            self._registry.detach(link)
+            log.info("link_closed", station=station.identity, reason=reason)
+            await self._record_end(link, reason)
+
+    async def _record_end(self, link: Link, reason: str) -> None:
+        """Write down that the link ended, as soon as the store can; a stopping node leaves it to
+        its next start."""
+        ended_at = self._clock()
+        while True:
+            try:
+                await self._store.transact(
+                    stations.link_closed,
+                    link.station_id,
+                    link.generation,
+                    link.last_seen_at,
+                    ended_at,
+                    reason,
+                    needs=(stations.needs(link.station_id),),
+                )
+                return
+            except StoreUnavailable:
+                if self._stopping.is_set():
+                    return
+                await asyncio.sleep(RECORD_END_EVERY_S)
+
+    # -- upkeep ----------------------------------------------------------------------------------
+
+    async def _forget_lost_links(self) -> None:
+        """A node that was killed wrote no ends: whatever it held before is gone."""
+        while True:
+            page = await self._store.reader.page(Station, {"node": self._node}, limit=RECOVERY_PAGE)
+            for station in page:
+                await self._store.transact(
+                    stations.link_closed,
+                    station.id,
+                    station.generation,
+                    station.last_seen_at or station.connected_at or self._clock(),
+                    self._clock(),
+                    "the node was restarted",
+                )
+            if len(page) < RECOVERY_PAGE:
+                return
+
+    async def _sweep(self) -> None:
+        """Pings find dead links, and a station that answers them may be silent for a day (OCPP asks
+        no more of heartbeats); of stations that do not answer pings only silence tells."""
+        while True:
+            await asyncio.sleep(self._limits.silent_link_s / 10)
+            now = self._clock()
+            for link in self._registry:
+                if link.pinged:
+                    continue
+                if (now - link.last_seen_at).total_seconds() > self._limits.silent_link_s:
+                    log.warning("link_cut_silent", station=link.identity)
+                    await link.close(GOING_AWAY, "silent for too long")
+
+
+def _deflate() -> ServerPerMessageDeflateFactory:
+    """RFC 7692 with small windows and no context takeover: nothing is kept between messages."""
+    return ServerPerMessageDeflateFactory(
+        server_no_context_takeover=True,
+        client_no_context_takeover=True,
+        server_max_window_bits=11,
+        client_max_window_bits=11,
+        compress_settings={"memLevel": 4, "level": 1},
+    )

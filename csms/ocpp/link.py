@@ -1,0 +1,316 @@
+"""One station's link: the asyncio shell around the machine.
+
+The reader hands text to the machine and puts calls into a bounded queue; one worker answers them in
+order, each after its commit. Our own calls go out one at a time and may cross theirs. Nothing that
+a station sends ends more than its own link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from csms.core import quarantine
+from csms.core.errors import StoreUnavailable
+from csms.core.ids import Origin
+from csms.core.ports import Ask, Outside, Reply, Store
+from csms.core.stations import Station
+from csms.flows.exchange import exchange
+from csms.observability import Metrics
+from csms.ocpp.routing import Answer, Refusal, Work, count_refusal, dispatch, needs, serve
+from csms.ocpp.rpc import (
+    Call,
+    CallOutstanding,
+    ErrorCode,
+    Failure,
+    Ignored,
+    Notice,
+    Refused,
+    Result,
+    Rpc,
+)
+from csms.ocpp.versions import Protocol as Version
+
+log = structlog.get_logger("ocpp.link")
+
+# WebSocket close codes (RFC 6455 7.4.1).
+GOING_AWAY = 1001
+PROTOCOL_ERROR = 1002
+POLICY = 1008
+TRY_AGAIN_LATER = 1013
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """What one link may use. Beyond `queued_calls` unanswered calls the link is not read until
+    some are answered; a station that does not read what we send for `send_timeout_s` is cut off;
+    after `call_timeouts` calls in a row without an answer it is cut off so that it comes back."""
+
+    queued_calls: int = 32
+    send_timeout_s: float = 20.0
+    waiting_commands: int = 16
+    call_timeouts: int = 3
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Our call got no answer: `timed_out`, or the link ended before (`closed`)."""
+
+    reason: str
+
+
+class Link:
+    """A live WebSocket of one station. `run` it until it returns; `call` it meanwhile.
+
+    `on_late` is told of answers to our calls that come after their time, with the call's id.
+    """
+
+    def __init__(
+        self,
+        websocket: ServerConnection,
+        station: Station,
+        version: Version,
+        store: Store,
+        outside: Outside,
+        metrics: Metrics,
+        limits: LinkLimits,
+        clock: Callable[[], datetime],
+        on_late: Callable[[Link, str, Result | Failure], None],
+    ) -> None:
+        self.station_id = station.id
+        self.identity = station.identity
+        self.generation = station.generation
+        self.version = version
+        self.pinged = station.ping
+        self.last_seen_at = clock()
+        self._websocket = websocket
+        self._store = store
+        self._outside = outside
+        self._metrics = metrics
+        self._limits = limits
+        self._clock = clock
+        self._on_late = on_late
+        self._rpc = Rpc(version.dialect.version)
+        self._calls: asyncio.Queue[Call | Notice] = asyncio.Queue(limits.queued_calls)
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._answer: asyncio.Future[Result | Failure | Lost] | None = None
+        self._timeouts_in_a_row = 0
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def run(self) -> str:
+        """Serve the link until it ends; the reason in a word or two."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                worker = tasks.create_task(self._work(), name=f"worker {self.identity}")
+                try:
+                    await self._read()
+                finally:
+                    worker.cancel()
+        except* ConnectionClosed:
+            # The worker noticed first, while it was sending.
+            pass
+        finally:
+            self._end_call()
+        code, reason = self._websocket.close_code, self._websocket.close_reason
+        return "connection lost" if code in (None, 1006) else f"{code} {reason or ''}".strip()
+
+    async def close(self, code: int, reason: str) -> None:
+        """End the link; returns when it is closed, at the latest after `close_timeout`."""
+        try:
+            # For room to write the close frame the library would wait without a bound.
+            async with asyncio.timeout(self._websocket.close_timeout):
+                await self._websocket.close(code, reason)
+        except TimeoutError:
+            self._websocket.transport.abort()
+            await self._websocket.wait_closed()
+
+    async def _read(self) -> None:
+        receive = self._rpc.receive
+        while True:
+            # Undecoded: text that is no UTF-8 is for the machine to judge, and no reason to close.
+            frame = await self._websocket.recv(decode=False)
+            self.last_seen_at = self._clock()
+            received = receive(frame)
+            kind = type(received)
+            if kind is Call or kind is Notice:
+                await self._calls.put(received)  # type: ignore[arg-type]
+            elif isinstance(received, Result | Failure):
+                await self._answered(received)
+            elif isinstance(received, Refused):
+                self._metrics.frames_refused.labels(received.reason).inc()
+                log.info("frame_refused", station=self.identity, reason=received.reason)
+                await self._send(received.frame)
+                await self._count(received.reason)
+            elif isinstance(received, Ignored):
+                self._metrics.frames_ignored.labels(received.reason).inc()
+                if received.late is not None:
+                    self._timeouts_in_a_row = 0
+                    self._on_late(self, received.late.message_id, received.late)
+
+    async def _work(self) -> None:
+        while True:
+            call = await self._calls.get()
+            frame = await self._serve(call)
+            if frame is not None:
+                await self._send(frame)
+
+    # -- their calls -----------------------------------------------------------------------------
+
+    async def _serve(self, call: Call | Notice) -> str | None:
+        """The frame that answers a call, None when there must be none."""
+        work = dispatch(self.version.dialect, call, strict=self._limits.strict)
+        try:
+            if isinstance(work, Refusal):
+                # Remembered before it is answered, like everything else.
+                await self._count(f"{call.action[:40]}: {work.code}")
+                answer: Answer = work
+            else:
+                answer = await self._run(work)
+        except StoreUnavailable as error:
+            # An answer would be a lie, an error would use up one of the station's attempts: it
+            # keeps its message when the link ends.
+            log.warning("link_closed_store_unavailable", station=self.identity, why=error.detail)
+            await self.close(TRY_AGAIN_LATER, "store unavailable, try again later")
+            # What has queued behind this call is left to the station's next attempt as well, so
+            # that all comes in its order.
+            raise self._websocket.protocol.close_exc from error
+        except Exception as error:
+            log.exception("call_failed", station=self.identity, action=call.action)
+            await self._keep(call, type(error).__name__)
+            answer = Refusal(ErrorCode.INTERNAL_ERROR)
+        known = call.action if call.action in self.version.dialect.routes else "unknown"
+        self._metrics.count_call(self.version.version, known)
+        if isinstance(call, Notice):
+            return None
+        if isinstance(answer, Refusal):
+            self._metrics.calls_refused.labels(answer.code).inc()
+            return self._rpc.error(call.message_id, answer.code, answer.description)
+        assert isinstance(answer, Reply)
+        return self._rpc.result(call.message_id, answer.value)
+
+    async def _run(self, work: Work) -> Answer:
+        origin = self._origin()
+        answer = await self._store.transact(serve, origin, work, needs=needs(origin, work))
+        if isinstance(answer, Ask):
+            return await exchange(self._store, self._outside, answer)
+        return answer
+
+    def _origin(self) -> Origin:
+        return Origin(self.station_id, self.identity, self.version.version, self._clock())
+
+    async def _count(self, kind: str) -> None:
+        """Count a violation with the station; losing the count in an outage is no harm."""
+        try:
+            await self._store.transact(count_refusal, self._origin(), kind)
+        except StoreUnavailable:
+            log.warning("violation_not_counted", station=self.identity, kind=kind)
+
+    async def _keep(self, call: Call | Notice, reason: str) -> None:
+        """A call that we failed on: what it said must not be lost with the error."""
+        facts = {"action": call.action, "payload": call.payload}
+        try:
+            await self._store.transact(quarantine.put, self._origin(), "call", reason, facts)
+        except Exception:
+            log.exception("call_not_kept", station=self.identity, action=call.action)
+
+    # -- our calls -------------------------------------------------------------------------------
+
+    async def call(
+        self, message_id: str, action: str, payload: Mapping[str, Any], timeout_s: float
+    ) -> Result | Failure | Lost:
+        """Make a call when its turn comes (one at a time, in the order of asking) and wait for its
+        outcome. `timeout_s` counts from its turn. Raises `CallOutstanding` when
+        `waiting_commands` others wait already."""
+        if self._waiting >= self._limits.waiting_commands:
+            raise CallOutstanding(f"{self._waiting} calls are waiting for {self.identity}")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._call(message_id, action, payload, timeout_s)
+        finally:
+            self._waiting -= 1
+
+    async def _call(
+        self, message_id: str, action: str, payload: Mapping[str, Any], timeout_s: float
+    ) -> Result | Failure | Lost:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        frame = self._rpc.call(message_id, action, payload, deadline)
+        answer: asyncio.Future[Result | Failure | Lost] = loop.create_future()
+        self._answer = answer
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._send(frame)
+                outcome = await answer
+        except ConnectionClosed:
+            self._rpc.abandon()
+            return Lost("closed")
+        except TimeoutError:
+            if not answer.done() or answer.cancelled():
+                self._rpc.expire(deadline)
+                return await self._timed_out(action)
+            # It came in the very moment that its time was up.
+            outcome = answer.result()
+        finally:
+            self._answer = None
+            # A wait that was given up must not keep the next call from its turn.
+            self._rpc.expire(deadline)
+        if not isinstance(outcome, Lost):
+            self._timeouts_in_a_row = 0
+        return outcome
+
+    async def _timed_out(self, action: str) -> Lost:
+        self._timeouts_in_a_row += 1
+        log.warning("call_timed_out", station=self.identity, action=action)
+        if self._timeouts_in_a_row >= self._limits.call_timeouts:
+            # Field experience: a station that answers nothing does so again after a new connection.
+            await self.close(POLICY, "no answer to several calls")
+        return Lost("timed_out")
+
+    async def _answered(self, outcome: Result | Failure) -> None:
+        # Before anything that waits: meanwhile the turn may pass to the next call.
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(outcome)
+        else:
+            self._on_late(self, outcome.message_id, outcome)
+        if isinstance(outcome, Failure) and outcome.reply is not None:
+            await self._send(outcome.reply)
+        if isinstance(outcome, Result):
+            faults = self.version.dialect.schemas.response_faults(outcome.action, outcome.payload)
+            if faults:
+                await self._count(f"{outcome.action} result: {faults[0].kind}")
+                reply = self._rpc.result_error(
+                    outcome.message_id, faults[0].code, f"{faults[0].path}: {faults[0].detail}"
+                )
+                if reply is not None:
+                    await self._send(reply)
+
+    def _end_call(self) -> None:
+        """The link is over: whoever waits for an answer will not get one."""
+        self._rpc.abandon()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(Lost("closed"))
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    async def _send(self, frame: str) -> None:
+        """Send a frame; a station that does not take it in time is cut off."""
+        if not self._websocket.transport.get_write_buffer_size():
+            await self._websocket.send(frame)
+            return
+        try:
+            async with asyncio.timeout(self._limits.send_timeout_s):
+                await self._websocket.send(frame)
+        except TimeoutError:
+            log.warning("link_cut_not_reading", station=self.identity)
+            self._websocket.transport.abort()

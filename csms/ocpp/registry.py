@@ -1,0 +1,114 @@
+"""This node's live links, and how commands reach them.
+
+The newest connection of a station wins: its generation, given by the store, decides, so that the
+end of an old socket cannot touch the new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import structlog
+
+from csms.core.commands import Command, Kind, Status
+from csms.core.errors import Invalid, Refused, StationOffline
+from csms.flows.commands import Performed
+from csms.observability import Metrics
+from csms.ocpp.link import POLICY, Link, Lost
+from csms.ocpp.rpc import Failure, Result
+
+log = structlog.get_logger("ocpp.registry")
+
+# How many links are told to close at the same time.
+CLOSE_AT_ONCE = 500
+
+
+class Registry:
+    """Station id -> link."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._links: dict[str, Link] = {}
+        self._metrics = metrics
+        self._closing: set[asyncio.Task[None]] = set()
+        self.on_late: Callable[[str, Performed], None] = lambda command_id, performed: None
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(list(self._links.values()))
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def get(self, station_id: str) -> Link | None:
+        """The live link of a station on this node."""
+        return self._links.get(station_id)
+
+    def holds(self, station_id: str) -> bool:
+        """Whether a command can reach the station from here."""
+        return station_id in self._links
+
+    def attach(self, link: Link) -> bool:
+        """Enter a new link; the older one is told to close. False when this one is the older."""
+        current = self._links.get(link.station_id)
+        if current is not None and current.generation > link.generation:
+            return False
+        self._links[link.station_id] = link
+        self._metrics.links.set(len(self._links))
+        if current is not None:
+            log.info("link_replaced", station=link.identity)
+            closing = asyncio.create_task(
+                current.close(POLICY, "replaced by a newer connection"),
+                name=f"close {link.identity} {current.generation}",
+            )
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        return True
+
+    def detach(self, link: Link) -> None:
+        """The link ended; nothing happens when a newer one has its place."""
+        if self._links.get(link.station_id) is link:
+            del self._links[link.station_id]
+            self._metrics.links.set(len(self._links))
+
+    async def close_all(self, code: int, reason: str) -> None:
+        """End every link, some hundreds at a time."""
+        links = list(self)
+        for start in range(0, len(links), CLOSE_AT_ONCE):
+            part = links[start : start + CLOSE_AT_ONCE]
+            await asyncio.gather(*(link.close(code, reason) for link in part))
+
+    # -- commands --------------------------------------------------------------------------------
+
+    async def perform(self, command: Command, timeout_s: float) -> Performed:
+        """Send a command as the station's version says it, and what became of it. Raises
+        `StationOffline`, and `CallOutstanding` when too many wait for the station."""
+        link = self._links.get(command.station_id)
+        if link is None:
+            raise StationOffline("the station is not connected")
+        try:
+            action, payload = link.version.encode(command)
+        except (Invalid, Refused) as error:
+            return Performed(Status.REJECTED, detail=error.detail)
+        outcome = await link.call(command.id, action, payload, timeout_s)
+        if isinstance(outcome, Lost):
+            if outcome.reason == "timed_out":
+                detail = f"no answer in {timeout_s:g} s"
+                return Performed(Status.TIMED_OUT, detail=detail)
+            return Performed(Status.UNKNOWN, detail="the link ended before the answer")
+        return understand(link, Kind(command.kind), outcome)
+
+    def late(self, link: Link, command_id: str, outcome: Result | Failure) -> None:
+        """An answer to a command that had timed out."""
+        # Which kind it was is in the ledger; an answer as such is all that is passed on.
+        self.on_late(command_id, understand(link, None, outcome))
+
+
+def understand(link: Link, kind: Kind | None, outcome: Result | Failure) -> Performed:
+    """What an answer means for a command; `kind` None: judged by its `status` if it has one."""
+    if isinstance(outcome, Failure):
+        words = f"{outcome.wire_code or outcome.code}: {outcome.description}".rstrip(": ")
+        facts = {"error_code": outcome.wire_code or outcome.code, "error": outcome.description}
+        return Performed(Status.FAILED, facts, f"the station answered {words}")
+    judged = kind or (Kind.RESET if "status" in outcome.payload else Kind.CALL)
+    status, detail = link.version.outcome(judged, outcome.payload)
+    return Performed(status, outcome.payload, detail)

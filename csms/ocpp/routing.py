@@ -1,0 +1,178 @@
+"""What all versions share on the way from a call to its answer.
+
+A version is a table of routes. `dispatch` finds the route, checks the payload against the schema
+(repairing it on the money path) and gives back what the store has to run; `serve` is that function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from csms.core import events, stations
+from csms.core.ids import Origin
+from csms.core.ports import Ask, Need, Reply, Tx
+from csms.core.stations import Registration
+from csms.ocpp.repair import repair
+from csms.ocpp.rpc import Call, ErrorCode, Notice, Version
+from csms.ocpp.validation import FAULTS_REPAIRABLE, Fault, Schemas
+
+Payload = Mapping[str, Any]
+MAX_STORED_REPORT_CHARS = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The call cannot be answered with a result. `description` never quotes the payload."""
+
+    code: ErrorCode
+    description: str = ""
+
+
+Answer = Reply[Payload] | Ask[Payload] | Refusal
+Handler = Callable[[Tx, Origin, Payload], Answer]
+
+
+class Before(StrEnum):
+    """Whether a call is served before its station was accepted (OCPP 2.0.1 B02.FR.09, B03.FR.07).
+
+    `never`: SecurityError. `unbooted`: served for a station that has never booted, because it would
+    discard what it tries to tell us about a charge. `always`: also while pending or rejected.
+    """
+
+    NEVER = "never"
+    UNBOOTED = "unbooted"
+    ALWAYS = "always"
+
+
+def no_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
+    """For handlers that read nothing but the station."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How one action is served. `money`: repaired rather than refused, because a charge depends
+    on it."""
+
+    handle: Handler
+    needs: Callable[[Origin, Payload], tuple[Need, ...]] = no_needs
+    money: bool = False
+    before: Before = Before.NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One OCPP version. `from_station`: what stations may send, with its route. `strict_new`: a
+    station that never booted is refused as the version demands."""
+
+    version: Version
+    routes: Mapping[str, Route]
+    strict_new: bool
+
+    @property
+    def schemas(self) -> Schemas:
+        return Schemas.of(self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the store has to run for one call: `serve` with these."""
+
+    route: Route
+    payload: Payload
+    violations: tuple[str, ...]
+    strict_new: bool
+
+
+def dispatch(dialect: Dialect, call: Call | Notice, *, strict: bool = False) -> Work | Refusal:
+    """Route and validate a call. `strict`: nothing is repaired, as in a certification."""
+    route = dialect.routes.get(call.action)
+    if route is None:
+        known = call.action in dialect.schemas.actions
+        return Refusal(ErrorCode.NOT_SUPPORTED if known else ErrorCode.NOT_IMPLEMENTED)
+    faults = dialect.schemas.request_faults(call.action, call.payload)
+    if not faults:
+        return Work(route, call.payload, call.violations, dialect.strict_new)
+    if not route.money or strict:
+        first = faults[0]
+        return Refusal(first.code, f"{first.path or '/'}: {first.detail}")
+    faults = dialect.schemas.request_faults(call.action, call.payload, FAULTS_REPAIRABLE)
+    mended = repair(call.payload, [fault for fault in faults if not _too_long_a_name(fault)])
+    kinds = mended.kinds or tuple(dict.fromkeys(fault.kind for fault in faults))
+    return Work(route, mended.payload, (*call.violations, *kinds), dialect.strict_new)
+
+
+# What a station calls a thing is never cut: two names could become one.
+_NAMES = frozenset(
+    {
+        "idTag",
+        "parentIdTag",
+        "idToken",
+        "transactionId",
+        "serialNumber",
+        "chargePointSerialNumber",
+        "chargeBoxSerialNumber",
+    }
+)
+
+
+def _too_long_a_name(fault: Fault) -> bool:
+    return fault.kind == "too_long" and fault.steps[-1] in _NAMES
+
+
+def needs(origin: Origin, work: Work) -> tuple[Need, ...]:
+    """What `serve` will read."""
+    return (stations.needs(origin.station_id), *work.route.needs(origin, work.payload))
+
+
+def serve(tx: Tx, origin: Origin, work: Work) -> Answer:
+    """Run the handler of a call inside its transaction."""
+    station = stations.require(tx, origin.station_id)
+    if not _admitted(station.registration, work):
+        tx.mark("call_before_acceptance")
+        return Refusal(ErrorCode.SECURITY_ERROR, f"the station is {station.registration}")
+    if work.violations:
+        stations.count_violations(tx, origin.station_id, work.violations)
+    return work.route.handle(tx, origin, work.payload)
+
+
+def _admitted(registration: str, work: Work) -> bool:
+    if registration == Registration.ACCEPTED or work.route.before is Before.ALWAYS:
+        return True
+    if registration == Registration.NEW:
+        return not work.strict_new or work.route.before is Before.UNBOOTED
+    return False
+
+
+# A report about a connector that no station has: answered, and counted as a violation.
+OUT_OF_RANGE = "connector_out_of_range"
+
+
+def count_refusal(tx: Tx, origin: Origin, kind: str) -> None:
+    """Remember that a call of the station, or what it reports, could not be used."""
+    stations.count_violations(tx, origin.station_id, (kind,))
+
+
+def stored(action: str, answer: Payload | Callable[[Payload], Payload]) -> Route:
+    """A route for what has no block of its own yet: kept in the journal, answered as the version
+    requires."""
+
+    def handle(tx: Tx, origin: Origin, payload: Payload) -> Answer:
+        keep_report(tx, origin, action, payload)
+        return Reply(answer(payload) if callable(answer) else answer)
+
+    return Route(handle)
+
+
+def keep_report(tx: Tx, origin: Origin, action: str, payload: Payload) -> None:
+    """Journal a message that has no block of its own; of one that is too large only its size."""
+    size = len(str(payload))
+    kept = dict(payload) if size <= MAX_STORED_REPORT_CHARS else {"left_out_chars": size}
+    tx.record(
+        events.StationReported(
+            at=origin.at, station_id=origin.station_id, action=action, payload=kept
+        )
+    )

@@ -1,0 +1,73 @@
+"""StartTransaction, StopTransaction (OCPP 1.6 4.8, 4.10).
+
+Both are always answered, whatever the checks say: an error makes the station repeat the message and
+blocks everything that it has queued behind it.
+"""
+
+from __future__ import annotations
+
+from csms.core import authorization, charging, transactions
+from csms.core.charging import StartReport, StopReport
+from csms.core.ids import Origin
+from csms.core.ports import Need, Reply, Tx
+from csms.core.tokens import Shown
+from csms.core.transactions import Transaction
+from csms.ocpp import wire
+from csms.ocpp.routing import Answer, Payload
+from csms.ocpp.v16.authorization import id_tag_info, shown
+from csms.ocpp.v16.metering import UNKNOWN_ID, samples
+
+# A start without a token (free vending) is recorded as by nobody.
+NOBODY = Shown("", "none")
+
+
+def start_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
+    token = shown(payload) or NOBODY
+    return (
+        *authorization.needs(token.uid),
+        Need(Transaction, "open_of_station", (origin.station_id, True)),
+    )
+
+
+def start_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:
+    reservation = wire.integer(payload, "reservationId")
+    report = StartReport(
+        evse=max(0, wire.integer(payload, "connectorId") or 0),
+        token=shown(payload) or NOBODY,
+        at=wire.moment(payload.get("timestamp")),
+        meter_wh=wire.watt_hours(payload, "meterStart"),
+        # Some stations send 0 for "none".
+        reservation_id=reservation or None,
+    )
+    started = charging.start(tx, origin, report)
+    return Reply(
+        {
+            "transactionId": started.transaction_id,
+            "idTagInfo": id_tag_info(started.authorization),
+        }
+    )
+
+
+def stop_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
+    transaction_id = wire.integer(payload, "transactionId") or 0
+    token = shown(payload)
+    found = (
+        transactions.needs(transaction_id)
+        if transaction_id > 0
+        else Need(Transaction, "open_of_station", (origin.station_id, True))
+    )
+    return (found, *(authorization.needs(token.uid) if token else ()))
+
+
+def stop_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:
+    transaction_id = wire.integer(payload, "transactionId")
+    report = StopReport(
+        transaction_id=UNKNOWN_ID if transaction_id is None else transaction_id,
+        at=wire.moment(payload.get("timestamp")),
+        meter_wh=wire.watt_hours(payload, "meterStop"),
+        token=shown(payload),
+        reason=wire.text(payload, "reason", 64),
+        samples=samples(payload, "transactionData"),
+    )
+    found = charging.stop(tx, origin, report)
+    return Reply({} if found is None else {"idTagInfo": id_tag_info(found)})

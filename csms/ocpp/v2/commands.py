@@ -1,0 +1,108 @@
+"""Commands as OCPP 2.0.1 and 2.1 calls, and what the answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from csms.core.commands import Command, Kind, Status
+from csms.core.errors import Refused
+from csms.ocpp.commands import Encoded, Outcome, by_status, evse_of
+from csms.ocpp.routing import Payload
+
+_TRIGGERS = {
+    "boot": "BootNotification",
+    "heartbeat": "Heartbeat",
+    "status": "StatusNotification",
+    "meter_values": "MeterValues",
+    "transaction": "TransactionEvent",
+    "firmware": "FirmwareStatusNotification",
+    "logs": "LogStatusNotification",
+}
+_MAX_ID_TOKEN = 36
+
+
+def _start(command: Command) -> Encoded:
+    token = str(command.parameters["token"])
+    if len(token) > _MAX_ID_TOKEN:
+        raise Refused(f"an OCPP 2.x station takes tokens of at most {_MAX_ID_TOKEN} characters")
+    payload: dict[str, Any] = {
+        # The technology is not known here; stations compare the value.
+        "idToken": {"idToken": token, "type": "ISO14443"},
+        "remoteStartId": command.number,
+    }
+    evse = evse_of(command)
+    if evse is not None:
+        payload["evseId"] = evse
+    return "RequestStartTransaction", payload
+
+
+def _stop(command: Command) -> Encoded:
+    return "RequestStopTransaction", {"transactionId": command.parameters["wire_id"]}
+
+
+def _reset(command: Command) -> Encoded:
+    payload: dict[str, Any] = {
+        "type": "Immediate" if command.parameters.get("immediate") else "OnIdle"
+    }
+    evse = evse_of(command)
+    if evse is not None:
+        payload["evseId"] = evse
+    return "Reset", payload
+
+
+def _unlock(command: Command) -> Encoded:
+    return "UnlockConnector", {
+        "evseId": evse_of(command),
+        "connectorId": command.parameters.get("connector", 1),
+    }
+
+
+def _availability(command: Command) -> Encoded:
+    available = command.parameters["available"]
+    payload: dict[str, Any] = {"operationalStatus": "Operative" if available else "Inoperative"}
+    evse = _evse(command)
+    if evse is not None:
+        payload["evse"] = evse
+    return "ChangeAvailability", payload
+
+
+def _trigger(command: Command) -> Encoded:
+    payload: dict[str, Any] = {"requestedMessage": _TRIGGERS[command.parameters["message"]]}
+    evse = _evse(command)
+    if command.parameters["message"] == "status":
+        # A status cannot be triggered without naming the connector (F06.FR.13).
+        if evse is None:
+            raise Refused("an OCPP 2.x station reports one connector's status: name the EVSE")
+        evse.setdefault("connectorId", 1)
+    if evse is not None:
+        payload["evse"] = evse
+    return "TriggerMessage", payload
+
+
+def _evse(command: Command) -> dict[str, int] | None:
+    evse = evse_of(command)
+    if evse is None:
+        return None
+    if "connector" in command.parameters:
+        return {"id": evse, "connectorId": command.parameters["connector"]}
+    return {"id": evse}
+
+
+ENCODERS: Mapping[Kind, Callable[[Command], Encoded]] = {
+    Kind.START_CHARGING: _start,
+    Kind.STOP_CHARGING: _stop,
+    Kind.RESET: _reset,
+    Kind.UNLOCK: _unlock,
+    Kind.SET_AVAILABILITY: _availability,
+    Kind.TRIGGER: _trigger,
+}
+
+_ACCEPTED = {"Accepted", "Unlocked", "Scheduled"}
+
+
+def outcome(kind: Kind, result: Payload) -> Outcome:
+    """What a station's answer means for the command."""
+    if kind is Kind.CALL:
+        return Status.ACCEPTED, None
+    return by_status(result, _ACCEPTED)

@@ -1,0 +1,67 @@
+"""TransactionEvent (OCPP 2.0.1 E01 to E15).
+
+Always answered with a result: only what does not even name its transaction is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from csms.core import authorization, charging, transactions
+from csms.core.ids import Origin
+from csms.core.ports import Need, Reply, Tx
+from csms.core.times import believed, plausible
+from csms.core.transactions import ENDED, STARTED, UPDATED, Transaction, TransactionReport
+from csms.ocpp import wire
+from csms.ocpp.routing import Answer, Payload, Refusal
+from csms.ocpp.rpc import ErrorCode
+from csms.ocpp.v2.authorization import id_token_info, shown
+from csms.ocpp.v2.metering import samples
+
+_EVENTS = {"Started": STARTED, "Updated": UPDATED, "Ended": ENDED}
+
+
+def event_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
+    wire_id = wire.name(wire.mapping(payload, "transactionInfo"), "transactionId")
+    token = shown(payload)
+    started = payload.get("eventType") == "Started"
+    return (
+        transactions.needs_wire(origin.station_id, wire_id or ""),
+        *(authorization.needs(token.uid) if token else ()),
+        *((Need(Transaction, "open_of_station", (origin.station_id, True)),) if started else ()),
+    )
+
+
+def transaction_event(tx: Tx, origin: Origin, payload: Payload) -> Answer:
+    info = wire.mapping(payload, "transactionInfo")
+    wire_id = wire.name(info, "transactionId")
+    event = _EVENTS.get(str(payload.get("eventType")))
+    if wire_id is None or event is None:
+        fault = "/transactionInfo/transactionId" if wire_id is None else "/eventType"
+        return Refusal(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, f"{fault}: not usable")
+    evse = wire.mapping(payload, "evse")
+    at = wire.moment(payload.get("timestamp"))
+    report = TransactionReport(
+        wire_id=wire_id,
+        event=event,
+        seq=max(0, wire.integer(payload, "seqNo") or 0),
+        at=believed(at, origin.at),
+        evse=_positive(evse, "id"),
+        connector=_positive(evse, "connectorId"),
+        token=shown(payload),
+        charging_state=wire.text(info, "chargingState", 64),
+        stop_reason=wire.text(info, "stoppedReason", 64),
+        remote_start_id=wire.integer(info, "remoteStartId"),
+        reservation_id=wire.integer(payload, "reservationId"),
+        offline=payload.get("offline") is True,
+        clock_suspect=not plausible(at, origin.at),
+        samples=samples(payload),
+    )
+    found = charging.event(tx, origin, report)
+    answer: dict[str, Any] = {} if found is None else {"idTokenInfo": id_token_info(found)}
+    return Reply(answer)
+
+
+def _positive(payload: Payload, name: str) -> int | None:
+    number = wire.integer(payload, name)
+    return number if number is not None and number > 0 else None

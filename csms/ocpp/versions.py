@@ -1,0 +1,47 @@
+"""The versions that we speak, by sub-protocol: each a set of routes in and encoders out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from csms.core.commands import Command, Kind
+from csms.ocpp.commands import Encoded, Outcome, encode
+from csms.ocpp.routing import Dialect, Payload
+from csms.ocpp.v2 import commands as v2_commands
+from csms.ocpp.v2.routes import DIALECT_21, DIALECT_201
+from csms.ocpp.v16 import commands as v16_commands
+from csms.ocpp.v16.routes import DIALECT as DIALECT_16
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One version: how its calls are served and its commands are said."""
+
+    subprotocol: str
+    dialect: Dialect
+    encoders: Mapping[Kind, Callable[[Command], Encoded]]
+    outcome: Callable[[Kind, Payload], Outcome]
+
+    @property
+    def version(self) -> str:
+        return self.dialect.version
+
+    def encode(self, command: Command) -> Encoded:
+        """See `commands.encode`."""
+        return encode(command, self.encoders, self.dialect.schemas, self.dialect.routes)
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    protocol.subprotocol: protocol
+    for protocol in (
+        Protocol("ocpp1.6", DIALECT_16, v16_commands.ENCODERS, v16_commands.outcome),
+        Protocol("ocpp2.0.1", DIALECT_201, v2_commands.ENCODERS, v2_commands.outcome),
+        Protocol("ocpp2.1", DIALECT_21, v2_commands.ENCODERS, v2_commands.outcome),
+    )
+}
+
+
+def choose(offered: Sequence[str]) -> Protocol | None:
+    """The first of the station's sub-protocols that we speak (OCPP-J 2.0.1 3.2)."""
+    return next((PROTOCOLS[name] for name in offered if name in PROTOCOLS), None)

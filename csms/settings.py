@@ -1,0 +1,185 @@
+"""Settings: a TOML file, overridden by CSMS_* environment variables.
+
+Every limit and time-out is here with its unit in its name. A mistake is reported with file, key and
+what is allowed, and never with a secret's value.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from csms.core.errors import Invalid
+
+DEFAULT_FILE = Path("csms.toml")
+MIN_KEY_HEX = 32
+
+
+class OcppSettings(BaseModel):
+    """The listener for stations."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = "0.0.0.0"  # noqa: S104 - stations come from outside, that is the purpose
+    port: int = Field(9000, ge=0, le=65535)
+    public_url: str | None = None
+    """What installers type into stations, when it is not ws://HOST:PORT/ocpp."""
+    max_links: int = Field(18_000, ge=1)
+    max_handshakes: int = Field(500, ge=1)
+    max_message_bytes: int = Field(524_288, ge=4_096, le=16_777_216)
+    queued_calls: int = Field(32, ge=1, le=1_000)
+    open_timeout_s: float = Field(20.0, gt=0)
+    close_timeout_s: float = Field(5.0, gt=0)
+    send_timeout_s: float = Field(20.0, gt=0)
+    ping_interval_s: float = Field(50.0, gt=0)
+    ping_timeout_s: float = Field(50.0, gt=0)
+    silent_link_s: float = Field(900.0, gt=0)
+    call_timeout_s: float = Field(30.0, gt=0)
+    call_timeouts: int = Field(3, ge=1)
+    strict: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise ValueError("must be networks such as 10.0.0.0/8 or 192.0.2.7") from error
+        return proxies
+
+
+class HttpSettings(BaseModel):
+    """The operator API; on loopback until told otherwise."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    max_body_bytes: int = Field(1_048_576, ge=1_024)
+    max_wait_s: float = Field(60.0, gt=0)
+    event_streams: int = Field(100, ge=1)
+
+
+class StoreSettings(BaseModel):
+    """Where state lives, and how long it may be away before stations are told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = "sqlite:///csms.db"
+    max_queue: int = Field(20_000, ge=200)
+    grace_s: float = Field(10.0, ge=0)
+
+    @field_validator("url")
+    @classmethod
+    def _supported(cls, url: str) -> str:
+        if not url.startswith("sqlite:///") or url == "sqlite:///":
+            raise ValueError("must be sqlite:///PATH")
+        return url
+
+
+class SecuritySettings(BaseModel):
+    """Keys for hashing secrets: id -> at least 32 hex digits. `current` makes new hashes; a key
+    that is taken out makes every secret hashed with it invalid. Back these up."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: dict[str, str] = Field(default_factory=dict, repr=False)
+    current: str = ""
+
+    @field_validator("keys")
+    @classmethod
+    def _hex(cls, keys: dict[str, str]) -> dict[str, str]:
+        for name, value in keys.items():
+            try:
+                bytes.fromhex(value)
+            except ValueError as error:
+                raise ValueError(f"key {name} must be hexadecimal") from error
+            if len(value) < MIN_KEY_HEX:
+                raise ValueError(f"key {name} must have at least {MIN_KEY_HEX} hex digits")
+        return keys
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Environment: CSMS_OCPP__PORT=9001, CSMS_STORE__URL=..."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CSMS_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    node: str = Field("node-1", min_length=1, max_length=64)
+    party: str = Field("XX*CSM", pattern=r"^[A-Z]{2}\*[A-Z0-9]{3}$")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    ocpp: OcppSettings = OcppSettings()
+    http: HttpSettings = HttpSettings()
+    store: StoreSettings = StoreSettings()
+    security: SecuritySettings = SecuritySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(file: Path | None) -> Settings:
+    """The settings of a file (None: the defaults) and the environment.
+
+    Raises `Invalid` naming the file, the key and what is allowed.
+    """
+    if file is not None and not file.is_file():
+        raise Invalid(f"{file}: no such file; make one with: csms init --config {file}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        settings = FromFile()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file}: not valid TOML: {error}") from error
+    except SettingsError as error:
+        raise Invalid(f"environment: {error}; lists and tables are written as JSON") from error
+    except ValidationError as error:
+        raise Invalid("\n".join(_explain(file, fault) for fault in error.errors())) from error
+    if file is not None:
+        settings.store.url = _beside(file, settings.store.url)
+    return settings
+
+
+def _beside(file: Path, url: str) -> str:
+    """A relative database path is relative to the file that names it, not to where we were
+    started."""
+    path = Path(url.removeprefix("sqlite:///")).expanduser()
+    return f"sqlite:///{file.parent.resolve() / path}"
+
+
+def _explain(file: Path | None, fault: Any) -> str:
+    """One line for one mistake. Values are left out: they may be secrets."""
+    key = ".".join(str(part) for part in fault["loc"])
+    variable = "CSMS_" + "__".join(str(part).upper() for part in fault["loc"])
+    where = f"environment {variable}" if variable in os.environ else str(file or "settings")
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: {key}: there is no such setting"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {key}: {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,395 @@
+"""One batch: functions run against one working set and leave together.
+
+The *working set* is the identity map of the batch: what was loaded, what changed, what was looked
+up. Each function gets its own *overlay* on it, merged when the function returns and dropped when it
+raises. `Batch.run` loads, runs and writes; `Runner` runs batches and, when the database
+refuses one, runs it again in halves until the culprit stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from csms.core.entities import SHAPES
+from csms.core.errors import StoreRefused, StoreUnavailable
+from csms.core.events import Event, event_name
+from csms.core.ports import Need
+from csms.storage.statements import MAX_FOUND, MAX_KEYS, Statements, padded
+from csms.storage.tables import MOMENT
+
+
+class RefusedByDatabase(Exception):
+    """The driver or the database refuses a value; some function of the batch is to blame."""
+
+
+class Database(Protocol):
+    """One connection, used by one thread at a time. Raises `RefusedByDatabase` for values that
+    it will never take and `StoreUnavailable` for trouble of its own."""
+
+    statements: Statements
+
+    def begin(self) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]: ...
+    def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None: ...
+    def take_numbers(self, sequence: str, count: int) -> int: ...
+    def probe(self) -> None: ...
+
+
+class Sequences:
+    """Number blocks handed out by this process; a rolled back block is forgotten, leaving a gap."""
+
+    BLOCK = 100
+
+    def __init__(self) -> None:
+        self._blocks: dict[str, tuple[int, int]] = {}
+
+    def next(self, database: Database, name: str) -> int:
+        number, end = self._blocks.get(name, (0, 0))
+        if number >= end:
+            number = database.take_numbers(name, self.BLOCK)
+            end = number + self.BLOCK
+        self._blocks[name] = (number + 1, end)
+        return number
+
+    def forget(self) -> None:
+        self._blocks.clear()
+
+
+@dataclass(slots=True)
+class Job:
+    """A function waiting to run, and what became of it."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    needs: Sequence[Need]
+    done: Callable[[Job], None]
+    result: Any = None
+    error: BaseException | None = None
+    marks: list[str] = field(default_factory=list)
+
+
+_MISSING = object()
+Ref = tuple[type[Any], tuple[Any, ...]]
+
+
+class WorkingSet:
+    """The identity map of one batch. None stands for "not in the database" or "deleted"."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.stored: dict[Ref, Any] = {}
+        self.current: dict[Ref, Any] = {}
+        self.found: dict[Need, set[tuple[Any, ...]]] = {}
+        self.dirty: set[Ref] = set()
+        self.events: list[Event] = []
+
+    def load(self, needs: Iterable[Need]) -> None:
+        """One query per table and finder for everything that is not there yet."""
+        wanted: dict[tuple[type[Any], str | None], dict[tuple[Any, ...], None]] = {}
+        for need in needs:
+            kind, finder, values = need
+            known = (kind, values) in self.current if finder is None else need in self.found
+            if not known:
+                wanted.setdefault((kind, finder), {})[values] = None
+        for (kind, finder), keys in wanted.items():
+            self._query_all(kind, finder, list(keys))
+
+    def look_up(self, kind: type[Any], key: tuple[Any, ...]) -> None:
+        """Make sure that it is known what the database holds under that key."""
+        if (kind, key) not in self.stored:
+            self._query(kind, None, [key])
+
+    def _query_all(self, kind: type[Any], finder: str | None, keys: list[tuple[Any, ...]]) -> None:
+        for start in range(0, len(keys), MAX_KEYS):
+            self._query(kind, finder, keys[start : start + MAX_KEYS])
+
+    def _query(self, kind: type[Any], finder: str | None, keys: list[tuple[Any, ...]]) -> None:
+        said = self.database.statements.of[kind]
+        shape = said.shape
+        fields = shape.key if finder is None else shape.finders[finder]
+        encode = said.encoder(fields)
+        size = padded(len(keys))
+        parameters: list[Any] = []
+        for n in range(size):
+            parameters += encode(keys[n] if n < len(keys) else keys[-1])
+        rows = self.database.fetch(said.select(fields, size), parameters)
+        if len(rows) >= MAX_FOUND * size and len(keys) > 1:
+            # One look-up with very many rows must not cut off those of the others.
+            for alone in keys:
+                self._query(kind, finder, [alone])
+            return
+        if finder is None:
+            for key in keys:
+                self._remember(kind, key, None)
+        else:
+            for key in keys:
+                self.found[Need(kind, finder, key)] = set()
+        positions = [shape.fields.index(f) for f in shape.key]
+        for row in rows:
+            entity = said.decode(row)
+            key = tuple(entity[i] for i in positions)
+            self._remember(kind, key, entity)
+            if finder is not None:
+                self._note_found(kind, finder, key, entity)
+        if finder is not None:
+            # What earlier functions saved is not in the database yet.
+            for changed, key in self.dirty:
+                if changed is kind:
+                    self._note_found(kind, finder, key, self.current[kind, key])
+
+    def _note_found(self, kind: type[Any], finder: str, key: tuple[Any, ...], entity: Any) -> None:
+        """Enter a row under its values of that finder, if they were looked up."""
+        if entity is not None:
+            values = tuple(getattr(entity, f) for f in SHAPES[kind].finders[finder])
+            keys = self.found.get(Need(kind, finder, values))
+            if keys is not None:
+                keys.add(key)
+
+    def _remember(self, kind: type[Any], key: tuple[Any, ...], entity: Any) -> None:
+        """Note what the database holds, unless this batch knows the row already."""
+        ref = (kind, key)
+        if self.stored.get(ref) is None:
+            if entity is not None and ref in self.dirty:
+                raise RefusedByDatabase(_exists(ref))
+            self.stored[ref] = entity
+            if ref not in self.dirty:
+                self.current[ref] = entity
+
+    def merge(self, overlay: Overlay) -> None:
+        """A function returned: what it changed is what the next one sees."""
+        for ref in overlay.unseen:
+            if self.stored.get(ref) is not None:
+                raise RefusedByDatabase(_exists(ref))
+        for ref, entity in overlay.changes.items():
+            kind, key = ref
+            self.current[ref] = entity
+            self.dirty.add(ref)
+            for finder in SHAPES[kind].finders:
+                self._note_found(kind, finder, key, entity)
+        self.events += overlay.events
+
+    # -- leaving -----------------------------------------------------------------------------
+
+    def write(self) -> bool:
+        """Everything that changed, one statement per table and set of changed columns. False when
+        nothing did."""
+        inserts: dict[type[Any], list[Any]] = {}
+        updates: dict[tuple[type[Any], tuple[str, ...]], list[Any]] = {}
+        deletes: dict[type[Any], list[Any]] = {}
+        statements = self.database.statements.of
+        # In key order, so that two writers of the same rows meet in one order.
+        for ref in sorted(self.dirty, key=_order):
+            kind, key = ref
+            before, after = self.stored.get(ref), self.current[ref]
+            if before is None and after is None:
+                continue
+            said = statements[kind]
+            if before is None:
+                inserts.setdefault(kind, []).append(said.encode_row(after))
+            elif after is None:
+                deletes.setdefault(kind, []).append(said.encoder(said.shape.key)(key))
+            else:
+                changed = tuple(
+                    f
+                    for f, old, new in zip(said.shape.fields, before, after, strict=True)
+                    if old is not new and old != new
+                )
+                if changed:
+                    values = [getattr(after, f) for f in changed]
+                    row = said.encoder((*changed, *said.shape.key))([*values, *key])
+                    updates.setdefault((kind, changed), []).append(row)
+        # Deletes first: a row may make room for another with the same unique value.
+        for kind, rows in deletes.items():
+            self.database.write(statements[kind].delete, rows)
+        for (kind, changed), rows in updates.items():
+            self.database.write(statements[kind].update(changed), rows)
+        for kind, rows in inserts.items():
+            self.database.write(statements[kind].insert, rows)
+        # The journal last: on a database with several writers its order is taken here.
+        if self.events:
+            self.database.write(
+                self.database.statements.journal_insert, [_journal_row(e) for e in self.events]
+            )
+        return bool(inserts or updates or deletes or self.events)
+
+
+def _exists(ref: Ref) -> str:
+    return f"{SHAPES[ref[0]].table}: a row with the key {ref[1]} exists"
+
+
+def _order(ref: Ref) -> tuple[str, tuple[Any, ...]]:
+    return SHAPES[ref[0]].table, ref[1]
+
+
+def _journal_row(event: Event) -> tuple[str, str, str | None, str]:
+    return (
+        MOMENT.to_db(event.at),
+        event_name(type(event)),
+        event.station_id,
+        orjson.dumps(event, option=orjson.OPT_UTC_Z).decode(),
+    )
+
+
+class Overlay:
+    """What one function has changed so far; the `Tx` that it is given."""
+
+    __slots__ = ("_sequences", "_shown", "_work", "changes", "events", "marks", "unseen")
+
+    def __init__(self, work: WorkingSet, sequences: Sequences) -> None:
+        self._work = work
+        self._sequences = sequences
+        self._shown: set[Ref] = set()
+        # Keys saved as new that the working set did not know.
+        self.unseen: set[Ref] = set()
+        self.changes: dict[Ref, Any] = {}
+        self.events: list[Event] = []
+        self.marks: list[str] = []
+
+    def get(self, kind: type[Any], *key: Any) -> Any:
+        ref = (kind, key)
+        entity = self._look(ref)
+        self._shown.add(ref)
+        return entity
+
+    def _look(self, ref: Ref) -> Any:
+        entity = self.changes.get(ref, _MISSING)
+        if entity is _MISSING:
+            entity = self._work.current.get(ref, _MISSING)
+        if entity is _MISSING:
+            self._work.load((Need(ref[0], None, ref[1]),))
+            entity = self._work.current[ref]
+        return entity
+
+    def find(self, kind: type[Any], finder: str, *values: Any) -> list[Any]:
+        if None in values:
+            # As in the database: nothing equals "no value".
+            return []
+        need = Need(kind, finder, values)
+        if need not in self._work.found:
+            self._work.load((need,))
+        shape = SHAPES[kind]
+        fields = shape.finders[finder]
+        keys = self._work.found[need]
+        mine = {key for changed, key in self.changes if changed is kind}
+        result = []
+        for key in sorted(keys | mine if mine else keys):
+            entity = self._look((kind, key))
+            if entity is not None and tuple(getattr(entity, f) for f in fields) == values:
+                self._shown.add((kind, key))
+                result.append(entity)
+        return result[:MAX_FOUND]
+
+    def save(self, entity: Any) -> None:
+        kind = type(entity)
+        ref = (kind, tuple(getattr(entity, f) for f in SHAPES[kind].key))
+        if ref not in self.changes and ref not in self._shown:
+            # Meant as new. What the batch does not know yet, the database will say.
+            known = self._work.current.get(ref, _MISSING)
+            if known is _MISSING:
+                self.unseen.add(ref)
+            elif known is not None:
+                raise StoreRefused(_exists(ref))
+        self.changes[ref] = entity
+
+    def delete(self, kind: type[Any], *key: Any) -> None:
+        # A row that this batch saved as new may be in the database all the same.
+        self._work.look_up(kind, key)
+        if self.get(kind, *key) is not None:
+            self.changes[kind, key] = None
+
+    def record(self, event: Event) -> None:
+        self.events.append(event)
+
+    def next_number(self, sequence: str) -> int:
+        return self._sequences.next(self._work.database, sequence)
+
+    def mark(self, name: str) -> None:
+        self.marks.append(name)
+
+
+class Runner:
+    """Runs batches on one database connection; synchronous, one caller at a time."""
+
+    def __init__(self, database: Database, clock: Callable[[], float], budget_s: float) -> None:
+        self._database = database
+        self._clock = clock
+        self._budget_s = budget_s
+        self._sequences = Sequences()
+
+    def run(self, jobs: Sequence[Job]) -> tuple[int, int]:
+        """Run a batch: how many of the jobs, from the front, are done (the rest did not fit the
+        time budget), and how many events were recorded. Raises `StoreUnavailable`; then none is
+        done and nothing is stored."""
+        try:
+            return self._attempt(jobs)
+        except StoreUnavailable:
+            self._abandon()
+            raise
+        except Exception as fault:
+            self._abandon()
+            if len(jobs) == 1:
+                refused = isinstance(fault, RefusedByDatabase)
+                jobs[0].result, jobs[0].error = None, StoreRefused(str(fault)) if refused else fault
+                return 1, 0
+        half = len(jobs) // 2
+        done, events = self.run(jobs[:half])
+        if done < half:
+            return done, events
+        try:
+            more, further = self.run(jobs[half:])
+        except StoreUnavailable:
+            # The first half is committed: running it again would do it twice.
+            return done, events
+        return half + more, events + further
+
+    def probe(self) -> None:
+        """Write and commit something of no meaning; raises `StoreUnavailable`."""
+        try:
+            self._database.probe()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        self._sequences.forget()
+        self._database.rollback()
+
+    def _attempt(self, jobs: Sequence[Job]) -> tuple[int, int]:
+        self._database.begin()
+        work = WorkingSet(self._database)
+        work.load(need for job in jobs for need in job.needs)
+        deadline = self._clock() + self._budget_s
+        done = 0
+        for job in jobs:
+            self._run_one(work, job)
+            done += 1
+            if self._clock() >= deadline:
+                break
+        try:
+            work.write()
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            # A codec met a value that has no form in the database.
+            raise RefusedByDatabase(f"a value cannot be stored: {error}") from error
+        self._database.commit()
+        return done, len(work.events)
+
+    def _run_one(self, work: WorkingSet, job: Job) -> None:
+        overlay = Overlay(work, self._sequences)
+        job.result, job.error = None, None
+        try:
+            job.result = job.fn(overlay, *job.args)
+        except (RefusedByDatabase, StoreUnavailable):
+            # Not the function's own doing: the whole batch is in question.
+            raise
+        except BaseException as error:
+            # A fault in one function must not reach its neighbours; the caller gets it.
+            job.error = error
+        else:
+            work.merge(overlay)
+        job.marks = overlay.marks

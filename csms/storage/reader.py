@@ -1,0 +1,186 @@
+"""Reads for people: entities and journal rows straight from the database.
+
+They see every acknowledged commit and never wait for the writer: on a file the SQLite reader has
+connections of its own (WAL), in memory it shares the one there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+import sqlalchemy as sa
+
+from csms.core.entities import SHAPES
+from csms.core.errors import Invalid, StoreUnavailable
+from csms.core.ports import JournalRow
+from csms.storage.batch import Database, RefusedByDatabase
+from csms.storage.sqlite import VALUE_FAULTS
+from csms.storage.statements import Statements
+from csms.storage.tables import MOMENT, TABLES, journal
+
+E = TypeVar("E")
+MAX_PAGE = 1_000
+
+
+class EntityReader:
+    """`core.ports.Reader` over anything that can fetch rows."""
+
+    def __init__(self, statements: Statements, dialect: Any) -> None:
+        self._statements = statements
+        self._dialect = dialect
+        self._compiled: dict[Any, str] = {}
+
+    async def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Rows of a query; the one thing that a database provides."""
+        raise NotImplementedError
+
+    async def get(self, kind: type[E], *key: Any) -> E | None:
+        shape = SHAPES[kind]
+        found = await self.page(kind, dict(zip(shape.key, key, strict=True)), limit=1)
+        return found[0] if found else None
+
+    async def page(
+        self,
+        kind: type[E],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: Sequence[Any] | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[E]:
+        where = where or {}
+        said = self._statements.of[kind]
+        fields = tuple(where)
+        absent = tuple(f for f in fields if where[f] is None)
+        shape = (kind, fields, absent, after is not None, newest_first)
+        sql = self._compiled.get(shape)
+        if sql is None:
+            sql = self._compiled[shape] = self._page_sql(
+                kind, where, after is not None, newest_first
+            )
+        parameters = self._values(kind, where)
+        if after is not None:
+            parameters += said.encoder(said.shape.key)(list(after))
+        parameters.append(max(0, min(limit, MAX_PAGE)))
+        return [said.decode(row) for row in await self.fetch(sql, parameters)]
+
+    def _page_sql(
+        self, kind: type[Any], where: Mapping[str, Any], after: bool, newest_first: bool
+    ) -> str:
+        table, key = TABLES[kind], SHAPES[kind].key
+        query = sa.select(*table.c).where(*_terms(kind, where))
+        columns = [table.c[f] for f in key]
+        if after:
+            marks: list[Any] = [sa.bindparam(f"a_{f}") for f in key]
+            beyond = (
+                sa.tuple_(*columns) < sa.tuple_(*marks)
+                if newest_first
+                else (sa.tuple_(*columns) > sa.tuple_(*marks))
+            )
+            query = query.where(beyond)
+        query = query.order_by(*(c.desc() if newest_first else c for c in columns))
+        # A bound OFFSET-free LIMIT as text, so that the driver gets plain positional values.
+        return f"{query.compile(dialect=self._dialect)} LIMIT {self._placeholder}"
+
+    _placeholder = "?"
+
+    async def count(self, kind: type[Any], where: Mapping[str, Any] | None = None) -> int:
+        where = where or {}
+        query = sa.select(sa.func.count()).select_from(TABLES[kind]).where(*_terms(kind, where))
+        sql = str(query.compile(dialect=self._dialect))
+        ((number,),) = await self.fetch(sql, self._values(kind, where))
+        return int(number)
+
+    def _values(self, kind: type[Any], where: Mapping[str, Any]) -> list[Any]:
+        present = {f: value for f, value in where.items() if value is not None}
+        return self._statements.of[kind].encoder(tuple(present))(list(present.values()))
+
+    async def journal(
+        self, after: int, limit: int, station_id: str | None = None
+    ) -> list[JournalRow]:
+        columns = ", ".join(c.name for c in journal.c)
+        condition, values = f"seq > {self._placeholder}", [after]
+        if station_id is not None:
+            condition += f" AND station_id = {self._placeholder}"
+            values.append(station_id)  # type: ignore[arg-type]
+        rows = await self.fetch(
+            f"SELECT {columns} FROM journal WHERE {condition} ORDER BY seq"  # noqa: S608
+            f" LIMIT {self._placeholder}",
+            [*values, max(0, min(limit, MAX_PAGE))],
+        )
+        return [
+            JournalRow(seq, MOMENT.from_db(at), kind, station, data)
+            for seq, at, kind, station, data in rows
+        ]
+
+    async def journal_end(self) -> int:
+        ((end,),) = await self.fetch("SELECT coalesce(max(seq), 0) FROM journal", ())
+        return int(end)
+
+
+def _terms(kind: type[Any], where: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
+    """Equality with each value; None means that the field is not set."""
+    columns = TABLES[kind].c
+    return [
+        columns[f].is_(None) if value is None else columns[f] == sa.bindparam(f"w_{f}")
+        for f, value in where.items()
+    ]
+
+
+class SqliteReader(EntityReader):
+    """Reads of a file through a few connections of their own, each with its thread."""
+
+    def __init__(self, statements: Statements, dialect: Any, path: Path, size: int = 3) -> None:
+        super().__init__(statements, dialect)
+        self._path = path
+        self._size = size
+        self._free: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        self._opened: list[aiosqlite.Connection] = []
+
+    async def open(self) -> None:
+        for _ in range(self._size):
+            uri = f"{self._path.resolve().as_uri()}?mode=ro"
+            try:
+                connection = await aiosqlite.connect(
+                    uri, uri=True, timeout=2.0, isolation_level=None
+                )
+            except sqlite3.Error as error:
+                raise StoreUnavailable(f"cannot open {self._path}: {error}") from error
+            self._opened.append(connection)
+            self._free.put_nowait(connection)
+
+    async def close(self) -> None:
+        for connection in self._opened:
+            await connection.close()
+
+    async def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        connection = await self._free.get()
+        try:
+            rows = await connection.execute_fetchall(sql, parameters)
+            return [tuple(row) for row in rows]
+        except VALUE_FAULTS as error:
+            raise Invalid(f"no stored value looks like that: {error}") from error
+        except (sqlite3.Error, ValueError) as error:
+            # ValueError: the connection is closed, the store has been stopped.
+            raise StoreUnavailable(f"SQLite: {error}") from error
+        finally:
+            self._free.put_nowait(connection)
+
+
+class InlineReader(EntityReader):
+    """Reads through the writer's own connection, at once."""
+
+    def __init__(self, statements: Statements, dialect: Any, database: Database) -> None:
+        super().__init__(statements, dialect)
+        self._database = database
+
+    async def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            return self._database.fetch(sql, parameters)
+        except RefusedByDatabase as error:
+            raise Invalid(f"no stored value looks like that: {error}") from error

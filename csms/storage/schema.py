@@ -1,0 +1,74 @@
+"""Bringing a database to the schema that this version needs."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from csms.core.errors import Invalid, StoreUnavailable
+from csms.storage.tables import metadata
+
+
+def _config(connection: sa.Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def engine_for(path: Path | str) -> sa.Engine:
+    """A SQLAlchemy engine on a SQLite file, for schema work only. A step interrupted half-way
+    leaves nothing: the driver would by itself not open a transaction for DDL."""
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), poolclass=sa.NullPool)
+
+    def connected(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+
+    def began(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    sa.event.listen(engine, "connect", connected)
+    sa.event.listen(engine, "begin", began)
+    return engine
+
+
+def revisions(engine: sa.Engine) -> tuple[str | None, str | None]:
+    """The revision of the database (None: empty) and the newest one known here."""
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+        head = ScriptDirectory.from_config(_config(connection)).get_current_head()
+    return current, head
+
+
+def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
+    """Run the missing steps; the revisions before and after. May be repeated.
+
+    Raises `Invalid` for a database of a newer version, `StoreUnavailable` when it cannot be
+    opened or written.
+    """
+    try:
+        current, head = revisions(engine)
+        with engine.connect() as connection:
+            config = _config(connection)
+            known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+            if current is not None and current not in known:
+                raise Invalid(
+                    f"the database has schema {current}, which this version does not know: "
+                    "it was used by a newer version; upgrade this program"
+                )
+            command.upgrade(config, "head")
+            connection.commit()
+    except sa.exc.DBAPIError as error:
+        raise StoreUnavailable(f"cannot upgrade the database: {error.orig}") from error
+    return current, head
+
+
+def create_all(engine: sa.Engine) -> None:
+    """The whole schema at once, for databases that live in memory for a test."""
+    metadata.create_all(engine)

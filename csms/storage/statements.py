@@ -1,0 +1,146 @@
+"""SQL text for each shape of access, compiled once from the tables for one dialect.
+
+The hot path runs driver SQL with plain tuples: SQLAlchemy Core builds and compiles each statement
+the first time its shape occurs, and is not touched again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from csms.core.entities import SHAPES, Shape
+from csms.storage.tables import TABLES, journal
+
+# Look-ups are padded to one of these numbers of keys, so that few statements exist.
+_SIZES = (1, 4, 16, 64, 256)
+MAX_KEYS = _SIZES[-1]
+# A function touches at most this many rows; a finder never returns more.
+MAX_FOUND = 1_000
+
+Convert = Callable[[Any], Any]
+Encode = Callable[[Sequence[Any]], list[Any]]
+
+
+def padded(count: int) -> int:
+    """The number of keys of the statement that serves `count` keys."""
+    return next(size for size in _SIZES if size >= count)
+
+
+class EntityStatements:
+    """Everything that is ever said to the database about one kind of entity."""
+
+    def __init__(self, shape: Shape, dialect: Dialect) -> None:
+        self.shape = shape
+        self.table = TABLES[shape.kind]
+        self._dialect = dialect
+        self._encoders: dict[str, Convert] = {}
+        self._decoders: list[tuple[int, Convert]] = []
+        for index, column in enumerate(self.table.c):
+            codec = column.info.get("codec")
+            if codec is not None:
+                self._encoders[column.name] = codec.to_db
+                self._decoders.append((index, codec.from_db))
+        self._selects: dict[tuple[tuple[str, ...], int], str] = {}
+        self._updates: dict[tuple[str, ...], str] = {}
+        self._encode: dict[tuple[str, ...], Encode] = {}
+        self.encode_row = self.encoder(shape.fields)
+
+    # -- values ------------------------------------------------------------------------------
+
+    def encoder(self, fields: tuple[str, ...]) -> Encode:
+        """A function from values of these fields to driver values, in order."""
+        known = self._encode.get(fields)
+        if known is not None:
+            return known
+        converts = [(i, self._encoders[f]) for i, f in enumerate(fields) if f in self._encoders]
+
+        def encode(values: Sequence[Any]) -> list[Any]:
+            row = list(values)
+            for index, convert in converts:
+                if row[index] is not None:
+                    row[index] = convert(row[index])
+            return row
+
+        self._encode[fields] = encode
+        return encode
+
+    def decode(self, row: Sequence[Any]) -> Any:
+        """The entity of a database row."""
+        if self._decoders:
+            values = list(row)
+            for index, convert in self._decoders:
+                if values[index] is not None:
+                    values[index] = convert(values[index])
+            row = values
+        return self.shape.kind._make(row)
+
+    # -- statements --------------------------------------------------------------------------
+
+    def select(self, fields: tuple[str, ...], keys: int) -> str:
+        """Rows whose `fields` equal one of `keys` tuples, given flat, one after the other."""
+        sql = self._selects.get((fields, keys))
+        if sql is None:
+            columns = [self.table.c[f] for f in fields]
+            # One OR term per key: SQLite answers each from the index, which it does not always do
+            # for row values.
+            term = sa.or_(
+                *(
+                    sa.and_(*(c == sa.bindparam(f"k{n}_{c.name}") for c in columns))
+                    for n in range(keys)
+                )
+            )
+            if len(fields) == 1:
+                term = columns[0].in_([sa.bindparam(f"k{n}") for n in range(keys)])
+            ordered = sa.select(*self.table.c).where(term).order_by(*self.primary_key)
+            sql = f"{self._sql(ordered)} LIMIT {MAX_FOUND * keys}"
+            self._selects[fields, keys] = sql
+        return sql
+
+    @property
+    def primary_key(self) -> list[sa.Column[Any]]:
+        """The key columns, in the order of the shape."""
+        return [self.table.c[f] for f in self.shape.key]
+
+    @cached_property
+    def insert(self) -> str:
+        """A new row, all fields in order."""
+        return self._sql(self.table.insert())
+
+    def update(self, fields: tuple[str, ...]) -> str:
+        """Set `fields` of the row with a key; parameters are the fields, then the key."""
+        sql = self._updates.get(fields)
+        if sql is None:
+            key = [c == sa.bindparam(f"key_{c.name}") for c in self.primary_key]
+            values: list[tuple[str, Any]] = [(f, sa.bindparam(f"new_{f}")) for f in fields]
+            statement = self.table.update().where(*key).ordered_values(*values)
+            sql = self._updates[fields] = self._sql(statement)
+        return sql
+
+    @cached_property
+    def delete(self) -> str:
+        """Remove the row with a key."""
+        key = [c == sa.bindparam(f"key_{c.name}") for c in self.primary_key]
+        return self._sql(self.table.delete().where(*key))
+
+    def _sql(self, statement: sa.sql.ClauseElement) -> str:
+        return str(statement.compile(dialect=self._dialect))
+
+
+class Statements:
+    """The statements of every entity, and of the journal and the sequences."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.of: dict[type[Any], EntityStatements] = {
+            kind: EntityStatements(shape, dialect) for kind, shape in SHAPES.items()
+        }
+        columns = [c.name for c in journal.c if c.name != "seq"]
+        self.journal_insert = str(
+            journal.insert()
+            .values({name: sa.bindparam(name) for name in columns})
+            .compile(dialect=dialect)
+        )

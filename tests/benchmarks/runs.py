@@ -1,0 +1,276 @@
+"""The runs: which server under which load, and the figures that come out."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import scripts, verify
+from tests.benchmarks.frames import upgrade
+from tests.benchmarks.generator import Broken, Load, Measured
+from tests.benchmarks.processes import CannotRun, Server, allow_files
+from tests.benchmarks.scripts import Script
+
+SUBPROTOCOL = {"meter": "ocpp1.6", "transactions": "ocpp2.0.1", "idle": "ocpp1.6"}
+RUNS = [
+    *(f"{server}.{load}" for load in ("meter", "transactions") for server in ("floor", "package")),
+    "system.meter",
+    "system.transactions",
+    "system.idle",
+]
+# A generator busier than this may be what is measured.
+BUSY = 0.9
+LIGHT = 0.5
+OPENED_AT_ONCE = 100
+WARM_LINKS = 100
+LINKS_PER_ADDRESS = 20_000
+SPARE_FILES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What can be chosen. `folder`: where databases go, on a disk; None: the system's choice.
+    `core`: the one of the servers; None: whichever the system gives them. `profile`: the thread of
+    this system that is profiled (loop, store), which leaves out all but the full load."""
+
+    seconds: float = 10.0
+    connections: int = 50
+    idle: int = 5_000
+    folder: Path | None = None
+    core: int | None = None
+    profile: str = ""
+
+    @property
+    def warm_up_s(self) -> float:
+        """Before each window."""
+        return min(2.0, self.seconds / 4)
+
+
+@dataclass(slots=True)
+class Figure:
+    """One number of a run. `key` is stable; times are per message; None: not known here."""
+
+    key: str
+    value: float
+    unit: str
+    messages_per_s: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    loop_us: float | None = None
+    others_us: float | None = None
+    server_share: float | None = None
+    generator_share: float | None = None
+    written_bytes: float | None = None
+    seconds: float | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run gave: figures, remarks for the reader, and what was lost or wrong (then the
+    benchmark has failed)."""
+
+    figures: list[Figure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+async def run(
+    name: str, options: Options, keep: Callable[[Path, Outcome], None] | None = None
+) -> Outcome:
+    """Make one run. `keep` is given the run's folder before it goes (for profiles)."""
+    server, _, load = name.partition(".")
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory(prefix="csms-bench-", dir=options.folder) as folder:
+        try:
+            if load == "idle":
+                await _idle(Path(folder), options, outcome)
+            else:
+                await _loaded(server, load, Path(folder), options, outcome)
+        except (Broken, CannotRun) as error:
+            outcome.faults.append(f"{name}: {error}")
+        if keep is not None:
+            keep(Path(folder), outcome)
+    return outcome
+
+
+# -- under load --------------------------------------------------------------------------------
+
+
+async def _loaded(
+    kind: str, load_name: str, folder: Path, options: Options, outcome: Outcome
+) -> None:
+    key = f"{kind}.{load_name}"
+    plan = _plan(options.connections)
+    start = scripts.began(datetime.now(UTC))
+    allow_files(options.connections + SPARE_FILES)
+    with (
+        Server(kind, folder, options.core, profile=options.profile, **plan) as server,
+        _loading() as load,
+    ):
+        port = await asyncio.to_thread(server.wait_ready)
+        try:
+            await _prepare(load, load_name, port, plan, start)
+            full = await load.flat_out(options.warm_up_s, options.seconds, server.usage)
+            await load.drain()
+            outcome.figures.append(_figure(key, full, load.lanes[0].script))
+            if not options.profile:
+                rate = full.messages / full.seconds * LIGHT
+                light = await load.paced(rate, options.warm_up_s, options.seconds, server.usage)
+                await load.drain()
+                outcome.figures.append(_figure(f"{key}.light", light, load.lanes[0].script))
+                if light.messages / light.seconds < 0.95 * rate:
+                    outcome.notes.append(f"{key}.light: the rate asked for was not reached")
+        except Broken as error:
+            raise Broken(f"{error}\n{server.errors}".strip()) from error
+        finally:
+            load.close()
+        if options.profile:
+            await asyncio.to_thread(server.stop)
+        server.kill()
+        _remark(key, full, outcome)
+        sent = [lane.script for lane in load.lanes if lane.script is not None]
+        acknowledged = sum(script.acknowledged for script in sent)
+        outcome.figures[0].facts["acknowledged"] = acknowledged
+        if kind == "system":
+            lost = verify.faults(server.database, load_name, sent, start)
+            outcome.faults += [f"{key}: {fault}" for fault in lost]
+            outcome.figures[0].facts["verified"] = 0 if lost else acknowledged
+
+
+def _plan(stations: int) -> dict[str, Any]:
+    """Stations with their secrets, and as many tokens."""
+    return {
+        "key": secrets.token_hex(32),
+        "stations": [(f"BENCH-{i:05d}", secrets.token_hex(20)) for i in range(stations)],
+        "tokens": [f"BENCH{i:05d}" for i in range(stations)],
+    }
+
+
+async def _prepare(load: Load, name: str, port: int, plan: dict[str, Any], start: datetime) -> None:
+    """Open a lane for each station and bring it to where its script begins."""
+    for (identity, secret), token in zip(plan["stations"], plan["tokens"], strict=True):
+        request = _upgrade(name, identity, secret, deflate=False)
+        lane = await load.connect(port, request)
+        if name == "meter":
+            await lane.ask(scripts.boot_16())
+            started = await lane.ask(scripts.start_16(token, start))
+            # The floor knows no transactions.
+            lane.script = scripts.meter(started.get("transactionId", len(load.lanes)), start)
+        else:
+            await lane.ask(scripts.boot_201())
+            lane.script = scripts.transactions(identity, token, start)
+
+
+def _upgrade(load: str, identity: str, secret: str, *, deflate: bool) -> bytes:
+    return upgrade(f"/ocpp/{identity}", SUBPROTOCOL[load], identity, secret, deflate=deflate)
+
+
+@contextmanager
+def _loading() -> Any:
+    load = Load()
+    try:
+        yield load
+    finally:
+        load.close()
+
+
+def _figure(key: str, measured: Measured, script: Script | None) -> Figure:
+    each = script.messages_each if script else 1
+    rate = measured.messages / measured.seconds
+    figure = Figure(
+        key,
+        rate / each,
+        "transactions/s" if each > 1 else "messages/s",
+        messages_per_s=rate,
+        p50_ms=measured.latency_ms(0.5),
+        p99_ms=measured.latency_ms(0.99),
+        generator_share=measured.generator_share,
+        seconds=measured.seconds,
+    )
+    before, after = measured.sampled
+    if before is not None and after is not None and measured.messages:
+        loop, others = after.loop_s - before.loop_s, after.others_s - before.others_s
+        figure.loop_us = loop / measured.messages * 1e6
+        figure.others_us = others / measured.messages * 1e6
+        figure.server_share = (loop + others) / measured.seconds
+        figure.written_bytes = (after.written - before.written) / measured.messages
+    return figure
+
+
+def _remark(key: str, full: Measured, outcome: Outcome) -> None:
+    if full.generator_share > BUSY:
+        outcome.notes.append(
+            f"{key}: the generator used {full.generator_share:.0%} of its core, so it may be the "
+            "limit: the server can do at least this"
+        )
+    share = outcome.figures[0].server_share
+    if share is not None and share < BUSY:
+        outcome.notes.append(
+            f"{key}: the server used only {share:.0%} of its core; the rest it waited (for the "
+            "disk, for the generator) or another process had the core"
+        )
+
+
+# -- idle --------------------------------------------------------------------------------------
+
+
+async def _idle(folder: Path, options: Options, outcome: Outcome) -> None:
+    """Memory per connected station that says nothing, with and without deflate negotiated."""
+    allow_files(options.idle + WARM_LINKS + SPARE_FILES)
+    for deflate in (True, False):
+        inner = folder / ("deflate" if deflate else "plain")
+        inner.mkdir()
+        plan = _plan(WARM_LINKS + options.idle)
+        with Server("system", inner, options.core, **plan) as server, _loading() as load:
+            port = await asyncio.to_thread(server.wait_ready)
+            try:
+                # The first links load what is loaded once; they are not counted.
+                await _boot_idle(load, port, plan["stations"][:WARM_LINKS], deflate)
+                before = await asyncio.to_thread(server.settled_rss)
+                began = asyncio.get_running_loop().time()
+                await _boot_idle(load, port, plan["stations"][WARM_LINKS:], deflate)
+                took = asyncio.get_running_loop().time() - began
+                after = await asyncio.to_thread(server.settled_rss)
+            except Broken as error:
+                raise Broken(f"{error}\n{server.errors}".strip()) from error
+        if before is None or after is None:
+            outcome.notes.append("system.idle: the memory of a process cannot be read here")
+            return
+        figure = Figure(
+            "system.idle" if deflate else "system.idle.plain",
+            (after - before) / options.idle,
+            "bytes/link",
+            seconds=took,
+        )
+        figure.facts = {
+            "links": options.idle,
+            "rss_before_bytes": before,
+            "rss_after_bytes": after,
+            "connected_and_booted_per_s": options.idle / took,
+        }
+        outcome.figures.append(figure)
+
+
+async def _boot_idle(load: Load, port: int, stations: list[tuple[str, str]], deflate: bool) -> None:
+    """Connect and boot these stations, some at a time."""
+    waiting = iter(list(stations))
+
+    async def some() -> None:
+        for identity, secret in waiting:
+            # One address has ports for some 28,000 links to one listener.
+            network = len(load.lanes) // LINKS_PER_ADDRESS
+            source = f"127.0.0.{1 + network}" if network else None
+            request = _upgrade("idle", identity, secret, deflate=deflate)
+            lane = await load.connect(port, request, source)
+            await lane.ask(scripts.boot_16(), compressed=deflate)
+
+    # Not a task group: the first fault is to come out as it is.
+    await asyncio.gather(*(some() for _ in range(min(OPENED_AT_ONCE, len(stations)))))

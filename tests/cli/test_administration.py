@@ -1,0 +1,98 @@
+"""`csms key`, `csms command`, `csms quarantine`."""
+
+from __future__ import annotations
+
+import json
+
+from .conftest import COMMAND, Api, ok, page, problem
+
+KEY = {
+    "id": "k7",
+    "name": "night shift",
+    "role": "operator",
+    "created_at": "2031-05-01T10:00:00Z",
+    "revoked_at": None,
+}
+REPORT = {
+    "id": "q1",
+    "station_id": "s1",
+    "kind": "stop",
+    "reason": "unknown transaction",
+    "received_at": "2031-05-01T10:00:00Z",
+    "payload": {"transactionId": -1},
+}
+
+
+def test_create_a_key(api: Api) -> None:
+    api.on("POST", "/keys", ok({**KEY, "key": "k7.secret"}, 201))
+    result = api.run("key", "create", "night shift", "--role", "operator")
+    assert api.body() == {"name": "night shift", "role": "operator"}
+    assert "  export CSMS_API_KEY=k7.secret\n" in result.stdout
+    assert "csms key revoke k7\n" in result.stdout
+
+
+def test_a_key_needs_a_role(api: Api) -> None:
+    result = api.run("key", "create", "me")
+    assert result.exit_code == 2
+    assert "--role" in result.stderr
+
+
+def test_list_keys(api: Api) -> None:
+    api.on("GET", "/keys", page(KEY))
+    line = api.run("key", "list").stdout.splitlines()[1]
+    assert line == "k7  night shift  operator  2031-05-01T10:00:00Z  -"
+
+
+def test_revoke_takes_a_whole_key_without_sending_its_secret(api: Api) -> None:
+    api.on("DELETE", "/keys/k7", ok({**KEY, "revoked_at": "2031-05-01T11:00:00Z"}))
+    result = api.run("key", "revoke", "k7.secret")
+    assert result.stdout == "the key night shift (k7) is revoked\n"
+    assert "secret" not in str(api.requests[0].url)
+
+
+def test_a_key_without_the_role(api: Api) -> None:
+    refused = problem(403, "forbidden", "this needs the role admin; the key has viewer")
+    api.on("GET", "/keys", refused)
+    result = api.run("key", "list")
+    assert result.exit_code == 1
+    assert "the key has viewer; use a key with that role" in result.stderr
+
+
+def test_list_commands(api: Api) -> None:
+    api.on("GET", "/commands", page(COMMAND))
+    line = api.run("command", "list").stdout.splitlines()[1]
+    assert (
+        line == "c1  s1       start_charging  accepted  -       2031-05-01T10:00:00Z            -"
+    )
+
+
+def test_list_commands_of_a_station(api: Api) -> None:
+    api.on("GET", "/commands", page(COMMAND))
+    result = api.run("command", "list", "--station", "CP-1", "-o", "json")
+    assert json.loads(result.stdout) == [COMMAND]
+    assert api.requests[-1].url.params["station"] == "CP-1"
+
+
+def test_show_a_command(api: Api) -> None:
+    api.on("GET", "/commands/c1", ok(COMMAND))
+    text = api.run("command", "show", "c1").stdout
+    assert "parameters    token=CARD\n" in text
+    assert "result        status=Accepted\n" in text
+
+
+def test_quarantine(api: Api) -> None:
+    api.on("GET", "/quarantine", page(REPORT))
+    assert "unknown transaction" in api.run("quarantine", "list").stdout
+    assert json.loads(api.run("quarantine", "list", "-o", "json").stdout) == [REPORT]
+
+
+def test_show_a_report(api: Api) -> None:
+    api.on("GET", "/quarantine/q1", ok(REPORT))
+    text = api.run("quarantine", "show", "q1").stdout
+    assert "reason    unknown transaction\n" in text
+    assert '"transactionId": -1' in text
+
+
+def test_the_quarantine_is_empty(api: Api) -> None:
+    api.on("GET", "/quarantine", page())
+    assert api.run("quarantine", "list").stderr == "the quarantine is empty\n"

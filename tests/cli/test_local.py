@@ -1,0 +1,109 @@
+"""init, serve, check, db upgrade: as an operator types them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.system import System, csms, free_port
+
+
+async def test_init_shows_the_admin_key_once_and_it_works(tmp_path: Path) -> None:
+    system = System(tmp_path)
+    code, out, _ = await csms("init", "--config", str(system.config), "--party", "CA*NTH")
+    assert code == 0
+    assert "export CSMS_API_KEY=" in out
+    assert "csms serve --config" in out
+    key = out.partition("CSMS_API_KEY=")[2].split()[0]
+    assert key.partition(".")[2] not in system.config.read_text()
+    assert stat.S_IMODE(system.config.stat().st_mode) == 0o600
+    await system.start()
+    try:
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as client:
+            answer = await client.get(f"{system.http_url}/api/v1/keys")
+        assert answer.status_code == 200
+    finally:
+        assert await system.stop() == 0
+
+
+async def test_init_does_not_overwrite(tmp_path: Path) -> None:
+    config = tmp_path / "csms.toml"
+    config.write_text("precious")
+    code, _, err = await csms("init", "--config", str(config))
+    assert code == 1
+    assert "exists already" in err
+    assert config.read_text() == "precious"
+
+
+async def test_init_for_scripts(tmp_path: Path) -> None:
+    code, out, err = await csms("init", "--config", str(tmp_path / "c.toml"), "--output", "json")
+    assert (code, err) == (0, "")
+    assert json.loads(out).keys() == {"config", "database", "admin_key"}
+
+
+@pytest.mark.parametrize("command", [("serve",), ("check",), ("db", "upgrade")])
+async def test_a_bad_configuration_names_file_key_and_what_is_allowed(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    config = tmp_path / "csms.toml"
+    config.write_text('[ocpp]\nport = 70000\n[store]\nurl = "mysql://x"\n')
+    code, out, err = await csms(*command, "--config", str(config))
+    assert (code, out) == (2, "")
+    assert f"{config}: ocpp.port: input should be less than or equal to 65535" in err
+    assert f"{config}: store.url: must be sqlite:///PATH" in err
+    assert "Traceback" not in err
+
+
+async def test_a_missing_configuration_names_the_next_step(tmp_path: Path) -> None:
+    code, _, err = await csms("serve", "--config", str(tmp_path / "nothing.toml"))
+    assert code == 2
+    assert "csms init" in err
+
+
+async def test_a_configuration_without_keys_cannot_serve(tmp_path: Path) -> None:
+    config = tmp_path / "csms.toml"
+    config.write_text("")
+    code, _, err = await csms("check", "--config", str(config))
+    assert code == 2
+    assert "security.current" in err
+
+
+async def test_check_says_what_will_happen_to_the_database(tmp_path: Path) -> None:
+    config = tmp_path / "csms.toml"
+    assert (await csms("init", "--config", str(config)))[0] == 0
+    code, out, _ = await csms("check", "--config", str(config))
+    assert (code, "up to date" in out) == (0, True)
+    (tmp_path / "csms.db").unlink()
+    code, out, _ = await csms("check", "--config", str(config))
+    assert (code, "will be made" in out) == (0, True)
+
+
+async def test_db_upgrade_may_be_repeated(tmp_path: Path) -> None:
+    config = tmp_path / "csms.toml"
+    assert (await csms("init", "--config", str(config)))[0] == 0
+    for _ in range(2):
+        code, out, _ = await csms("db", "upgrade", "--config", str(config))
+        assert (code, "is up to date" in out) == (0, True)
+
+
+async def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    system = System(tmp_path)
+    await system.init()
+    await system.start()
+    try:
+        environment = {**system.environment, "CSMS_HTTP__PORT": str(free_port())}
+        other = tmp_path / "other"
+        other.mkdir()
+        assert (await csms("init", "--config", str(other / "csms.toml")))[0] == 0
+        code, _, err = await csms(
+            "serve", "--config", str(other / "csms.toml"), environment=environment
+        )
+        assert code == 1
+        assert str(system.ocpp_port) in err
+        assert "Traceback" not in err
+    finally:
+        await system.stop()

@@ -1,0 +1,166 @@
+"""`csms station`: what an installer and an operator get to see."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from csms.cli.stations import compact
+
+from .conftest import STATION, Api, ok, page, problem
+
+ONBOARDED = {
+    "id": "s9",
+    "identity": "Depot 7",
+    "url": "ws://csms.test:9000/ocpp",
+    "user": "Depot 7",
+    "token": "0123456789abcdef",
+}
+
+
+def at(evse: int, connector: int, status: str) -> dict[str, Any]:
+    return {"evse": evse, "connector": connector, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("connectors", "text"),
+    [
+        ([], ""),
+        ([at(1, 1, "charging"), at(2, 1, "available")], "1:charging 2:available"),
+        ([at(1, 1, "available"), at(1, 2, "faulted")], "1.1:available 1.2:faulted"),
+        ([at(0, 0, "available"), at(1, 1, "unknown")], "1:unknown"),
+        ([at(0, 0, "faulted"), at(1, 1, "available")], "station:faulted 1:available"),
+        ([at(1, 0, "available"), at(1, 1, "available")], "1:available"),
+        ([at(1, 0, "unavailable"), at(1, 1, "available")], "1:unavailable 1:available"),
+        ([at(3, 0, "available")], "3:available"),
+    ],
+)
+def test_connectors_in_one_cell(connectors: list[Any], text: str) -> None:
+    assert compact(connectors) == text
+
+
+def test_the_list_shows_what_an_operator_asks_for(api: Api) -> None:
+    offline = {**STATION, "identity": "CP-0", "connected": False, "violations": {}}
+    api.on("GET", "/stations", page(STATION, following="n"), page(offline))
+    lines = api.run("station", "list").stdout.splitlines()
+    assert lines[0].split() == [
+        "identity",
+        "connected_since",
+        "version",
+        "vendor",
+        "model",
+        "firmware",
+        "connectors",
+        "violations",
+    ]
+    assert lines[1].split()[:2] == ["CP-0", "-"]
+    assert " ".join(lines[2].split()) == (
+        "CP-1 2031-05-01T10:00:00Z 1.6 Maker One 1.2.3 1:charging 2:available 3"
+    )
+
+
+def test_the_list_as_json_is_one_array_over_all_pages(api: Api) -> None:
+    api.on("GET", "/stations", page(STATION, following="n"), page({**STATION, "id": "s2"}))
+    result = api.run("station", "list", "--output", "json")
+    assert json.loads(result.stdout) == [STATION, {**STATION, "id": "s2"}]
+
+
+def test_an_empty_network_says_how_to_begin(api: Api) -> None:
+    api.on("GET", "/stations", page())
+    result = api.run("station", "list")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "csms station add" in result.stderr
+
+
+def test_show(api: Api) -> None:
+    api.on("GET", "/stations/CP-1", ok(STATION))
+    text = api.run("station", "show", "CP-1").stdout
+    assert "violations       extra_field=2 bad_time=1\n" in text
+    assert "connected since  2031-05-01T10:00:00Z\n" in text
+    assert "disconnected" not in text
+    assert text.splitlines()[-1].split()[:2] == ["2.1", "available"]
+
+
+def test_show_as_json_is_the_object(api: Api) -> None:
+    api.on("GET", "/stations/CP-1", ok(STATION))
+    assert json.loads(api.run("-o", "json", "station", "show", "CP-1").stdout) == STATION
+
+
+def test_a_station_that_is_not_there(api: Api) -> None:
+    detail = "no station CP-9; csms station list shows those there are"
+    api.on("GET", "/stations/CP-9", problem(404, "not_found", detail))
+    for options in ([], ["--output", "json"]):
+        result = api.run("station", "show", "CP-9", *options)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == f"csms: {detail}\n"
+
+
+def test_add_prints_what_an_installer_types(api: Api) -> None:
+    api.on("POST", "/stations", ok(ONBOARDED, 201))
+    result = api.run("station", "add", "Depot 7", "--evses", "2", "--connectors", "3", "--no-ping")
+    assert api.body() == {"identity": "Depot 7", "evses": 2, "connectors": 3, "ping": False}
+    for words in (
+        "  URL       ws://csms.test:9000/ocpp\n",
+        "  full URL  ws://csms.test:9000/ocpp/Depot%207\n",
+        "  user      Depot 7\n",
+        "  token     0123456789abcdef\n",
+        "AuthorizationKey",
+        "BasicAuthPassword",
+        "shown this once",
+    ):
+        assert words in result.stdout
+
+
+def test_add_for_another_party(api: Api) -> None:
+    api.on("POST", "/stations", ok(ONBOARDED, 201))
+    result = api.run("station", "add", "Depot 7", "--party", "CA*NTH", "--output", "json")
+    assert api.body()["party_id"] == "CA*NTH"
+    assert json.loads(result.stdout) == ONBOARDED
+
+
+def test_add_of_a_name_that_is_taken(api: Api) -> None:
+    api.on("POST", "/stations", problem(409, "already_exists", "a station named A B exists"))
+    result = api.run("station", "add", "A B")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "csms: a station named A B exists; csms station rotate 'A B' gives it a new token\n"
+    )
+
+
+def test_rotate(api: Api) -> None:
+    api.on("POST", "/stations/Depot%207/credentials", ok(ONBOARDED, 201))
+    result = api.run("station", "rotate", "Depot 7")
+    assert "Depot 7 has a new token" in result.stdout
+    assert "0123456789abcdef" in result.stdout
+
+
+def test_unknown(api: Api) -> None:
+    knocked = {
+        "identity": "GHOST",
+        "attempts": 3,
+        "first_seen_at": "2031-05-01T10:00:00Z",
+        "last_seen_at": "2031-05-01T10:00:00Z",
+        "remote_address": "192.0.2.1",
+    }
+    api.on("GET", "/stations/unknown", page(knocked))
+    assert "GHOST            3  2031-05-01T10:00:00Z" in api.run("station", "unknown").stdout
+
+
+@pytest.mark.parametrize(
+    ("verb", "registration"),
+    [("accept", "accepted"), ("pending", "pending"), ("reject", "rejected")],
+)
+def test_a_verdict_is_a_patch(api: Api, verb: str, registration: str) -> None:
+    api.on("PATCH", "/stations/CP-1", ok({**STATION, "registration": registration}))
+    result = api.run("station", verb, "CP-1")
+    assert api.body() == {"registration": registration}
+    assert result.stdout.startswith(f"CP-1 is {registration}\n")
+    assert "csms station trigger CP-1 boot" in result.stdout
+
+
+def test_a_limit(api: Api) -> None:
+    api.on("GET", "/stations", page(STATION, following="n"))
+    api.run("station", "list", "--limit", "1")
+    assert [r.url.params["limit"] for r in api.requests] == ["1"]

@@ -1,0 +1,102 @@
+"""Security: keyed hashes of what stations and operators present (rule 7; OCPP 1.6J 6.2.2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from csms.core import security
+from csms.core.errors import Invalid, NotFound, StoreRefused
+from csms.core.security import BASIC, ApiKey, Credential, Keyring, Role, verify_any
+from tests.support.charging import NOW, Site, at
+
+RING = Keyring({"k1": b"first", "k2": b"second"}, "k2")
+SECRET = "6f4Zs3cr3tT0k3n!"
+
+
+def credential(secret: bytes, name: str = "c1", ring: Keyring = RING) -> Credential:
+    key_id, digest = ring.hash(secret)
+    return Credential(name, "s1", BASIC, key_id, digest, NOW)
+
+
+def test_a_hash_names_its_key_and_hides_the_secret() -> None:
+    key_id, digest = RING.hash(b"secret")
+    assert key_id == "k2"
+    assert RING.verify(key_id, digest, b"secret")
+    assert not RING.verify(key_id, digest, b"Secret")
+    assert "secret" not in digest
+    assert digest != Keyring(RING.keys, "k1").hash(b"secret")[1]
+
+
+def test_two_keys_may_be_live_and_a_lost_one_opens_nothing() -> None:
+    old = credential(b"secret", ring=Keyring(RING.keys, "k1"))
+    assert verify_any(RING, [old], b"secret") == "c1"
+    assert verify_any(Keyring({"k2": b"second"}, "k2"), [old], b"secret") is None
+    # The empty key is what a missing one is compared with.
+    forged = Keyring({"gone": b""}, "gone").hash(b"secret")[1]
+    assert verify_any(RING, [old._replace(key_id="gone", hash=forged)], b"secret") is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "presented"),
+    [
+        (SECRET.encode(), SECRET.encode()),
+        (SECRET.encode(), SECRET.encode().hex().encode()),
+        (SECRET.encode(), SECRET.encode().hex().upper().encode()),
+        (b"0a1b2c3d", bytes.fromhex("0a1b2c3d")),
+        (b"0a1b2c3d", b"0a1b2c3d"),
+        (bytes(range(200, 220)), bytes(range(200, 220))),
+        (bytes(range(200, 220)), bytes(range(200, 220)).hex().encode()),
+        (b"odd", b"odd"),
+        (b"odd", b"6f6464"),
+    ],
+    ids=["literal", "hex", "HEX", "raw of hex", "hex text", "bytes", "hex of bytes", "odd", "x"],
+)
+def test_every_form_that_stations_send_is_known(stored: bytes, presented: bytes) -> None:
+    assert verify_any(RING, [credential(stored)], presented) == "c1"
+
+
+@pytest.mark.parametrize("presented", [b"", b"x", b"\xff", b"zz", b"  ", SECRET.lower().encode()])
+def test_nothing_else_opens(presented: bytes) -> None:
+    assert verify_any(RING, [credential(SECRET.encode())], presented) is None
+    assert verify_any(RING, [], presented) is None
+
+
+def test_it_is_said_which_credential_matched() -> None:
+    both = [credential(b"one", "c1"), credential(b"two", "c2")]
+    assert verify_any(RING, both, b"two") == "c2"
+
+
+def test_a_new_secret_replaces_the_old(site: Site) -> None:
+    def all_of(station_id: str) -> list[str]:
+        found = site.store.run(lambda tx: tx.find(Credential, "station", station_id))
+        return [row.id for row in found]
+
+    site.run(security.issue, credential(b"other", "o")._replace(station_id="s2"), NOW)
+    for n in (1, 2, 2):
+        site.run(security.issue, credential(b"x%d" % n, f"c{n}"), NOW)
+    assert all_of("s1") == ["c2"]
+    assert all_of("s2") == ["o"]
+    (need,) = [security.needs_credentials("s1")]
+    assert (need.kind, need.finder, need.values) == (Credential, "station", ("s1",))
+
+
+def key(name: str = "k", role: str = Role.ADMIN) -> ApiKey:
+    return ApiKey(name, "ops", role, *RING.hash(b"secret"), NOW)
+
+
+def test_an_operator_key_is_added_once(site: Site) -> None:
+    site.run(security.add_key, key())
+    assert site.get(ApiKey, "k") == key()
+    with pytest.raises(StoreRefused):
+        site.run(security.add_key, key(role=Role.VIEWER))
+    with pytest.raises(Invalid):
+        site.run(security.add_key, key("other", "root"))
+    assert site.get(ApiKey, "k").role == "admin"
+
+
+def test_an_operator_key_ends_once(site: Site) -> None:
+    site.run(security.add_key, key())
+    assert site.run(security.revoke_key, "k", at(5)).revoked_at == at(5)
+    assert site.run(security.revoke_key, "k", at(9)).revoked_at == at(5)
+    with pytest.raises(NotFound):
+        site.run(security.revoke_key, "nobody", NOW)

@@ -1,0 +1,109 @@
+"""The newest connection wins, also while the store is busy with the older one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from csms.core.transactions import Transaction
+from tests.support.ocpp import start
+from tests.support.ocpp_links import Central, SeamDatabase, listening, until
+from tests.support.stores import SqliteSite, running
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> SeamDatabase:
+    return SeamDatabase(SqliteSite(tmp_path).database())
+
+
+@pytest.fixture
+async def central(database: SeamDatabase, tmp_path: Path) -> AsyncIterator[Central]:
+    async with running(SqliteSite(tmp_path), database) as store, listening(store) as central:
+        await central.onboard()
+        yield central
+
+
+async def settled(central: Central) -> None:
+    """The end of every link but the newest is written down or found to be stale."""
+    async with asyncio.timeout(10):
+        while len(central.gateway._server.handler_tasks) > 1:  # type: ignore[union-attr]
+            await asyncio.sleep(0)
+
+
+async def test_two_links_whose_openings_wait_for_one_commit(
+    central: Central, database: SeamDatabase
+) -> None:
+    async with AsyncExitStack() as stack:
+        database.hold()
+        first = await stack.enter_async_context(central.connect(wait=False))
+        await asyncio.to_thread(database.holding.wait, 10)
+        second = await stack.enter_async_context(central.connect(wait=False))
+        await until(lambda: central.store.queued == 1)
+        assert len(central.registry) == 0
+        database.release()
+        assert (await first.closed())[0] == 1008
+        await second.is_alive()
+        await settled(central)
+        row = await central.station()
+        assert (row.generation, row.node, central.link().generation) == (2, "node-1", 2)
+
+
+async def test_a_link_is_taken_over_while_its_call_waits_for_the_store(
+    central: Central, database: SeamDatabase
+) -> None:
+    """What it said is stored all the same; its retry on the new link gets the same answer."""
+    async with AsyncExitStack() as stack:
+        old = await stack.enter_async_context(central.connect())
+        database.hold()
+        await old.sends([2, "m1", "StartTransaction", start()])
+        await asyncio.to_thread(database.holding.wait, 10)
+        new = await stack.enter_async_context(central.connect(wait=False))
+        await until(lambda: central.store.queued == 1)
+        database.release()
+        await old.closed()
+        again = await new.calls("StartTransaction", start())
+        (row,) = await central.store.reader.page(Transaction)
+        assert again["transactionId"] == row.id
+        await settled(central)
+        assert (await central.station()).node == "node-1"
+
+
+@pytest.mark.parametrize("old_first", [True, False])
+async def test_the_end_of_an_old_link_touches_nothing(
+    central: Central, database: SeamDatabase, old_first: bool
+) -> None:
+    """Quirk 19: its socket dies before, or after, the new one is up."""
+    async with AsyncExitStack() as stack:
+        old = await stack.enter_async_context(central.connect())
+        database.hold()
+        await old.sends([2, "m1", "Heartbeat", {}])
+        await asyncio.to_thread(database.holding.wait, 10)
+        if old_first:
+            old.connection.transport.abort()
+            new = await stack.enter_async_context(central.connect(wait=False))
+        else:
+            new = await stack.enter_async_context(central.connect(wait=False))
+            old.connection.transport.abort()
+        database.release()
+        await new.is_alive()
+        await settled(central)
+        row = await central.station()
+        assert (row.generation, row.node, row.disconnected_at) == (2, "node-1", None)
+        assert (len(central.registry), central.link().generation) == (1, 2)
+
+
+async def test_a_flapping_station(central: Central) -> None:
+    """Quirk 23."""
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            station = await stack.enter_async_context(central.connect(wait=False))
+        await until(lambda: central.link() is not None and central.link().generation == 20)
+        await station.is_alive()
+        await settled(central)
+        row = await central.station()
+        assert (row.generation, row.node, len(central.registry)) == (20, "node-1", 1)
+    await until(lambda: len(central.registry) == 0)

@@ -1,0 +1,121 @@
+"""MeterValues and the samples inside TransactionEvent (OCPP 2.0.1 J01, J02)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.ocpp import Inbound, event
+
+
+def running(station: Inbound) -> None:
+    station.answers("TransactionEvent", event("Started", 0, wh=1_000, evse={"id": 1}))
+
+
+def values(*sampled: Any, at: str = "2024-05-01T12:10:00Z", evse: object = 1) -> dict[str, Any]:
+    return {"evseId": evse, "meterValue": [{"timestamp": at, "sampledValue": list(sampled)}]}
+
+
+def test_every_field_of_a_sample_is_stored(station2: Inbound) -> None:
+    signed = {
+        "signedMeterData": "T0NNRg==",
+        "signingMethod": "",
+        "encodingMethod": "OCMF",
+        "publicKey": "",
+    }
+    sampled = {
+        "value": 16.5,
+        "context": "Sample.Clock",
+        "measurand": "Current.Import",
+        "phase": "L1",
+        "location": "Outlet",
+        "signedMeterValue": signed,
+        "unitOfMeasure": {"unit": "A", "multiplier": 0},
+    }
+    running(station2)
+    assert station2.answers("MeterValues", values(sampled)) == {}
+    reading = station2.readings[-1]
+    assert reading == {
+        "value": "16.5",
+        "context": "Sample.Clock",
+        "measurand": "Current.Import",
+        "phase": "L1",
+        "location": "Outlet",
+        "unit": "A",
+        "signed": signed,
+    }
+
+
+def test_values_by_themselves_count_for_the_running_charge(station2: Inbound) -> None:
+    """Reference 7.6: stand-alone MeterValues while the transaction runs."""
+    running(station2)
+    station2.answers("MeterValues", values({"value": 1_500}))
+    assert station2.transaction.energy_wh == 500
+
+
+def test_evse_0_is_the_main_meter(station2: Inbound) -> None:
+    running(station2)
+    station2.answers("MeterValues", values({"value": 999_999}, evse=0))
+    assert station2.transaction.energy_wh == 0
+
+
+@pytest.mark.parametrize(
+    ("sampled", "energy_wh"),
+    [
+        ({"value": 1.5, "unitOfMeasure": {"unit": "kWh"}}, 500),
+        ({"value": 1.5, "unitOfMeasure": {"unit": "Wh", "multiplier": 3}}, 500),
+        ({"value": 1.5, "unitOfMeasure": {"multiplier": 3}}, 500),
+        ({"value": 1500000, "unitOfMeasure": {"unit": "kWh", "multiplier": -6}}, 500),
+        ({"value": 1.1500200000000001, "unitOfMeasure": {"unit": "kWh"}}, 150),
+        ({"value": "1500"}, 500),
+        ({"value": " 1500 "}, 500),
+        ({"value": 1500, "unitOfMeasure": {"unit": "kWh", "multiplier": 99}}, 0),
+        ({"value": 1500, "unitOfMeasure": {"unit": 5}}, 0),
+        ({"value": 1500, "unitOfMeasure": None}, 500),
+        ({"value": 1500, "measurand": "Request.Energy"}, 0),
+        ({"value": 1500, "measurand": {}}, 0),
+        ({"value": 1500, "location": "Inlet"}, 0),
+        ({"value": 1500, "signedMeterValue": {"signedMeterData": "x" * 20_000}}, 500),
+        ({"value": 1e300}, 0),
+        ({"value": None}, 0),
+        ({"value": []}, 0),
+        ({}, 0),
+    ],
+)
+def test_a_value_is_worth_what_it_says(
+    station2: Inbound, sampled: dict[str, Any], energy_wh: int
+) -> None:
+    running(station2)
+    assert station2.answers("MeterValues", values(sampled)) == {}
+    assert station2.transaction.energy_wh == energy_wh
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"evseId": -1, "meterValue": []},
+        {"evseId": 2**63 - 1, "meterValue": None},
+        {"evseId": "x", "meterValue": [None, {}, {"sampledValue": 5}]},
+        values({"value": 1}, at="yesterday", evse=1_000),
+    ],
+)
+def test_nothing_usable_is_answered_all_the_same(
+    station2: Inbound, payload: dict[str, Any]
+) -> None:
+    """J01.FR.18."""
+    assert station2.answers("MeterValues", payload) == {}
+    assert station2.quarantined == []
+
+
+def test_a_thousand_samples_in_one_event(station2: Inbound) -> None:
+    moments = [
+        {
+            "timestamp": f"2024-05-01T12:{n // 60 % 60:02}:{n % 60:02}Z",
+            "sampledValue": [{"value": 1_000 + n}],
+        }
+        for n in range(1_200)
+    ]
+    station2.answers("TransactionEvent", event("Started", 0, meterValue=moments))
+    assert station2.transaction.energy_wh == 999

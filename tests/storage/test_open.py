@@ -1,0 +1,63 @@
+"""Opening a store from its address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from csms.core.errors import Invalid, StoreUnavailable
+from csms.core.stations import UnknownStation
+from csms.storage.open import open_inline, open_store, sqlite_path
+from tests.support.stores import knocker
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("sqlite:///store.db", Path("store.db")),
+        ("sqlite:////var/lib/csms/store.db", Path("/var/lib/csms/store.db")),
+        ("sqlite:///~/store.db", Path.home() / "store.db"),
+        ("sqlite:///a?b#c.db", Path("a?b#c.db")),
+    ],
+)
+def test_addresses(address: str, path: Path) -> None:
+    assert sqlite_path(address) == path
+
+
+@pytest.mark.parametrize("address", ["", "sqlite:///", "sqlite://x", "store.db", "mysql://h/db"])
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(Invalid, match="sqlite:///PATH"):
+        sqlite_path(address)
+
+
+async def test_a_store_makes_its_folder_and_schema_and_keeps_its_rows(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/new/folder/a?b%20c.db"
+    told: list[str] = []
+    async with open_store(address, on_mark=told.append) as store:
+        await store.transact(lambda tx: (tx.save(knocker("A")), tx.mark("opened"))[0])
+    assert told == ["opened"]
+    async with open_store(address) as store:
+        assert await store.reader.get(UnknownStation, "A") == knocker("A")
+    assert [p.name for p in (tmp_path / "new" / "folder").iterdir()] == ["a?b%20c.db"]
+
+
+async def test_what_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("nothing of the kind " * 100)
+    with pytest.raises(StoreUnavailable):
+        async with open_store(f"sqlite:///{tmp_path}/text.db"):
+            pass
+
+
+async def test_a_failure_inside_closes_the_store(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="on purpose"):
+        async with open_store(f"sqlite:///{tmp_path}/store.db") as store:
+            raise ValueError("on purpose")
+    with pytest.raises(StoreUnavailable):
+        store.transact(lambda tx: None)
+
+
+def test_stores_in_memory_are_apart() -> None:
+    one, other = open_inline(), open_inline()
+    one.run(lambda tx: tx.save(knocker("A")))
+    assert other.run(lambda tx: tx.get(UnknownStation, "A")) is None

@@ -1,0 +1,237 @@
+"""Every store there is, and doubles at the lowest seam: the database connection.
+
+A *site* is one database of one kind, empty at first. The contract suite runs against each entry of
+`SITES`; a new kind of store is added there and must pass unchanged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from csms.core import events
+from csms.core.errors import AlreadyExists, StoreUnavailable
+from csms.core.ports import Reader, Tx
+from csms.core.quarantine import Quarantined
+from csms.core.stations import Station, UnknownStation
+from csms.core.tokens import Token
+from csms.storage.batch import Database
+from csms.storage.reader import SqliteReader
+from csms.storage.schema import engine_for, upgrade
+from csms.storage.sqlite import DIALECT, STATEMENTS, SqliteDatabase
+from csms.storage.store import QueuedStore
+
+NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
+
+
+class Site(Protocol):
+    """One database, its schema in place."""
+
+    def database(self) -> Any:
+        """A new writer's connection (`batch.Database` with `close`)."""
+        ...
+
+    def reader(self) -> AbstractAsyncContextManager[Reader]:
+        """A new reader with connections of its own."""
+        ...
+
+
+class SqliteSite:
+    """A SQLite file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "store.db"
+        upgrade(engine_for(self.path))
+
+    def database(self) -> SqliteDatabase:
+        return SqliteDatabase(self.path)
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[SqliteReader]:
+        reader = SqliteReader(STATEMENTS, DIALECT, self.path)
+        await reader.open()
+        try:
+            yield reader
+        finally:
+            await reader.close()
+
+
+SITES: dict[str, Callable[[Path], Site]] = {"sqlite": SqliteSite}
+
+
+@asynccontextmanager
+async def running(
+    site: Site, database: Any | None = None, **options: Any
+) -> AsyncIterator[QueuedStore]:
+    """A started store on that site; stopped and closed at the end."""
+    connection = database or site.database()
+    async with site.reader() as reader:
+        store = QueuedStore(connection, reader, **options)
+        await store.start()
+        try:
+            yield store
+        finally:
+            await store.stop()
+            connection.close()
+
+
+class FaultyDatabase:
+    """A connection that can be told to fail as a full disk or a lost server does.
+
+    `failing_commits`: how many of the next commits raise, nothing stored. `failing_at`: numbers of
+    commits (`attempts` counts them) that raise. `down`: why nothing works at the moment, None when
+    it does.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner: Database = inner
+        self.statements = inner.statements
+        self.failing_commits = 0
+        self.failing_at: set[int] = set()
+        self.attempts = 0
+        self.down: str | None = None
+        self.writes: list[tuple[str, int]] = []
+
+    def _check(self) -> None:
+        if self.down is not None:
+            raise StoreUnavailable(self.down)
+
+    def begin(self) -> None:
+        self._check()
+        self.inner.begin()
+
+    def commit(self) -> None:
+        self._check()
+        self.attempts += 1
+        if self.failing_commits > 0 or self.attempts in self.failing_at:
+            self.failing_commits = max(0, self.failing_commits - 1)
+            raise StoreUnavailable("the commit failed")
+        self.inner.commit()
+
+    def rollback(self) -> None:
+        self.inner.rollback()
+
+    def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._check()
+        return self.inner.fetch(sql, parameters)
+
+    def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._check()
+        self.writes.append((sql, len(rows)))
+        self.inner.write(sql, rows)
+
+    def take_numbers(self, sequence: str, count: int) -> int:
+        self._check()
+        return self.inner.take_numbers(sequence, count)
+
+    def probe(self) -> None:
+        self._check()
+        self.inner.probe()
+
+    def close(self) -> None:
+        self.inner.close()  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def held(store: QueuedStore) -> AsyncIterator[None]:
+    """The store's thread is busy during the block, so that what is queued in it becomes a batch."""
+    entered, release = threading.Event(), threading.Event()
+
+    def wait(tx: Any) -> None:
+        entered.set()
+        assert release.wait(10)
+
+    waiting = store.transact(wait)
+    await asyncio.to_thread(entered.wait, 10)
+    try:
+        yield
+    finally:
+        release.set()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Wait for something that the store's thread does by itself."""
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+# -- rows for tests that are not about them --------------------------------------------------------
+
+
+def knocker(identity: str, attempts: int = 1, address: str = "192.0.2.1") -> UnknownStation:
+    """A row with a plain key."""
+    return UnknownStation(identity, NOW, NOW, attempts, address)
+
+
+def station(station_id: str, identity: str | None = None, **changes: Any) -> Station:
+    """A row with a unique field beside its key."""
+    row = Station(station_id, identity or f"CS-{station_id}", "CA*NTH", "accepted", NOW)
+    return row._replace(**changes)
+
+
+def card(uid: str, kind: str = "rfid", party: str = "CA*NTH", **changes: Any) -> Token:
+    """A row with a finder (`uid`)."""
+    return Token(party, uid.casefold(), kind, uid, NOW)._replace(**changes)
+
+
+def kept(quarantine_id: str, station_id: str = "s1", payload: Any = None) -> Quarantined:
+    """A row with a structured value."""
+    return Quarantined(quarantine_id, station_id, "stop", "test", NOW, payload or {})
+
+
+def later(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+# -- functions to run, and how to run them together ------------------------------------------------
+
+
+def put(tx: Tx, entity: Any) -> Any:
+    """Save without looking: a new row is meant."""
+    tx.save(entity)
+    return entity
+
+
+def put_and_tell(tx: Tx, entity: Any, target: str = "") -> None:
+    tx.save(entity)
+    note(tx, target or entity[0])
+
+
+def note(tx: Tx, target: str) -> None:
+    tx.record(events.AuditRecorded(at=NOW, actor="test", action="noted", target=target))
+
+
+def knock_again(tx: Tx, identity: str) -> int:
+    """Look first, then write: sees what neighbours did."""
+    known = tx.get(UnknownStation, identity)
+    row = knocker(identity) if known is None else known._replace(attempts=known.attempts + 1)
+    tx.save(row)
+    return row.attempts
+
+
+def fail(tx: Tx, entity: Any) -> None:
+    """Write everything there is, then raise."""
+    put_and_tell(tx, entity)
+    tx.mark("never_told")
+    raise AlreadyExists("on purpose")
+
+
+async def together(store: QueuedStore, *calls: tuple[Any, ...]) -> list[Any]:
+    """Queue the calls so that they become one batch; results or exceptions, in order."""
+    async with asyncio.timeout(20):
+        async with held(store):
+            waiting = [store.transact(*call) for call in calls]
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def journal_targets(store: QueuedStore) -> list[str]:
+    """What `note` wrote, in the order of the journal."""
+    return [json.loads(row.data)["target"] for row in await store.reader.journal(0, 1_000)]

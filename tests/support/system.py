@@ -1,0 +1,132 @@
+"""A real system in a process of its own, as an operator runs it: `csms init`, `csms serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+READY_WITHIN_S = 30.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def csms(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Run the command line to its end: exit code, stdout, stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "csms",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+class System:
+    """One configured system that can be started, killed and started again on the same ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "csms.toml"
+        self.database = folder / "csms.db"
+        self.admin_key = ""
+        self.ocpp_port, self.http_port = free_port(), free_port()
+        self.environment = {
+            "CSMS_OCPP__HOST": "127.0.0.1",
+            "CSMS_OCPP__PORT": str(self.ocpp_port),
+            "CSMS_HTTP__PORT": str(self.http_port),
+            "CSMS_LOG_LEVEL": "warning",
+        }
+        self.process: asyncio.subprocess.Process | None = None
+        self.log = folder / "server.log"
+
+    @property
+    def station_url(self) -> str:
+        return f"ws://127.0.0.1:{self.ocpp_port}/ocpp"
+
+    @property
+    def http_url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def client(self) -> httpx.AsyncClient:
+        """The operator API with the admin key."""
+        headers = {"Authorization": f"Bearer {self.admin_key}"}
+        return httpx.AsyncClient(base_url=f"{self.http_url}/api/v1", headers=headers, timeout=30)
+
+    async def init(self, **environment: str) -> None:
+        """`csms init`; further settings go into the environment of every start."""
+        self.environment |= environment
+        code, out, err = await csms("init", "--config", str(self.config), "--output", "json")
+        assert code == 0, err
+        self.admin_key = json.loads(out)["admin_key"]
+
+    async def start(self) -> None:
+        """`csms serve`; returns when it is ready."""
+        assert self.process is None
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "csms",
+                "serve",
+                "--config",
+                str(self.config),
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+            )
+        await self.ready()
+
+    async def ready(self, within_s: float = READY_WITHIN_S) -> None:
+        """Wait for `/readyz`."""
+        async with asyncio.timeout(within_s), httpx.AsyncClient() as client:
+            while True:
+                assert self.process is not None
+                assert self.process.returncode is None, self.log.read_text()
+                try:
+                    answer = await client.get(f"{self.http_url}/readyz")
+                    if answer.status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.05)
+
+    async def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+        await self.process.wait()
+        self.process = None
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        if self.process is None:
+            return 0
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = await self.process.wait()
+        self.process = None
+        return code
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows straight from the database file."""
+        with sqlite3.connect(self.database) as connection:
+            return connection.execute(sql, parameters).fetchall()

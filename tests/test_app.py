@@ -1,0 +1,66 @@
+"""The composition root: everything put together, on free ports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from csms.app import ensure_admin_key, keyring_of, new_secret, running
+from csms.core.errors import Invalid
+from csms.settings import Settings
+
+
+def settings(folder: Path, **more: object) -> Settings:
+    given = {
+        "ocpp": {"port": 0, "host": "127.0.0.1"},
+        "http": {"port": 0},
+        "store": {"url": f"sqlite:///{folder}/csms.db"},
+        "security": {"keys": {"k": "0" * 64}, "current": "k"},
+        **more,
+    }
+    return Settings.model_validate(given)
+
+
+async def test_a_system_comes_up_serves_and_goes(tmp_path: Path) -> None:
+    async with running(settings(tmp_path)) as system:
+        await ensure_admin_key(system.store, system.services.keyring, "first.secret")
+        await ensure_admin_key(system.store, system.services.keyring, "first.secret")
+        base = f"http://127.0.0.1:{system.http_port}"
+        async with httpx.AsyncClient(base_url=base) as client:
+            assert (await client.get("/readyz")).json() == {"status": "ready"}
+            key = {"Authorization": "Bearer first.secret"}
+            assert (await client.get("/api/v1/stations", headers=key)).json()["items"] == []
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"{base}/healthz")
+
+
+async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
+    for expected in (201, 409):
+        async with running(settings(tmp_path)) as system:
+            await ensure_admin_key(system.store, system.services.keyring, "first.secret")
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{system.http_port}",
+                headers={"Authorization": "Bearer first.secret"},
+            ) as client:
+                answer = await client.post("/api/v1/stations", json={"identity": "CP-1"})
+                assert answer.status_code == expected
+
+
+async def test_the_url_for_installers_can_be_set(tmp_path: Path) -> None:
+    public = {"port": 0, "host": "127.0.0.1", "public_url": "wss://ocpp.example.com/ocpp"}
+    async with running(settings(tmp_path, ocpp=public)) as system:
+        assert system.station_url == "wss://ocpp.example.com/ocpp"
+
+
+def test_a_system_without_hashing_keys_does_not_start() -> None:
+    with pytest.raises(Invalid, match=r"security\.current"):
+        keyring_of(Settings())
+
+
+def test_secrets_have_160_bits_and_fit_every_version() -> None:
+    made = {new_secret() for _ in range(100)}
+    assert len(made) == 100
+    assert all(len(secret) == 40 for secret in made)
