@@ -166,10 +166,11 @@ def stop(tx: Tx, origin: Origin, report: StopReport) -> Authorization | None:
     if without_id and report.at is not None:
         # Known again by its content when it is repeated; and an operator sees the guess.
         quarantine.put(tx, origin, "stop", PLACED_WITHOUT_ID, asdict(report))
-    t, added = _record(tx, origin, t, report.samples)
-    t = _with_samples(t, added)
+    added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
+    found_registers = metering.registers(added)
     if report.meter_wh is not None:
-        t = measure(t, [Register(METER_STOP, at, report.meter_wh)])
+        found_registers.append(Register(METER_STOP, at, report.meter_wh))
+    t = measure(t, found_registers, newest)
     flags = t.flags if plausible(report.at, origin.at) else with_flag(t.flags, "clock_suspect")
     t = t._replace(
         open=False,
@@ -218,13 +219,12 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
         t = _blank(tx, origin, report)
     else:
         t = before
-    t = fold(t, report, origin.at)
+    added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
+    t = fold(t, report, origin.at, metering.registers(added), newest)
     authorization = _event_authorization(tx, origin, report, t)
     new_token = before is None or _token(before) != _token(t)
     if authorization is not None and new_token and report.event != ENDED:
         t = t._replace(outcome=authorization.outcome, group_id=authorization.group_id)
-    t, added = _record(tx, origin, t, report.samples)
-    t = _with_samples(t, added)
     if t.command_id is None and (new_token or report.remote_start_id is not None):
         t = commands.match_start(tx, t, origin.at)
     if t == before and not added:
@@ -292,7 +292,7 @@ def meter(tx: Tx, origin: Origin, report: MeterReport) -> None:
     that is open on their EVSE; otherwise they are kept with the EVSE."""
     t = _for_samples(tx, origin, report)
     if t is None:
-        added = metering.record(tx, origin, report.evse, NO_TRANSACTION, report.samples)
+        added, _ = metering.record(tx, origin, report.evse, NO_TRANSACTION, report.samples)
         if added:
             tx.record(
                 events.SamplesRecorded(
@@ -303,14 +303,15 @@ def meter(tx: Tx, origin: Origin, report: MeterReport) -> None:
                 )
             )
         return
-    t, added = _record(tx, origin, t, report.samples)
+    added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
     if not added:
         return
     if t.end_kind == REPORTED:
         # Late samples are kept; the bill is made of what the end said (registers go on counting).
         tx.mark("samples_after_end")
+        t = measure(t, (), newest)
     else:
-        t = _with_samples(t, added)
+        t = measure(t, metering.registers(added), newest)
     tx.save(t)
     _journal_update(tx, origin, t, len(added))
 
@@ -334,23 +335,6 @@ def _for_samples(tx: Tx, origin: Origin, report: MeterReport) -> Transaction | N
 
 
 # -- shared --------------------------------------------------------------------------------------
-
-
-def _with_samples(t: Transaction, added: list[Sample]) -> Transaction:
-    """The transaction with the registers of new samples."""
-    return measure(t, metering.registers(added)) if added else t
-
-
-def _record(
-    tx: Tx, origin: Origin, t: Transaction, samples: tuple[Sample, ...]
-) -> tuple[Transaction, list[Sample]]:
-    """Store the samples of a transaction: those that are new, and it with the newest time."""
-    added = metering.record(tx, origin, NO_EVSE, t.id, samples, t.newest_sample_at)
-    if added:
-        newest = max(sample.at or origin.at for sample in samples)
-        if t.newest_sample_at is None or newest > t.newest_sample_at:
-            t = t._replace(newest_sample_at=newest)
-    return t, added
 
 
 def _supersede(tx: Tx, origin: Origin, evse: int, at: datetime | None = None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeVar
 
 C = TypeVar("C", bound=type[Any])
@@ -28,6 +29,10 @@ class Shape:
     key: tuple[str, ...]
     finders: Mapping[str, tuple[str, ...]]
     unique: frozenset[str]
+    key_of: Callable[[Any], tuple[Any, ...]]
+    """The key of an entity."""
+    found_by: Mapping[str, Callable[[Any], tuple[Any, ...]]]
+    """Finder -> the values by which an entity is found."""
 
 
 SHAPES: dict[type[Any], Shape] = {}
@@ -48,7 +53,25 @@ def entity(
         assert set(named) <= set(fields), f"{kind.__name__}: {set(named) - set(fields)}"
         assert set(unique) <= set(finders or {})
         assert all(shape.table != table for shape in SHAPES.values()), table
-        SHAPES[kind] = Shape(kind, table, fields, key, dict(finders or {}), frozenset(unique))
+        SHAPES[kind] = Shape(
+            kind,
+            table,
+            fields,
+            key,
+            dict(finders or {}),
+            frozenset(unique),
+            _getter(fields, key),
+            {name: _getter(fields, columns) for name, columns in (finders or {}).items()},
+        )
         return kind
 
     return register
+
+
+def _getter(fields: tuple[str, ...], wanted: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """A function from an entity to the tuple of some of its fields, by position."""
+    positions = [fields.index(f) for f in wanted]
+    if len(positions) == 1:
+        (only,) = positions
+        return lambda entity: (entity[only],)
+    return itemgetter(*positions)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Required, TypedDict
 
 import orjson
 
@@ -41,20 +41,18 @@ METER_START, BEGIN_READING, ORDINARY, END_READING, METER_STOP = -1, 0, 1, 2, 3
 _RANKS = {"Transaction.Begin": BEGIN_READING, "Transaction.End": END_READING}
 
 
-class Reading(NamedTuple):
-    """One measured value. `value` is decimal text in `unit`; `signed` is kept as it came."""
+class Reading(TypedDict, total=False):
+    """One measured value, as it is stored: `value` is decimal text in `unit`, `signed` is kept as
+    it came, and what was not said is left out. A plain dictionary, because three of them come with
+    every meter value; nobody changes one."""
 
-    value: str
-    measurand: str = REGISTER
-    unit: str | None = None
-    context: str | None = None
-    location: str | None = None
-    phase: str | None = None
-    signed: Any = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The fields that are set, by name."""
-        return {k: v for k, v in zip(self._fields, self, strict=True) if v is not None}
+    value: Required[str]
+    measurand: Required[str]
+    unit: str
+    context: str
+    location: str
+    phase: str
+    signed: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Sample:
 
 @entity("meter_samples", key=("station_id", "evse", "transaction_id", "at", "digest"))
 class MeterSample(NamedTuple):
-    """A stored sample; `readings` is a JSON list of `Reading.as_json`."""
+    """A stored sample; `readings` is a JSON list of `Reading`."""
 
     station_id: str
     evse: int
@@ -94,19 +92,21 @@ def record(
     transaction_id: int,
     samples: Iterable[Sample],
     newest: datetime | None = None,
-) -> list[Sample]:
-    """Store the samples that are new and return those. `newest`: the latest time in a key stored
-    for this transaction so far, if known; anything later needs no look-up.
+) -> tuple[list[Sample], datetime | None]:
+    """Store the samples that are new; those, and the latest time in a key stored so far. `newest`:
+    that time before this call; anything later needs no look-up. None for a transaction: nothing is
+    stored for it, so the first sample needs none either.
 
     The row keeps the station's time even where its clock cannot be believed, so that a repeated
     message is recognised; the samples returned carry the time that counts.
     """
     added = []
+    first_of_transaction = newest is None and transaction_id != NO_TRANSACTION
     for sample in samples:
         at = sample.at or origin.at
-        readings = orjson.dumps([reading.as_json() for reading in sample.readings])
+        readings = orjson.dumps(sample.readings)
         digest = blake2b(readings, digest_size=8).hexdigest()
-        certainly_new = newest is not None and at > newest
+        certainly_new = first_of_transaction if newest is None else at > newest
         if certainly_new:
             # The same again in this report is not certain any more.
             newest = at
@@ -120,12 +120,15 @@ def record(
                 origin.station_id, evse, transaction_id, at, digest, origin.at, readings.decode()
             )
         )
-        added.append(Sample(believed(sample.at, origin.at), sample.readings))
-    return added
+        counts_at = believed(sample.at, origin.at)
+        added.append(sample if counts_at is sample.at else Sample(counts_at, sample.readings))
+    return added, newest
 
 
 def watt_hours(value: str, unit: str | None) -> int | None:
     """A register value in integer Wh, None when it is no usable number."""
+    if unit in (None, "Wh") and len(value) <= 12 and value.isascii() and value.isdigit():
+        return int(value)
     try:
         number = Decimal(value)
         if unit == "kWh":
@@ -150,16 +153,16 @@ def register_wh(readings: Sequence[Reading]) -> tuple[int, str | None] | None:
     total = 0
     context = None
     for reading in readings:
-        if reading.measurand != REGISTER or reading.location not in (None, "Outlet"):
+        if reading["measurand"] != REGISTER or reading.get("location", "Outlet") != "Outlet":
             continue
-        wh = watt_hours(reading.value, reading.unit)
+        wh = watt_hours(reading["value"], reading.get("unit"))
         if wh is None or wh < 0:
             continue
-        if reading.phase is None:
-            return wh, reading.context
+        if "phase" not in reading:
+            return wh, reading.get("context")
         phases += 1
         total += wh
-        context = reading.context
+        context = reading.get("context")
     return (total, context) if phases else None
 
 

@@ -9,10 +9,10 @@ registers that were reported, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from csms.core.entities import entity
 from csms.core.metering import ORDINARY, Register, Sample, jumps
@@ -134,35 +134,53 @@ def needs_wire(station_id: str, wire_id: str) -> Need:
 # -- the fold ------------------------------------------------------------------------------------
 
 
-def fold(t: Transaction, report: TransactionReport, received_at: datetime) -> Transaction:
-    """The transaction with one more report. Registers are folded by `measure` beside it."""
+def fold(
+    t: Transaction,
+    report: TransactionReport,
+    received_at: datetime,
+    found: Sequence[Register] = (),
+    newest: datetime | None = None,
+) -> Transaction:
+    """The transaction with one more report and the register readings that came with it; `newest`:
+    the latest time of its stored samples."""
+    changes = _said_once(t, report)
     order = report.order
-    t = _fold_identity(t, report)
     if report.event == STARTED:
         if t.start_order is None or order < t.start_order:
-            t = t._replace(started_at=report.at, start_order=order)
+            changes["started_at"], changes["start_order"] = report.at, order
     elif t.start_order is None and report.at < t.started_at:
-        t = t._replace(started_at=report.at)
+        changes["started_at"] = report.at
     if report.token is not None and report.event != ENDED:
-        t = fold_token(t, report.token, order)
+        _fold_token(t, report.token, order, changes)
     if report.charging_state is not None and (
         # Equal orders (a number repeated in one second) need a rule too: the content decides.
         t.state_order is None
         or (order, report.charging_state) > (t.state_order, t.charging_state or "")
     ):
-        t = t._replace(charging_state=report.charging_state, state_order=order)
+        changes["charging_state"], changes["state_order"] = report.charging_state, order
     if report.event == ENDED and (t.end_order is None or _end_of(report) < _end_of_row(t)):
-        t = t._replace(
-            open=False,
-            ended_at=report.at,
-            end_received_at=received_at,
-            end_kind=REPORTED,
-            end_order=order,
-            stop_reason=report.stop_reason or "Local",
-            stop_token_uid=report.token.uid if report.token else None,
-            flags=without(t.flags, SUPERSEDED),
-        )
-    return t
+        changes |= {
+            "open": False,
+            "ended_at": report.at,
+            "end_received_at": received_at,
+            "end_kind": REPORTED,
+            "end_order": order,
+            "stop_reason": report.stop_reason or "Local",
+            "stop_token_uid": report.token.uid if report.token else None,
+            "flags": without(changes.get("flags", t.flags), SUPERSEDED),
+        }
+    _measure(t, found, newest, changes)
+    return t._replace(**changes) if changes else t
+
+
+def measure(
+    t: Transaction, found: Sequence[Register], newest: datetime | None = None
+) -> Transaction:
+    """The transaction with more register readings: earliest, latest, and the energy between;
+    `newest`: the latest time of its stored samples."""
+    changes: dict[str, Any] = {}
+    _measure(t, found, newest, changes)
+    return t._replace(**changes) if changes else t
 
 
 def ends_otherwise(t: Transaction, report: TransactionReport) -> bool:
@@ -182,73 +200,70 @@ def _end_of_row(t: Transaction) -> tuple[str, str, str]:
     return t.end_order or "", t.stop_reason or "", t.stop_token_uid or ""
 
 
-def _fold_identity(t: Transaction, report: TransactionReport) -> Transaction:
+def _said_once(t: Transaction, report: TransactionReport) -> dict[str, Any]:
     """Fields that a station says once; the first value stays (OCPP 2.0.1 E01.FR.16)."""
+    changes: dict[str, Any] = {}
     seen = add_seen(t.seen, report.seq)
-    flags = with_flag(t.flags, "clock_suspect") if report.clock_suspect else t.flags
-    changed = (
-        seen != t.seen
-        or flags != t.flags
-        or (report.offline and not t.offline)
-        or (report.evse is not None and t.evse == 0)
-        or (report.connector is not None and t.connector is None)
-        or (report.remote_start_id is not None and t.remote_start_id is None)
-        or (report.reservation_id is not None and t.reservation_id is None)
-    )
-    if not changed:
-        return t
-    return t._replace(
-        seen=seen,
-        flags=flags,
-        offline=t.offline or report.offline,
-        evse=t.evse or report.evse or 0,
-        connector=t.connector if t.connector is not None else report.connector,
-        remote_start_id=(
-            t.remote_start_id if t.remote_start_id is not None else report.remote_start_id
-        ),
-        reservation_id=t.reservation_id if t.reservation_id is not None else report.reservation_id,
-    )
+    if seen != t.seen:
+        changes["seen"] = seen
+    if report.clock_suspect and "clock_suspect" not in t.flags:
+        changes["flags"] = with_flag(t.flags, "clock_suspect")
+    if report.offline and not t.offline:
+        changes["offline"] = True
+    if report.evse and not t.evse:
+        changes["evse"] = report.evse
+    for name in ("connector", "remote_start_id", "reservation_id"):
+        said = getattr(report, name)
+        if said is not None and getattr(t, name) is None:
+            changes[name] = said
+    return changes
 
 
-def fold_token(t: Transaction, token: Shown, order: str) -> Transaction:
+def _fold_token(t: Transaction, token: Shown, order: str, changes: dict[str, Any]) -> None:
     """The driver is the token of the earliest report that shows one before the end."""
-    if t.token_order is not None and (t.token_order, t.token_uid or "") <= (order, token.uid):
-        return t
-    return t._replace(
-        token_uid=token.uid, token_key=token.key, token_kind=token.kind, token_order=order
-    )
+    if t.token_order is None or (order, token.uid) < (t.token_order, t.token_uid or ""):
+        changes |= {
+            "token_uid": token.uid,
+            "token_key": token.key,
+            "token_kind": token.kind,
+            "token_order": order,
+        }
 
 
-def measure(t: Transaction, found: Iterable[Register]) -> Transaction:
-    """The transaction with more register readings: earliest, latest, and the energy between."""
+def _measure(
+    t: Transaction,
+    found: Sequence[Register],
+    newest: datetime | None,
+    changes: dict[str, Any],
+) -> None:
+    if newest is not None and newest != t.newest_sample_at:
+        changes["newest_sample_at"] = newest
+    if not found:
+        return
     first = _register(t.first_rank, t.first_at, t.first_wh)
     last = _register(t.last_rank, t.last_at, t.last_wh)
     plain = _register(ORDINARY, t.plain_at, t.plain_wh)
-    changed = False
+    was_first, was_last, was_plain = first, last, plain
     for register in found:
         # An end reading is never the first one, and a begin reading never the last.
         if register.rank <= ORDINARY and (first is None or register < first):
-            first, changed = register, True
+            first = register
         if register.rank >= ORDINARY and (last is None or register > last):
-            last, changed = register, True
+            last = register
         if register.rank == ORDINARY and (plain is None or register < plain):
-            plain, changed = register, True
-    if not changed:
-        return t
-    energy, suspect = _energy(first, plain, last)
-    flags = (with_flag if suspect else without)(t.flags, "register_suspect")
-    return t._replace(
-        energy_wh=energy,
-        flags=flags,
-        first_rank=first.rank if first else None,
-        first_at=first.at if first else None,
-        first_wh=first.wh if first else None,
-        plain_at=plain.at if plain else None,
-        plain_wh=plain.wh if plain else None,
-        last_rank=last.rank if last else None,
-        last_at=last.at if last else None,
-        last_wh=last.wh if last else None,
-    )
+            plain = register
+    if first is not was_first and first is not None:
+        changes["first_rank"], changes["first_at"], changes["first_wh"] = first
+    if last is not was_last and last is not None:
+        changes["last_rank"], changes["last_at"], changes["last_wh"] = last
+    if plain is not was_plain and plain is not None:
+        _, changes["plain_at"], changes["plain_wh"] = plain
+    if first is was_first and last is was_last and plain is was_plain:
+        return
+    changes["energy_wh"], suspect = _energy(first, plain, last)
+    flags = changes.get("flags", t.flags)
+    if suspect != ("register_suspect" in flags):
+        changes["flags"] = (with_flag if suspect else without)(flags, "register_suspect")
 
 
 def _register(rank: int | None, at: datetime | None, wh: int | None) -> Register | None:

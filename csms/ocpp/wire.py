@@ -10,14 +10,21 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final, Literal
 
 from csms.core.ids import MAX_INT32
-from csms.core.metering import MAX_WH, Reading
+from csms.core.metering import MAX_WH, REGISTER, Reading
 
 MAX_TEXT = 255
 MAX_DIGITS = 32
 MAX_SIGNED = 10_000
+MAX_WORD = 64
+_SHARED: Final[tuple[Literal["context", "location", "phase"], ...]] = (
+    "context",
+    "location",
+    "phase",
+)
+_PLAIN_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 UNUSABLE = "unusable"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SHORT_OFFSET = re.compile(r"([+-]\d{2})$")
@@ -110,13 +117,7 @@ def rfc3339(at: datetime) -> str:
 
 def number_text(value: object, multiplier: int = 0) -> str | None:
     """A measured value as plain decimal text, None when it is no finite number of sane size."""
-    if (
-        type(value) is str
-        and multiplier == 0
-        and len(value) <= MAX_DIGITS
-        and value.isascii()
-        and value.isdigit()
-    ):
+    if type(value) is str and multiplier == 0 and _PLAIN_NUMBER.fullmatch(value):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -132,20 +133,22 @@ def number_text(value: object, multiplier: int = 0) -> str | None:
 
 
 def reading(
-    sampled: Mapping[str, Any],
-    value: str,
-    unit: str | None,
-    signed: Any = None,
+    sampled: Mapping[str, Any], value: str, unit: Any = None, signed: Any = None
 ) -> Reading:
     """A `Reading` from the fields that all versions share (measurand, context, location, phase). A
     field that is there and cannot be used is `unusable`: left out, it would get its default, and a
     temperature could become an energy."""
-    get = sampled.get
-    fields = [get("measurand"), unit, get("context"), get("location"), get("phase")]
-    for i, field in enumerate(fields):
-        if field is not None and (type(field) is not str or len(field) > 64):
-            fields[i] = UNUSABLE
-    measurand, unit, context, location, phase = fields
-    return Reading(
-        value, measurand or "Energy.Active.Import.Register", unit, context, location, phase, signed
-    )
+    found: Reading = {"value": value, "measurand": _word(sampled.get("measurand")) or REGISTER}
+    if unit is not None:
+        found["unit"] = _word(unit)
+    for name in _SHARED:
+        word = sampled.get(name)
+        if word is not None:
+            found[name] = _word(word)
+    if signed is not None:
+        found["signed"] = signed
+    return found
+
+
+def _word(value: Any) -> Any:
+    return value if value is None or (type(value) is str and len(value) <= MAX_WORD) else UNUSABLE

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import ne
 from typing import Any, Protocol
 
 import orjson
@@ -86,6 +88,7 @@ class WorkingSet:
         self.stored: dict[Ref, Any] = {}
         self.current: dict[Ref, Any] = {}
         self.found: dict[Need, set[tuple[Any, ...]]] = {}
+        self.searched: set[type[Any]] = set()
         self.dirty: set[Ref] = set()
         self.events: list[Event] = []
 
@@ -115,45 +118,46 @@ class WorkingSet:
         fields = shape.key if finder is None else shape.finders[finder]
         encode = said.encoder(fields)
         size = padded(len(keys))
-        parameters: list[Any] = []
-        for n in range(size):
-            parameters += encode(keys[n] if n < len(keys) else keys[-1])
+        parameters = [value for key in keys for value in encode(key)]
+        parameters += encode(keys[-1]) * (size - len(keys))
         rows = self.database.fetch(said.select(fields, size), parameters)
         if len(rows) >= MAX_FOUND * size and len(keys) > 1:
             # One look-up with very many rows must not cut off those of the others.
             for alone in keys:
                 self._query(kind, finder, [alone])
             return
+        decode, key_of = said.decode, shape.key_of
         if finder is None:
+            for row in rows:
+                entity = decode(row)
+                self._remember((kind, key_of(entity)), entity)
             for key in keys:
-                self._remember(kind, key, None)
-        else:
-            for key in keys:
-                self.found[Need(kind, finder, key)] = set()
-        positions = [shape.fields.index(f) for f in shape.key]
+                if (kind, key) not in self.stored:
+                    self._remember((kind, key), None)
+            return
+        self.searched.add(kind)
+        for key in keys:
+            self.found[Need(kind, finder, key)] = set()
         for row in rows:
-            entity = said.decode(row)
-            key = tuple(entity[i] for i in positions)
-            self._remember(kind, key, entity)
-            if finder is not None:
-                self._note_found(kind, finder, key, entity)
-        if finder is not None:
-            # What earlier functions saved is not in the database yet.
-            for changed, key in self.dirty:
-                if changed is kind:
-                    self._note_found(kind, finder, key, self.current[kind, key])
+            entity = decode(row)
+            key = key_of(entity)
+            self._remember((kind, key), entity)
+            self._note_found(kind, finder, key, entity)
+        # What earlier functions saved is not in the database yet.
+        for changed, key in self.dirty:
+            if changed is kind:
+                self._note_found(kind, finder, key, self.current[kind, key])
 
     def _note_found(self, kind: type[Any], finder: str, key: tuple[Any, ...], entity: Any) -> None:
         """Enter a row under its values of that finder, if they were looked up."""
         if entity is not None:
-            values = tuple(getattr(entity, f) for f in SHAPES[kind].finders[finder])
+            values = SHAPES[kind].found_by[finder](entity)
             keys = self.found.get(Need(kind, finder, values))
             if keys is not None:
                 keys.add(key)
 
-    def _remember(self, kind: type[Any], key: tuple[Any, ...], entity: Any) -> None:
+    def _remember(self, ref: Ref, entity: Any) -> None:
         """Note what the database holds, unless this batch knows the row already."""
-        ref = (kind, key)
         if self.stored.get(ref) is None:
             if entity is not None and ref in self.dirty:
                 raise RefusedByDatabase(_exists(ref))
@@ -170,8 +174,9 @@ class WorkingSet:
             kind, key = ref
             self.current[ref] = entity
             self.dirty.add(ref)
-            for finder in SHAPES[kind].finders:
-                self._note_found(kind, finder, key, entity)
+            if kind in self.searched:
+                for finder in SHAPES[kind].finders:
+                    self._note_found(kind, finder, key, entity)
         self.events += overlay.events
 
     # -- leaving -----------------------------------------------------------------------------
@@ -183,27 +188,24 @@ class WorkingSet:
         updates: dict[tuple[type[Any], tuple[str, ...]], list[Any]] = {}
         deletes: dict[type[Any], list[Any]] = {}
         statements = self.database.statements.of
-        # In key order, so that two writers of the same rows meet in one order.
-        for ref in sorted(self.dirty, key=_order):
-            kind, key = ref
-            before, after = self.stored.get(ref), self.current[ref]
-            if before is None and after is None:
-                continue
+        for kind, keys in self._in_key_order():
             said = statements[kind]
-            if before is None:
-                inserts.setdefault(kind, []).append(said.encode_row(after))
-            elif after is None:
-                deletes.setdefault(kind, []).append(said.encoder(said.shape.key)(key))
-            else:
-                changed = tuple(
-                    f
-                    for f, old, new in zip(said.shape.fields, before, after, strict=True)
-                    if old is not new and old != new
-                )
-                if changed:
-                    values = [getattr(after, f) for f in changed]
-                    row = said.encoder((*changed, *said.shape.key))([*values, *key])
-                    updates.setdefault((kind, changed), []).append(row)
+            for key in keys:
+                ref = (kind, key)
+                before, after = self.stored.get(ref), self.current[ref]
+                if before is None and after is None:
+                    continue
+                if before is None:
+                    inserts.setdefault(kind, []).append(said.encode_row(after))
+                elif after is None:
+                    deletes.setdefault(kind, []).append(said.encoder(said.shape.key)(key))
+                else:
+                    differ = list(map(ne, before, after))
+                    changed = tuple(compress(said.shape.fields, differ))
+                    if changed:
+                        encode = said.encoder((*changed, *said.shape.key))
+                        row = encode((*compress(after, differ), *key))
+                        updates.setdefault((kind, changed), []).append(row)
         # Deletes first: a row may make room for another with the same unique value.
         for kind, rows in deletes.items():
             self.database.write(statements[kind].delete, rows)
@@ -218,13 +220,19 @@ class WorkingSet:
             )
         return bool(inserts or updates or deletes or self.events)
 
+    def _in_key_order(self) -> list[tuple[type[Any], list[tuple[Any, ...]]]]:
+        """What may have changed, in the order of tables and keys, so that two writers of the same
+        rows meet in one order."""
+        kinds: dict[type[Any], list[tuple[Any, ...]]] = {}
+        for kind, key in self.dirty:
+            kinds.setdefault(kind, []).append(key)
+        return [
+            (kind, sorted(kinds[kind])) for kind in sorted(kinds, key=lambda k: SHAPES[k].table)
+        ]
+
 
 def _exists(ref: Ref) -> str:
     return f"{SHAPES[ref[0]].table}: a row with the key {ref[1]} exists"
-
-
-def _order(ref: Ref) -> tuple[str, tuple[Any, ...]]:
-    return SHAPES[ref[0]].table, ref[1]
 
 
 def _journal_row(event: Event) -> tuple[str, str, str | None, str]:
@@ -273,21 +281,20 @@ class Overlay:
         need = Need(kind, finder, values)
         if need not in self._work.found:
             self._work.load((need,))
-        shape = SHAPES[kind]
-        fields = shape.finders[finder]
+        found_by = SHAPES[kind].found_by[finder]
         keys = self._work.found[need]
         mine = {key for changed, key in self.changes if changed is kind}
         result = []
         for key in sorted(keys | mine if mine else keys):
             entity = self._look((kind, key))
-            if entity is not None and tuple(getattr(entity, f) for f in fields) == values:
+            if entity is not None and found_by(entity) == values:
                 self._shown.add((kind, key))
                 result.append(entity)
         return result[:MAX_FOUND]
 
     def save(self, entity: Any) -> None:
         kind = type(entity)
-        ref = (kind, tuple(getattr(entity, f) for f in SHAPES[kind].key))
+        ref = (kind, SHAPES[kind].key_of(entity))
         if ref not in self.changes and ref not in self._shown:
             # Meant as new. What the batch does not know yet, the database will say.
             known = self._work.current.get(ref, _MISSING)

@@ -54,6 +54,8 @@ class SqliteDatabase:
             self._run("PRAGMA synchronous=FULL")
             self._run("PRAGMA foreign_keys=ON")
             self._run("PRAGMA cache_size=-65536")
+            # Pages are written to the database less often: some 16 MB may stand in the log.
+            self._run("PRAGMA wal_autocheckpoint=4000")
         except sqlite3.Error as error:
             raise StoreUnavailable(f"cannot open {path}: {error}") from error
 

@@ -58,6 +58,9 @@ class EntityStatements:
         if known is not None:
             return known
         converts = [(i, self._encoders[f]) for i, f in enumerate(fields) if f in self._encoders]
+        if not converts:
+            self._encode[fields] = list
+            return list
 
         def encode(values: Sequence[Any]) -> list[Any]:
             row = list(values)

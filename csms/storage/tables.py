@@ -36,20 +36,40 @@ class Codec(NamedTuple):
     from_db: Callable[[Any], Any]
 
 
-def _moment_text(at: datetime) -> str:
-    # Fixed width, so that text order is time order.
-    if at.tzinfo is not UTC:
-        if at.utcoffset() is None:
-            raise ValueError(f"a time without a zone: {at}")
-        at = at.astimezone(UTC)
-    return at.isoformat(timespec="microseconds")[:26] + "Z"
+class _Moments:
+    """Times as text of fixed width, so that text order is time order.
+
+    One message's time goes into several rows, so the last few are remembered by object: writing a
+    time out costs more than anything else about a row.
+    """
+
+    REMEMBERED = 1_024
+
+    def __init__(self) -> None:
+        self._recent: dict[int, tuple[datetime, str]] = {}
+
+    def to_text(self, at: datetime) -> str:
+        known = self._recent.get(id(at))
+        if known is not None and known[0] is at:
+            return known[1]
+        utc = at
+        if at.tzinfo is not UTC:
+            if at.utcoffset() is None:
+                raise ValueError(f"a time without a zone: {at}")
+            utc = at.astimezone(UTC)
+        text = utc.isoformat(timespec="microseconds")[:26] + "Z"
+        if len(self._recent) >= self.REMEMBERED:
+            self._recent.clear()
+        # The time is kept beside its text, so that no other object can get its id meanwhile.
+        self._recent[id(at)] = (at, text)
+        return text
 
 
 def _json_text(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-MOMENT = Codec(_moment_text, datetime.fromisoformat)
+MOMENT = Codec(_Moments().to_text, datetime.fromisoformat)
 JSON = Codec(_json_text, orjson.loads)
 FLAGS = Codec(" ".join, lambda text: tuple(text.split()))
 BOOL = Codec(int, bool)
@@ -272,7 +292,8 @@ journal = sa.Table(
     _text("kind"),
     _text("station_id", null=True),
     _text("data"),
-    sa.Index("journal_station", "station_id", "seq"),
+    # No index by station: one more page to write with every message, for the sake of a reader that
+    # can as well skip the rows of others.
     # Never hand out a seq again after the newest rows were purged: cursors point beyond them.
     sqlite_autoincrement=True,
 )

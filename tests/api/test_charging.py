@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from csms.core import charging, quarantine
 from csms.core.charging import MeterReport, StartReport, StopReport
-from csms.core.metering import Reading, Sample
+from csms.core.metering import REGISTER, Reading, Sample
 from csms.core.security import Role
 from csms.core.tokens import Shown
 from tests.api.conftest import NOW, Api
@@ -19,7 +19,10 @@ async def charge(api: Api) -> int:
     started = api.store.run(charging.start, origin, StartReport(1, Shown("card"), NOW, 1_000))
     number = started.transaction_id
     for minute in range(3):
-        sample = Sample(NOW + timedelta(minutes=minute), (Reading(str(1_000 + 100 * minute)),))
+        sample = Sample(
+            NOW + timedelta(minutes=minute),
+            (Reading(value=str(1_000 + 100 * minute), measurand=REGISTER),),
+        )
         api.store.run(charging.meter, origin, MeterReport(1, (sample,), number))
     return number
 

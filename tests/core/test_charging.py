@@ -326,7 +326,7 @@ def test_phases_are_added_up(site: Site) -> None:
     tid = site.start(0, None).transaction_id
     for seconds, value in ((60, 100), (120, 150)):
         (reading,) = wh(value, seconds).readings
-        phases = tuple(reading._replace(phase=f"L{n}") for n in (1, 2, 3))
+        phases = tuple({**reading, "phase": f"L{n}"} for n in (1, 2, 3))
         site.meter([Sample(at(seconds), phases)], tid, seconds=seconds)
     assert site.transaction(tid).energy_wh == 150
 

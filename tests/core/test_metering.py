@@ -17,7 +17,9 @@ from csms.core.metering import (
     END_READING,
     MAX_WH,
     NO_EVSE,
+    NO_TRANSACTION,
     ORDINARY,
+    REGISTER,
     MeterSample,
     Reading,
     Sample,
@@ -72,7 +74,7 @@ def test_kilowatt_hours_and_watt_hours_agree(value: int) -> None:
 
 
 def reading(value: object, **fields: Any) -> Reading:
-    return Reading(str(value), **fields)
+    return {"value": str(value), "measurand": REGISTER, **fields}
 
 
 def test_the_total_is_the_reading_without_a_phase() -> None:
@@ -116,15 +118,21 @@ def test_no_charger_moves_a_register_that_far() -> None:
 # -- storing -------------------------------------------------------------------------------------
 
 
-def record(site: Site, samples: list[Sample], seconds: float = 60, **fields: Any) -> list[Sample]:
-    newest = fields.pop("newest", None)
-    return site.run(metering.record, origin(seconds), NO_EVSE, 1, samples, newest)
+def record(
+    site: Site,
+    samples: list[Sample],
+    seconds: float = 60,
+    transaction: int = NO_TRANSACTION,
+    newest: datetime | None = None,
+) -> tuple[list[Sample], datetime | None]:
+    evse = NO_EVSE if transaction else 1
+    return site.run(metering.record, origin(seconds), evse, transaction, samples, newest)
 
 
 def test_a_sample_is_stored_as_it_came(site: Site) -> None:
     signed = {"signedMeterData": "AAECAw==", "encodingMethod": "OCMF"}
     sample = Sample(at(5), (reading("1.50", unit="kWh", signed=signed),))
-    assert record(site, [sample]) == [sample]
+    assert record(site, [sample], transaction=1) == ([sample], at(5))
     (row,) = site.rows(MeterSample)
     assert (row.at, row.received_at) == (at(5), at(60))
     assert orjson.loads(row.readings) == [
@@ -142,20 +150,21 @@ def test_a_sample_is_stored_as_it_came(site: Site) -> None:
 def test_samples_are_stored_exactly_once(
     wanted: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    """Rule 2: by station, EVSE, transaction, time and digest, under any repetition; whether or not
-    the caller knows the newest time."""
+    """Rule 2: by station, EVSE, transaction, time and digest, under any repetition: of an EVSE by a
+    look-up, of a transaction by the newest time that it carries along."""
     site = Site()
     sent = data.draw(st.permutations(wanted * 2)) if wanted else []
-    known = data.draw(st.booleans())
+    transaction = data.draw(st.sampled_from([NO_TRANSACTION, 1]))
     newest = None
     added = 0
     while sent:
         size = data.draw(st.integers(1, 3))
         message, sent = sent[:size], sent[size:]
         samples = [wh(value, seconds) for seconds, value in message]
-        added += len(record(site, samples, newest=newest))
-        if known:
-            newest = max(s.at for s in [*samples, Sample(newest, ())] if s.at is not None)
+        new, latest = record(site, samples, transaction=transaction, newest=newest)
+        added += len(new)
+        if transaction:
+            newest = latest
     kept = [(row.at, orjson.loads(row.readings)[0]["value"]) for row in site.rows(MeterSample)]
     assert sorted(kept) == sorted({(at(seconds), str(value)) for seconds, value in wanted})
     assert added == len(kept)
@@ -170,9 +179,9 @@ def test_split_meter_data_of_one_moment_is_kept_apart(site: Site) -> None:
 
 def test_a_time_that_cannot_be_believed_is_kept_and_does_not_count(site: Site) -> None:
     unset = datetime(1970, 1, 1, tzinfo=UTC)
-    (counted,) = record(site, [Sample(unset, (reading(1),))])
+    (counted,), _ = record(site, [Sample(unset, (reading(1),))])
     (row,) = site.rows(MeterSample)
     assert (counted.at, row.at, row.received_at) == (at(60), unset, at(60))
-    assert record(site, [Sample(unset, (reading(1),))], 90) == []
-    (counted,) = record(site, [Sample(None, (reading(1),))], 120)
+    assert record(site, [Sample(unset, (reading(1),))], 90)[0] == []
+    (counted,), _ = record(site, [Sample(None, (reading(1),))], 120)
     assert counted.at == at(120)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from csms.core import quarantine
-from csms.core.metering import Reading
+from csms.core.metering import REGISTER, Reading
 from csms.core.quarantine import Quarantined
 from tests.support.charging import Site, at, origin
 
@@ -41,7 +41,7 @@ def test_reports_that_differ_are_kept_apart(site: Site) -> None:
 
 def test_values_are_readable_by_people(site: Site) -> None:
     """Readings by field name, times as text, anything strange as text."""
-    readings = (Reading("1.5", unit="kWh"),)
+    readings = (Reading(value="1.5", measurand=REGISTER, unit="kWh"),)
     found = site.get(Quarantined, put(site, {"r": readings, "t": at(0), "d": Decimal("1.0")}))
     assert found.payload["r"][0]["value"] == "1.5"
     assert found.payload["r"][0]["unit"] == "kWh"

@@ -137,7 +137,7 @@ def test_loss_never_invents_energy(data: st.DataObject) -> None:
     """E04.FR.07: a station short of memory drops events; what is left bills no more than all."""
     reports = data.draw(charges())
     left = [one for one in reports if data.draw(st.booleans())] or reports[-1:]
-    values = [int(s.readings[0].value) for one in reports for s in one.samples]
+    values = [int(s.readings[0]["value"]) for one in reports for s in one.samples]
     (row,) = told(data.draw(st.permutations(left))).rows(Transaction)
     assert 0 <= row.energy_wh <= (max(values) - min(values) if values else 0)
 

@@ -11,7 +11,7 @@ from csms.core import charging, stations, tokens
 from csms.core.authorization import Authorization
 from csms.core.charging import MeterReport, Started, StartReport, StopReport
 from csms.core.ids import Origin
-from csms.core.metering import MeterSample, Reading, Sample
+from csms.core.metering import REGISTER, MeterSample, Reading, Sample
 from csms.core.quarantine import Quarantined
 from csms.core.tokens import Shown, Token
 from csms.core.transactions import Transaction, TransactionReport
@@ -33,7 +33,10 @@ def origin(seconds: float = 0, station: str = "s1", protocol: str = "ocpp1.6") -
 
 def wh(value: object, seconds: float, context: str | None = None, **fields: Any) -> Sample:
     """A sample of the energy register."""
-    return Sample(at(seconds), (Reading(str(value), context=context, **fields),))
+    reading: Reading = {"value": str(value), "measurand": REGISTER, **fields}
+    if context is not None:
+        reading["context"] = context
+    return Sample(at(seconds), (reading,))
 
 
 class Site:

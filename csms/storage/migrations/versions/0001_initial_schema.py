@@ -93,9 +93,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
         sqlite_autoincrement=True,
     )
-    with op.batch_alter_table("journal", schema=None) as batch_op:
-        batch_op.create_index("journal_station", ["station_id", "seq"], unique=False)
-
     op.create_table(
         "meter_samples",
         sa.Column("station_id", sa.Text(), nullable=False),
