@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ import structlog
 import uvicorn
 
 from csms.api.server import create
-from csms.api.services import Services
+from csms.api.system import System
 from csms.bus.local import LocalBus
 from csms.core import security
 from csms.core.errors import CsmsError, Invalid
@@ -47,7 +48,7 @@ class Running:
     ocpp_port: int
     http_port: int
     station_url: str
-    services: Services
+    api: System
     store: QueuedStore
     registry: Registry
 
@@ -114,7 +115,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             )
         )
         station_url = settings.ocpp.public_url or f"ws://{_host(settings)}:{gateway.port}/ocpp"
-        services = Services(
+        api = System(
             store=store,
             commander=commander,
             bus=bus,
@@ -133,11 +134,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             max_body_bytes=settings.http.max_body_bytes,
             event_streams=settings.http.event_streams,
         )
-        http_port = await stack.enter_async_context(_http(settings, services))
+        http_port = await stack.enter_async_context(_http(settings, api))
         watch = tasks.create_task(_watch(store, metrics), name="watch the store")
         log.info("started", node=settings.node, ocpp_port=gateway.port, http_port=http_port)
         try:
-            yield Running(gateway.port, http_port, station_url, services, store, registry)
+            yield Running(gateway.port, http_port, station_url, api, store, registry)
         finally:
             log.info("stopping", node=settings.node)
             stopping.set()
@@ -160,7 +161,6 @@ def _limits(settings: Settings) -> GatewayLimits:
         silent_link_s=ocpp.silent_link_s,
         trusted_proxies=ocpp.trusted_proxies,
         link=LinkLimits(
-            queued_calls=ocpp.queued_calls,
             send_timeout_s=ocpp.send_timeout_s,
             call_timeouts=ocpp.call_timeouts,
             strict=ocpp.strict,
@@ -198,10 +198,10 @@ async def _watch(store: QueuedStore, metrics: Metrics) -> None:
 
 
 @asynccontextmanager
-async def _http(settings: Settings, services: Services) -> AsyncIterator[int]:
+async def _http(settings: Settings, api: System) -> AsyncIterator[int]:
     """The operator API, served by uvicorn inside this process."""
     config = uvicorn.Config(
-        create(services, installed_version("csms")),
+        create(api, installed_version("csms")),
         host=settings.http.host,
         port=settings.http.port,
         log_config=None,
@@ -229,6 +229,14 @@ async def _http(settings: Settings, services: Services) -> AsyncIterator[int]:
 async def _serve(server: uvicorn.Server, sockets: list[object]) -> None:
     # `Server.serve` would take over the process's signal handlers; `_serve` is what it wraps.
     await server._serve(sockets)  # type: ignore[arg-type]
+
+
+def settle_memory() -> None:
+    """For a process that serves many links: what has been loaded stays, so the garbage collector
+    need not look at it again and again, nor at every few hundred new objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
 
 
 async def ensure_admin_key(store: QueuedStore, keyring: Keyring, secret: str) -> None:

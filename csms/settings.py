@@ -39,7 +39,6 @@ class OcppSettings(BaseModel):
     max_links: int = Field(18_000, ge=1)
     max_handshakes: int = Field(500, ge=1)
     max_message_bytes: int = Field(524_288, ge=4_096, le=16_777_216)
-    queued_calls: int = Field(32, ge=1, le=1_000)
     open_timeout_s: float = Field(20.0, gt=0)
     close_timeout_s: float = Field(5.0, gt=0)
     send_timeout_s: float = Field(20.0, gt=0)

@@ -25,8 +25,8 @@ def settings(folder: Path, **more: object) -> Settings:
 
 async def test_a_system_comes_up_serves_and_goes(tmp_path: Path) -> None:
     async with running(settings(tmp_path)) as system:
-        await ensure_admin_key(system.store, system.services.keyring, "first.secret")
-        await ensure_admin_key(system.store, system.services.keyring, "first.secret")
+        await ensure_admin_key(system.store, system.api.keyring, "first.secret")
+        await ensure_admin_key(system.store, system.api.keyring, "first.secret")
         base = f"http://127.0.0.1:{system.http_port}"
         async with httpx.AsyncClient(base_url=base) as client:
             assert (await client.get("/readyz")).json() == {"status": "ready"}
@@ -40,7 +40,7 @@ async def test_a_system_comes_up_serves_and_goes(tmp_path: Path) -> None:
 async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     for expected in (201, 409):
         async with running(settings(tmp_path)) as system:
-            await ensure_admin_key(system.store, system.services.keyring, "first.secret")
+            await ensure_admin_key(system.store, system.api.keyring, "first.secret")
             async with httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{system.http_port}",
                 headers={"Authorization": "Bearer first.secret"},

@@ -13,9 +13,9 @@ from fastapi.responses import StreamingResponse
 from csms.api.auth import Admin, AdminWriter, Provided, Viewer
 from csms.api.paging import Cursor, Limit, Page, page
 from csms.api.problems import Gone, TooManyStreams
-from csms.api.services import Services
 from csms.api.shapes import KeyIssued, KeyNew, KeyOut
 from csms.api.stations import find, identity_of
+from csms.api.system import System
 from csms.core import security
 from csms.core.errors import Invalid
 from csms.core.ports import JournalRow, Tx
@@ -101,7 +101,7 @@ def _start(after: int | None, last_event_id: str | None) -> int | None:
 
 
 async def _events(
-    provided: Services, streams: set[object], after: int, station_id: str | None, follow: bool
+    provided: System, streams: set[object], after: int, station_id: str | None, follow: bool
 ) -> AsyncIterator[str]:
     mine = object()
     streams.add(mine)
@@ -129,7 +129,7 @@ async def _events(
         streams.discard(mine)
 
 
-async def _as_text(provided: Services, row: JournalRow, names: dict[str, str]) -> str:
+async def _as_text(provided: System, row: JournalRow, names: dict[str, str]) -> str:
     """One event; `station` is the identity for people, beside the id in the data."""
     data = row.data
     if row.station_id is not None:

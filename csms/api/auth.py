@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request
 
 from csms.api.problems import Forbidden, Unauthorized
-from csms.api.services import Services, services
+from csms.api.system import System, system_of
 from csms.core.errors import Invalid
 from csms.core.security import ApiKey, Role
 from csms.core.writes import Write, once
@@ -18,7 +18,7 @@ from csms.core.writes import Write, once
 _RANK = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
 MAX_IDEMPOTENCY_KEY = 128
 
-Provided = Annotated[Services, Depends(services)]
+Provided = Annotated[System, Depends(system_of)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ Key = Annotated[str | None, Depends(idempotency_key)]
 class Writer:
     """Carries out writes of one request: once, and audited."""
 
-    provided: Services
+    provided: System
     who: Principal
     key: str | None
     request_digest: str

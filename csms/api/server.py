@@ -10,13 +10,13 @@ from prometheus_client import generate_latest
 
 from csms.api import administration, charging, problems, stations
 from csms.api.problems import problem
-from csms.api.services import Services
+from csms.api.system import System
 
 PREFIX = "/api/v1"
 
 
-def create(services: Services, version: str) -> FastAPI:
-    """The application over one system's services."""
+def create(system: System, version: str) -> FastAPI:
+    """The application over one system."""
     app = FastAPI(
         title="Charging network central system",
         version=version,
@@ -24,40 +24,40 @@ def create(services: Services, version: str) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    app.state.services = services
+    app.state.system = system
     app.state.event_streams = set()
     problems.install(app)
     for part in (stations, charging, administration):
         app.include_router(part.router, prefix=PREFIX)
-    _add_health(app, services)
+    _add_health(app, system)
 
     @app.middleware("http")
     async def guard(
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > services.max_body_bytes:
-            return problem(413, "too_large", f"at most {services.max_body_bytes} bytes")
+        if not length.isdigit() or int(length) > system.max_body_bytes:
+            return problem(413, "too_large", f"at most {system.max_body_bytes} bytes")
         if "transfer-encoding" in request.headers:
             return problem(411, "length_required", "send a Content-Length")
         began = time.perf_counter()
         response = await call_next(request)
-        services.metrics.http_seconds.labels(request.method).observe(time.perf_counter() - began)
+        system.metrics.http_seconds.labels(request.method).observe(time.perf_counter() - began)
         return response
 
     return app
 
 
-def _add_health(app: FastAPI, services: Services) -> None:
+def _add_health(app: FastAPI, system: System) -> None:
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
         """The process runs."""
-        return {"status": "ok", "node": services.node}
+        return {"status": "ok", "node": system.node}
 
     @app.get("/readyz", tags=["health"])
     async def readyz(response: Response) -> dict[str, str]:
         """The process can do its work: the store writes, and it is not on its way out."""
-        trouble = services.store.trouble or ("stopping" if services.stopping() else None)
+        trouble = system.store.trouble or ("stopping" if system.stopping() else None)
         if trouble is not None:
             response.status_code = 503
             return {"status": "not ready", "reason": trouble}
@@ -66,5 +66,5 @@ def _add_health(app: FastAPI, services: Services) -> None:
     @app.get("/metrics", tags=["health"])
     async def metrics() -> Response:
         """Prometheus metrics."""
-        text = generate_latest(services.metrics.registry)
+        text = generate_latest(system.metrics.registry)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

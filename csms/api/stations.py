@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query
 
 from csms.api.auth import Admin, AdminWriter, OperatorWriter, Provided, Viewer, Writer
 from csms.api.paging import Cursor, Limit, Page, page
-from csms.api.services import Services
 from csms.api.shapes import (
     CommandNew,
     CommandOut,
@@ -21,6 +20,7 @@ from csms.api.shapes import (
     StationOut,
     UnknownStationOut,
 )
+from csms.api.system import System
 from csms.core import security, stations
 from csms.core.availability import Connector
 from csms.core.commands import Command, Kind, Status
@@ -35,7 +35,7 @@ Wait = Annotated[float, Query(ge=0, description="Seconds to wait for the outcome
 MAX_SHOWN_CONNECTORS = 512
 
 
-async def find(provided: Services, station: str) -> Station:
+async def find(provided: System, station: str) -> Station:
     """A station by its id or its identity. Raises `NotFound`."""
     reader = provided.store.reader
     found = await reader.get(Station, station)
@@ -47,7 +47,7 @@ async def find(provided: Services, station: str) -> Station:
     return found
 
 
-async def named(provided: Services, found: Page[Any], shape: type[S]) -> Page[S]:
+async def named(provided: System, found: Page[Any], shape: type[S]) -> Page[S]:
     """A page of things of stations, each with its station's identity beside the id."""
     names: dict[str, str] = {}
     for entity in found.items:
@@ -57,13 +57,13 @@ async def named(provided: Services, found: Page[Any], shape: type[S]) -> Page[S]
     return Page(items=items, next=found.next)
 
 
-async def identity_of(provided: Services, station_id: str) -> str:
+async def identity_of(provided: System, station_id: str) -> str:
     """A station's identity for people; its id when it is gone."""
     station = await provided.store.reader.get(Station, station_id)
     return station.identity if station else station_id
 
 
-async def _show(provided: Services, station: Station) -> StationOut:
+async def _show(provided: System, station: Station) -> StationOut:
     connectors = await provided.store.reader.page(
         Connector, {"station_id": station.id}, limit=MAX_SHOWN_CONNECTORS
     )
@@ -118,12 +118,12 @@ def _onboard(
     return {"id": station.id, "identity": station.identity}
 
 
-def _credential(provided: Services, token: str) -> Credential:
+def _credential(provided: System, token: str) -> Credential:
     key_id, hashed = provided.keyring.hash(token.encode())
     return Credential(provided.new_id(), "", BASIC, key_id, hashed, provided.clock())
 
 
-def _onboarded(provided: Services, answer: Mapping[str, Any], token: str) -> Onboarded:
+def _onboarded(provided: System, answer: Mapping[str, Any], token: str) -> Onboarded:
     identity = str(answer["identity"])
     return Onboarded(
         id=str(answer["id"]),

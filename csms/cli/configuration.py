@@ -32,10 +32,6 @@ party = "{party}"
 # A longer message ends its link.
 # max_message_bytes = 524288
 
-# Calls of one station that may wait for their answer; then its link is not read until some are
-# answered.
-# queued_calls = 32
-
 # open: from connecting to the end of the handshake. send: a station that does not read for so
 # long is cut off. silent: a link on which nothing was heard for so long is cut.
 # open_timeout_s = 20.0

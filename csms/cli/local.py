@@ -138,9 +138,10 @@ def serve(config: ConfigFile = DEFAULT_FILE) -> None:
 
 
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
-    from csms.app import running
+    from csms.app import running, settle_memory
 
     async with running(settings) as system:
+        settle_memory()
         print(f"stations connect to {system.station_url}/IDENTITY", file=sys.stderr)
         print(
             f"operators use http://{settings.http.host}:{system.http_port}"
@@ -263,7 +264,7 @@ def demo(
 
         async def main(stop: asyncio.Event) -> None:
             async with running(settings) as system:
-                await ensure_admin_key(system.store, system.services.keyring, admin_key)
+                await ensure_admin_key(system.store, system.api.keyring, admin_key)
                 await _demo(system, admin_key, Path(folder), stop)
 
         async def _demo(system: Running, key: str, where: Path, stop: asyncio.Event) -> None:

@@ -79,7 +79,7 @@ def ask(tx: Tx, origin: Origin, shown: Shown) -> Authorization:
     found = authorize(tx, shown, origin.at)
     tx.record(
         events.TokenAuthorized(
-            at=origin.at, station_id=origin.station_id, uid=shown.uid, outcome=found.outcome
+            at=origin.at, station_id=origin.station_id, uid=shown.told, outcome=found.outcome
         )
     )
     return found

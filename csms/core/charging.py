@@ -364,7 +364,7 @@ def _journal_start(tx: Tx, origin: Origin, t: Transaction) -> None:
             transaction_id=t.id,
             evse=t.evse,
             connector=t.connector,
-            token_uid=t.token_uid,
+            token_uid=Shown(t.token_uid, t.token_kind or "").told if t.token_uid else None,
             outcome=t.outcome,
             started_at=t.started_at,
             meter_start_wh=t.first_wh,

@@ -13,12 +13,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from csms.core import events
+from csms.core.authorization import Outcome, authorize
 from csms.core.entities import entity
 from csms.core.errors import Invalid, NotFound, Refused
 from csms.core.ids import MAX_INT32
 from csms.core.ports import Tx
+from csms.core.security import without_secrets
 from csms.core.stations import Registration, require
-from csms.core.tokens import uid_key
+from csms.core.tokens import Shown, uid_key
 from csms.core.transactions import Transaction
 
 # A remote start may wait for the cable this long before its transaction begins (OCPP 1.6
@@ -131,9 +133,10 @@ def submit(
     now: datetime,
     idempotency_key: str | None = None,
 ) -> tuple[Command, bool]:
-    """Enter a wish in the ledger; True when it is new. The same idempotency key gives the first
-    command again, and `Invalid` when it was another wish. Raises `Refused` for what the station's
-    state forbids (OCPP 1.6 4.2: no remote start while pending)."""
+    """Enter a wish in the ledger, without its secrets; the command to carry out, and True when it
+    is new. The same idempotency key gives the first command again, and `Invalid` when it was
+    another wish. Raises `Refused` for what cannot work: a token that may not charge, a transaction
+    that has ended, a station that is pending (OCPP 1.6 4.2)."""
     station = require(tx, station_id)
     check_parameters(kind, parameters)
     if idempotency_key is not None:
@@ -145,7 +148,8 @@ def submit(
             wish = {
                 k: v for k, v in first.parameters.items() if k in parameters or k not in resolved
             }
-            if (first.station_id, first.kind, wish) != (station_id, kind.value, dict(parameters)):
+            asked = without_secrets(parameters)
+            if (first.station_id, first.kind, wish) != (station_id, kind.value, asked):
                 raise Invalid("this Idempotency-Key was used for another command")
             return first, False
     if station.registration in (Registration.PENDING, Registration.REJECTED) and kind in (
@@ -154,6 +158,8 @@ def submit(
     ):
         raise Refused(f"{station.identity} is {station.registration}: accept the station first")
     parameters = dict(parameters)
+    if kind is Kind.START_CHARGING:
+        _check_token(tx, str(parameters["token"]), now)
     if kind is Kind.STOP_CHARGING:
         parameters = _resolve_stop(tx, station_id, parameters)
     command = Command(
@@ -168,9 +174,20 @@ def submit(
         idempotency_key=idempotency_key,
         awaiting=kind is Kind.START_CHARGING,
     )
-    tx.save(command)
+    # The ledger is for people to read; what goes on the wire is in the caller's hands only.
+    tx.save(command._replace(parameters=without_secrets(parameters)))
     _journal(tx, command, now)
     return command, True
+
+
+def _check_token(tx: Tx, uid: str, now: datetime) -> None:
+    """A token that may not charge is not worth asking a station for; some start without asking
+    back."""
+    found = authorize(tx, Shown(uid), now)
+    if found.outcome is Outcome.INVALID:
+        raise Refused(f"there is no token {uid}; add it first: csms token add {uid}")
+    if found.outcome is not Outcome.ACCEPTED:
+        raise Refused(f"token {uid} is {found.outcome}")
 
 
 def _resolve_stop(tx: Tx, station_id: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -225,7 +242,7 @@ def finish(
         status,
         now,
         finished_at=now,
-        result=result,
+        result=None if result is None else without_secrets(result),
         detail=detail,
         awaiting=awaiting,
     )

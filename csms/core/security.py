@@ -8,12 +8,13 @@ key it was made with, so that two keys may be live.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from csms.core import events
 from csms.core.entities import entity
@@ -86,18 +87,14 @@ def _digest(key: bytes, secret: bytes) -> str:
 
 def presented_forms(password: bytes) -> Sequence[bytes]:
     """The secrets that a presented password may stand for (OCPP 1.6J 6.2.2; the field sends the raw
-    bytes, the hex text of the bytes, or the bytes of the hex text): itself, then decoded from hex,
-    then encoded to hex."""
-    forms = [password]
+    bytes, the hex text of the bytes in either case, or the bytes of the hex text): itself, encoded
+    to hex, and if it is hex itself, in lower case and decoded."""
+    forms = [password, password.hex().encode()]
     try:
-        text = password.decode("ascii")
-        if text and len(text) % 2 == 0:
-            forms.append(bytes.fromhex(text))
+        decoded = bytes.fromhex(password.decode("ascii"))
     except ValueError:
-        forms.append(password.hex().encode())
-    else:
-        forms.append(password.hex().encode())
-    return forms
+        return forms
+    return [*forms, decoded, decoded.hex().encode()]
 
 
 def verify_any(keyring: Keyring, credentials: Sequence[Credential], password: bytes) -> str | None:
@@ -144,3 +141,32 @@ def revoke_key(tx: Tx, key_id: str, now: datetime) -> ApiKey:
         key = key._replace(revoked_at=now)
         tx.save(key)
     return key
+
+
+# -- what is not written down ----------------------------------------------------------------------
+
+HIDDEN = "[hidden]"
+_SECRET = re.compile(r"password|passphrase|secret|authorization_?key", re.IGNORECASE)
+
+
+def without_secrets(value: Any) -> Any:
+    """The same JSON value with every secret replaced by `HIDDEN`: what is named like a secret, and
+    the values of an object that names one (`{"key": "AuthorizationKey", "value": ...}`)."""
+    if isinstance(value, list | tuple):
+        return [without_secrets(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    tells = any(_names_secret(item) for item in value.values())
+    return {
+        name: HIDDEN
+        if _SECRET.search(str(name)) or (tells and "value" in str(name).lower())
+        else without_secrets(item)
+        for name, item in value.items()
+    }
+
+
+def _names_secret(item: Any) -> bool:
+    """A name of a secret, or an object whose own name is one (2.x `variable: {name: ...}`)."""
+    if isinstance(item, Mapping):
+        item = item.get("name")
+    return isinstance(item, str) and len(item) <= 64 and _SECRET.search(item) is not None

@@ -17,6 +17,7 @@ from csms.core.ports import Tx
 
 MAX_UID = 255
 KINDS = ("rfid", "app", "other")
+KEY_CODE = "key_code"
 
 
 def uid_key(uid: str) -> str:
@@ -33,7 +34,14 @@ class Shown:
 
     @property
     def key(self) -> str:
+        """The form in which it is looked up."""
         return uid_key(self.uid)
+
+    @property
+    def told(self) -> str:
+        """What the journal may say of it: never a code that a driver types (OCPP 2.0.1
+        C04.FR.04)."""
+        return "key code" if self.kind == KEY_CODE else self.uid
 
 
 @entity("tokens", key=("party_id", "uid_key", "kind"), finders={"uid": ("uid_key",)})

@@ -146,8 +146,9 @@ class Commander:
                     Command, {"status": status.value}, after=after, limit=RECOVERY_PAGE
                 )
                 for command in page:
-                    await self._store.transact(commands.node_died, command.id, self._clock())
-                settled += len(page)
+                    if command.node in (None, self._node):
+                        await self._store.transact(commands.node_died, command.id, self._clock())
+                        settled += 1
                 if len(page) < RECOVERY_PAGE:
                     break
                 after = (page[-1].id,)

@@ -143,8 +143,6 @@ class Gateway:
     async def _process_request(
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
-        if len(self._registry) >= self._limits.max_links:
-            return self._deny(Denial(503, "too_many_links"))
         if self._handshakes >= self._limits.max_handshakes:
             return self._deny(Denial(503, "too_many_handshakes"))
         self._handshakes += 1
@@ -161,6 +159,10 @@ class Gateway:
         if isinstance(found, Denial):
             await self._slow_down(address, found)
             return self._deny(found)
+        # A station that has a link here may replace it: the old one can be a ghost.
+        full = len(self._registry) >= self._limits.max_links
+        if full and not self._registry.holds(found.id):
+            return self._deny(Denial(503, "too_many_links", found.identity))
         if not found.ping:
             connection.ping_interval = None
         connection.station = found  # type: ignore[attr-defined]

@@ -1,14 +1,16 @@
 """One station's link: the asyncio shell around the machine.
 
-The reader hands text to the machine and puts calls into a bounded queue; one worker answers them in
-order, each after its commit. Our own calls go out one at a time and may cross theirs. Nothing that
-a station sends ends more than its own link.
+The reader hands text to the machine and answers calls one after the other, each after its commit; a
+station has one call open at a time (OCPP-J 4.1.1), and one that sends more is read no faster than
+it is answered. The reader goes on meanwhile only where a result of ours may come: while a call of
+ours is open, or an answer is awaited from outside. Our calls go out one at a time and may cross
+theirs. Nothing that a station sends ends more than its own link.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,7 +26,7 @@ from csms.core.ports import Ask, Outside, Reply, Store
 from csms.core.stations import Station
 from csms.flows.exchange import exchange
 from csms.observability import Metrics
-from csms.ocpp.routing import Answer, Refusal, Work, count_refusal, dispatch, needs, serve
+from csms.ocpp.routing import Answer, Payload, Refusal, count_refusal, dispatch, needs, serve
 from csms.ocpp.rpc import (
     Call,
     CallOutstanding,
@@ -49,11 +51,10 @@ TRY_AGAIN_LATER = 1013
 
 @dataclass(frozen=True, slots=True)
 class LinkLimits:
-    """What one link may use. Beyond `queued_calls` unanswered calls the link is not read until
-    some are answered; a station that does not read what we send for `send_timeout_s` is cut off;
-    after `call_timeouts` calls in a row without an answer it is cut off so that it comes back."""
+    """What one link may use. A station that does not read what we send for `send_timeout_s` is cut
+    off; `waiting_commands` of ours wait for their turn, more are refused; after `call_timeouts`
+    calls in a row without an answer the link is cut so that the station comes back."""
 
-    queued_calls: int = 32
     send_timeout_s: float = 20.0
     waiting_commands: int = 16
     call_timeouts: int = 3
@@ -99,7 +100,7 @@ class Link:
         self._clock = clock
         self._on_late = on_late
         self._rpc = Rpc(version.dialect.version)
-        self._calls: asyncio.Queue[Call | Notice] = asyncio.Queue(limits.queued_calls)
+        self._later: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._answer: asyncio.Future[Result | Failure | Lost] | None = None
@@ -111,13 +112,13 @@ class Link:
         """Serve the link until it ends; the reason in a word or two."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                worker = tasks.create_task(self._work(), name=f"worker {self.identity}")
                 try:
-                    await self._read()
+                    await self._read(tasks)
                 finally:
-                    worker.cancel()
+                    if self._later is not None:
+                        self._later.cancel()
         except* ConnectionClosed:
-            # The worker noticed first, while it was sending.
+            # However it ended: the code and the reason say it.
             pass
         finally:
             self._end_call()
@@ -134,7 +135,7 @@ class Link:
             self._websocket.transport.abort()
             await self._websocket.wait_closed()
 
-    async def _read(self) -> None:
+    async def _read(self, tasks: asyncio.TaskGroup) -> None:
         receive = self._rpc.receive
         while True:
             # Undecoded: text that is no UTF-8 is for the machine to judge, and no reason to close.
@@ -143,7 +144,7 @@ class Link:
             received = receive(frame)
             kind = type(received)
             if kind is Call or kind is Notice:
-                await self._calls.put(received)  # type: ignore[arg-type]
+                await self._take(received, tasks)  # type: ignore[arg-type]
             elif isinstance(received, Result | Failure):
                 await self._answered(received)
             elif isinstance(received, Refused):
@@ -157,53 +158,70 @@ class Link:
                     self._timeouts_in_a_row = 0
                     self._on_late(self, received.late.message_id, received.late)
 
-    async def _work(self) -> None:
-        while True:
-            call = await self._calls.get()
-            frame = await self._serve(call)
-            if frame is not None:
-                await self._send(frame)
-
     # -- their calls -----------------------------------------------------------------------------
 
-    async def _serve(self, call: Call | Notice) -> str | None:
-        """The frame that answers a call, None when there must be none."""
+    async def _take(self, call: Call | Notice, tasks: asyncio.TaskGroup) -> None:
+        """Answer a call, after the ones before it."""
+        if self._later is not None:
+            # It has sent another call without waiting for its answer.
+            await asyncio.wait((self._later,))
+            self._later = None
+        if self._answer is not None:
+            coming = self._first_answer(call)
+        else:
+            answer = await self._guarded(call, self._first_answer(call))
+            if not isinstance(answer, Ask):
+                await self._reply(call, answer)
+                return
+            coming = self._outside_answer(answer)
+        self._later = tasks.create_task(
+            self._reply_later(call, coming), name=f"answer {self.identity}"
+        )
+
+    async def _first_answer(self, call: Call | Notice) -> Answer:
         work = dispatch(self.version.dialect, call, strict=self._limits.strict)
+        if isinstance(work, Refusal):
+            # Remembered before it is answered, like everything else.
+            await self._count(f"{call.action[:40]}: {work.code}")
+            return work
+        origin = self._origin()
+        return await self._store.transact(serve, origin, work, needs=needs(origin, work))
+
+    async def _outside_answer(self, ask: Ask[Payload]) -> Answer:
+        return await exchange(self._store, self._outside, ask)
+
+    async def _guarded(self, call: Call | Notice, coming: Awaitable[Answer]) -> Answer:
+        """The answer that is coming, or what a station is told when we fail on its call."""
         try:
-            if isinstance(work, Refusal):
-                # Remembered before it is answered, like everything else.
-                await self._count(f"{call.action[:40]}: {work.code}")
-                answer: Answer = work
-            else:
-                answer = await self._run(work)
+            return await coming
         except StoreUnavailable as error:
             # An answer would be a lie, an error would use up one of the station's attempts: it
-            # keeps its message when the link ends.
+            # keeps its message when the link ends, and what it has sent behind it as well.
             log.warning("link_closed_store_unavailable", station=self.identity, why=error.detail)
             await self.close(TRY_AGAIN_LATER, "store unavailable, try again later")
-            # What has queued behind this call is left to the station's next attempt as well, so
-            # that all comes in its order.
             raise self._websocket.protocol.close_exc from error
         except Exception as error:
             log.exception("call_failed", station=self.identity, action=call.action)
             await self._keep(call, type(error).__name__)
-            answer = Refusal(ErrorCode.INTERNAL_ERROR)
+            return Refusal(ErrorCode.INTERNAL_ERROR)
+
+    async def _reply_later(self, call: Call | Notice, coming: Awaitable[Answer]) -> None:
+        answer = await self._guarded(call, coming)
+        if isinstance(answer, Ask):
+            answer = await self._guarded(call, self._outside_answer(answer))
+        await self._reply(call, answer)
+
+    async def _reply(self, call: Call | Notice, answer: Answer) -> None:
         known = call.action if call.action in self.version.dialect.routes else "unknown"
         self._metrics.count_call(self.version.version, known)
-        if isinstance(call, Notice):
-            return None
-        if isinstance(answer, Refusal):
+        if isinstance(answer, Reply):
+            frame = self._rpc.result(call.message_id, answer.value)
+        else:
+            assert isinstance(answer, Refusal), "an Ask is answered by `exchange`"
             self._metrics.calls_refused.labels(answer.code).inc()
-            return self._rpc.error(call.message_id, answer.code, answer.description)
-        assert isinstance(answer, Reply)
-        return self._rpc.result(call.message_id, answer.value)
-
-    async def _run(self, work: Work) -> Answer:
-        origin = self._origin()
-        answer = await self._store.transact(serve, origin, work, needs=needs(origin, work))
-        if isinstance(answer, Ask):
-            return await exchange(self._store, self._outside, answer)
-        return answer
+            frame = self._rpc.error(call.message_id, answer.code, answer.description)
+        if type(call) is Call:
+            await self._send(frame)
 
     def _origin(self) -> Origin:
         return Origin(self.station_id, self.identity, self.version.version, self._clock())

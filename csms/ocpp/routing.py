@@ -14,6 +14,7 @@ from typing import Any
 from csms.core import events, stations
 from csms.core.ids import Origin
 from csms.core.ports import Ask, Need, Reply, Tx
+from csms.core.security import without_secrets
 from csms.core.stations import Registration
 from csms.ocpp.repair import repair
 from csms.ocpp.rpc import Call, ErrorCode, Notice, Version
@@ -170,7 +171,7 @@ def stored(action: str, answer: Payload | Callable[[Payload], Payload]) -> Route
 def keep_report(tx: Tx, origin: Origin, action: str, payload: Payload) -> None:
     """Journal a message that has no block of its own; of one that is too large only its size."""
     size = len(str(payload))
-    kept = dict(payload) if size <= MAX_STORED_REPORT_CHARS else {"left_out_chars": size}
+    kept = without_secrets(payload) if size <= MAX_STORED_REPORT_CHARS else {"left_out_chars": size}
     tx.record(
         events.StationReported(
             at=origin.at, station_id=origin.station_id, action=action, payload=kept

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from csms.api.server import create
-from csms.api.services import Services
+from csms.api.system import System
 from csms.bus.local import LocalBus
 from csms.core import security
 from csms.core.commands import Command, Status
@@ -101,7 +101,7 @@ async def api() -> AsyncIterator[Api]:
         key = ApiKey(key_id, role.value, role.value, hashing, hashed, NOW)
         store.run(security.add_key, key)
     commander = Commander(store, stations, "node", clock, new_id)
-    services = Services(
+    described = System(
         store=store,
         commander=commander,
         bus=bus,
@@ -119,6 +119,6 @@ async def api() -> AsyncIterator[Api]:
         event_streams=2,
         max_body_bytes=10_000,
     )
-    made = Api(create(services, "0"), store, stations, bus)
+    made = Api(create(described, "0"), store, stations, bus)
     yield made
     await commander.stop()

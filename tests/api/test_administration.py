@@ -62,7 +62,7 @@ async def test_event_streams_are_limited(api: Api) -> None:
 
 
 async def test_a_follower_is_woken_by_the_next_event(api: Api) -> None:
-    services = api.app.state.services
+    services = api.app.state.system
     stream = _events(services, set(), await api.store.reader.journal_end(), None, True)
     assert await anext(stream) == "id: 0\n\n"
     waiting = asyncio.ensure_future(anext(stream))

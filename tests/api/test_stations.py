@@ -90,6 +90,7 @@ async def test_strangers_are_listed(api: Api) -> None:
 
 async def test_a_command_goes_through_the_ledger(api: Api) -> None:
     await api.add_station("CP-1")
+    await api("POST", "/tokens", json={"uid": "A"})
     wish = {"kind": "start_charging", "parameters": {"token": "A", "evse": 1}}
     answer = await api("POST", "/stations/CP-1/commands?wait=5", Role.OPERATOR, json=wish)
     assert answer.status_code == 202
@@ -131,6 +132,31 @@ async def test_a_wish_that_makes_no_sense_is_refused(api: Api, wish: dict[str, o
     answer = await api("POST", "/stations/CP-1/commands", json=wish)
     assert answer.status_code == 422
     assert api.stations.performed == []
+
+
+async def test_a_token_that_may_not_charge_is_not_sent(api: Api) -> None:
+    await api.add_station("CP-1")
+    wish = {"kind": "start_charging", "parameters": {"token": "A"}}
+    answer = await api("POST", "/stations/CP-1/commands", json=wish)
+    assert (answer.status_code, answer.json()["code"]) == (409, "refused")
+    assert "csms token add A" in answer.json()["detail"]
+    await api("POST", "/tokens", json={"uid": "A"})
+    await api("PATCH", "/tokens/CA*NTH/rfid/A", json={"blocked": True})
+    answer = await api("POST", "/stations/CP-1/commands", json=wish)
+    assert "blocked" in answer.json()["detail"]
+    assert api.stations.performed == []
+
+
+async def test_the_ledger_does_not_hold_a_password(api: Api) -> None:
+    await api.add_station("CP-1")
+    payload = {"key": "AuthorizationKey", "value": "0123456789abcdef"}
+    await api("POST", "/stations/CP-1/ocpp/ChangeConfiguration", json=payload)
+    (sent,) = api.stations.performed
+    assert sent.parameters["payload"] == payload
+    everything = (await api("GET", "/commands")).text
+    everything += "".join(row.data for row in await api.store.reader.journal(0, 1000))
+    assert "AuthorizationKey" in everything
+    assert "0123456789abcdef" not in everything
 
 
 async def test_a_repeated_command_is_sent_once(api: Api) -> None:

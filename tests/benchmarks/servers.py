@@ -122,6 +122,7 @@ async def system(plan: dict[str, Any]) -> AsyncIterator[int]:
     )
     async with app.running(settings) as running:
         await _onboard(running.store, app.keyring_of(settings), settings.party, plan)
+        app.settle_memory()
         yield running.ocpp_port
 
 

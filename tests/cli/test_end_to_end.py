@@ -49,7 +49,7 @@ class Network:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         try:
             async with running(self.settings) as system, AsyncExitStack() as self._chargers:
-                await ensure_admin_key(system.store, system.services.keyring, "adm.secret")
+                await ensure_admin_key(system.store, system.api.keyring, "adm.secret")
                 self.http_url = f"http://127.0.0.1:{system.http_port}"
                 self.station_url = system.station_url
                 self._ready.set()

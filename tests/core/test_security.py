@@ -6,7 +6,16 @@ import pytest
 
 from csms.core import security
 from csms.core.errors import Invalid, NotFound, StoreRefused
-from csms.core.security import BASIC, ApiKey, Credential, Keyring, Role, verify_any
+from csms.core.security import (
+    BASIC,
+    HIDDEN,
+    ApiKey,
+    Credential,
+    Keyring,
+    Role,
+    verify_any,
+    without_secrets,
+)
 from tests.support.charging import NOW, Site, at
 
 RING = Keyring({"k1": b"first", "k2": b"second"}, "k2")
@@ -100,3 +109,28 @@ def test_an_operator_key_ends_once(site: Site) -> None:
     assert site.run(security.revoke_key, "k", at(9)).revoked_at == at(5)
     with pytest.raises(NotFound):
         site.run(security.revoke_key, "nobody", NOW)
+
+
+# -- what is not written down ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ({"key": "AuthorizationKey", "value": "s"}, {"key": "AuthorizationKey", "value": HIDDEN}),
+        ({"key": "HeartbeatInterval", "value": "5"}, {"key": "HeartbeatInterval", "value": "5"}),
+        ({"basicAuthPassword": "s", "url": "u"}, {"basicAuthPassword": HIDDEN, "url": "u"}),
+        (
+            [{"variable": {"name": "BasicAuthPassword"}, "attributeValue": "s"}],
+            [{"variable": {"name": "BasicAuthPassword"}, "attributeValue": HIDDEN}],
+        ),
+        ({"token": "04E1", "evse": 1}, {"token": "04E1", "evse": 1}),
+        ([1, None, True, "password"], [1, None, True, "password"]),
+    ],
+)
+def test_secrets_are_hidden_where_they_are_named(value: object, kept: object) -> None:
+    assert without_secrets(value) == kept
+
+
+def test_upper_case_hex_is_the_same_secret() -> None:
+    assert verify_any(RING, [credential(b"00aabb")], b"00AABB") == "c1"

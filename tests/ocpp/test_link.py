@@ -90,6 +90,23 @@ async def test_calls_may_cross(central: Central) -> None:
 async def test_our_answer_is_read_while_their_call_waits_for_the_store(
     central: Central, database: SeamDatabase
 ) -> None:
+    """A station may call before it answers (Authorize before the result of a remote start)."""
+    async with central.connect() as station:
+        asked = asyncio.create_task(central.link().call("ours", "Reset", {"type": "Soft"}, 10))
+        assert (await station.reads())[1] == "ours"
+        database.hold()
+        await station.sends([2, "m1", "StartTransaction", start()])
+        await asyncio.to_thread(database.holding.wait, 10)
+        await station.sends([3, "ours", {"status": "Accepted"}])
+        async with asyncio.timeout(10):
+            assert (await asked).payload == {"status": "Accepted"}
+        database.release()
+        assert (await station.reads())[1] == "m1"
+
+
+async def test_our_call_goes_out_while_their_call_waits_for_the_store(
+    central: Central, database: SeamDatabase
+) -> None:
     async with central.connect() as station:
         database.hold()
         await station.sends([2, "m1", "StartTransaction", start()])
@@ -97,10 +114,10 @@ async def test_our_answer_is_read_while_their_call_waits_for_the_store(
         asked = asyncio.create_task(central.link().call("ours", "Reset", {"type": "Soft"}, 10))
         assert (await station.reads())[1] == "ours"
         await station.sends([3, "ours", {"status": "Accepted"}])
-        async with asyncio.timeout(10):
-            assert (await asked).payload == {"status": "Accepted"}
         database.release()
         assert (await station.reads())[1] == "m1"
+        async with asyncio.timeout(10):
+            assert (await asked).payload == {"status": "Accepted"}
 
 
 # -- what cannot be answered -----------------------------------------------------------------------

@@ -8,7 +8,7 @@ from csms.core import authorization
 from csms.core.authorization import NO_AUTHORIZATION, Authorization, Outcome
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
-from csms.core.tokens import Shown
+from csms.core.tokens import KEY_CODE, Shown
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload, Refusal
 from csms.ocpp.rpc import ErrorCode
@@ -24,6 +24,7 @@ _KINDS = {
     "ISO14443": "rfid",
     "ISO15693": "rfid",
     "Central": "app",
+    "KeyCode": KEY_CODE,
     "NoAuthorization": NO_AUTHORIZATION,
 }
 MAX_ID_TOKEN = 36

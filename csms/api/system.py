@@ -37,7 +37,7 @@ class Wakeups(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class System:
     """One system as the API sees it.
 
     `seen(station_id)`: when the live link of a station last said something, None without a link
@@ -64,7 +64,7 @@ class Services:
     event_streams: int = 100
 
 
-def services(request: Request) -> Services:
-    """The services of the application that a request came to (a FastAPI dependency)."""
-    found: Services = request.app.state.services
+def system_of(request: Request) -> System:
+    """The system that a request came to (a FastAPI dependency)."""
+    found: System = request.app.state.system
     return found
