@@ -194,16 +194,19 @@ class Link:
         """The answer that is coming, or what a station is told when we fail on its call."""
         try:
             return await coming
-        except StoreUnavailable as error:
+        except Exception as error:
+            return await self._failed(call, error)
+
+    async def _failed(self, call: Call | Notice, error: Exception) -> Answer:
+        if isinstance(error, StoreUnavailable):
             # An answer would be a lie, an error would use up one of the station's attempts: it
             # keeps its message when the link ends, and what it has sent behind it as well.
             log.warning("link_closed_store_unavailable", station=self.identity, why=error.detail)
             await self.close(TRY_AGAIN_LATER, "store unavailable, try again later")
             raise self._websocket.protocol.close_exc from error
-        except Exception as error:
-            log.exception("call_failed", station=self.identity, action=call.action)
-            await self._keep(call, type(error).__name__)
-            return Refusal(ErrorCode.INTERNAL_ERROR)
+        log.error("call_failed", station=self.identity, action=call.action, exc_info=error)
+        await self._keep(call, type(error).__name__)
+        return Refusal(ErrorCode.INTERNAL_ERROR)
 
     async def _reply_later(self, call: Call | Notice, coming: Awaitable[Answer]) -> None:
         answer = await self._guarded(call, coming)
