@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,7 +28,7 @@ from csms.flows.exchange import Nobody
 from csms.observability import Metrics
 from csms.ocpp.admission import Admission
 from csms.ocpp.gateway import Gateway, GatewayLimits
-from csms.ocpp.link import GOING_AWAY, LinkLimits
+from csms.ocpp.link import GOING_AWAY, Link, LinkLimits
 from csms.ocpp.registry import Registry
 from csms.settings import Settings
 from csms.storage.open import open_store
@@ -39,6 +41,8 @@ log = structlog.get_logger("app")
 TOKEN_BYTES = 20
 METRICS_EVERY_S = 5.0
 HTTP_STOP_S = 5
+HTTP_AT_ONCE = 1_000
+FILES_BESIDE_LINKS = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +184,15 @@ def _seen(registry: Registry, station_id: str) -> datetime | None:
 def _drop_link(tasks: asyncio.TaskGroup, registry: Registry, station_id: str) -> None:
     link = registry.get(station_id)
     if link is not None:
-        tasks.create_task(
-            link.close(GOING_AWAY, "the token was changed"), name=f"drop {link.identity}"
-        )
+        tasks.create_task(_end(link), name=f"drop {link.identity}")
+
+
+async def _end(link: Link) -> None:
+    """End a link; nothing that goes wrong with one may end the system."""
+    try:
+        await link.close(GOING_AWAY, "the token was changed")
+    except Exception:
+        log.exception("link_not_dropped", station=link.identity)
 
 
 def _note_late(
@@ -208,12 +218,18 @@ async def _http(settings: Settings, api: System) -> AsyncIterator[int]:
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=HTTP_STOP_S,
+        limit_concurrency=HTTP_AT_ONCE,
     )
     server = uvicorn.Server(config)
-    socket = config.bind_socket()
-    port: int = socket.getsockname()[1]
+    # Not uvicorn's own `bind_socket`, which ends the process when the port is taken.
+    listener = socket.create_server(
+        (settings.http.host, settings.http.port),
+        family=socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET,
+        backlog=512,
+    )
+    port: int = listener.getsockname()[1]
     # Signals are the business of the command line.
-    serving = asyncio.create_task(_serve(server, [socket]), name="http")
+    serving = asyncio.create_task(_serve(server, [listener]), name="http")
     try:
         while not server.started:
             if serving.done():
@@ -229,6 +245,22 @@ async def _http(settings: Settings, api: System) -> AsyncIterator[int]:
 async def _serve(server: uvicorn.Server, sockets: list[object]) -> None:
     # `Server.serve` would take over the process's signal handlers; `_serve` is what it wraps.
     await server._serve(sockets)  # type: ignore[arg-type]
+
+
+def allow_files(links: int) -> str | None:
+    """Raise the limit of open files as far as it goes; a warning when it is too low for so many
+    links (each is one file, and the API and the database want some as well)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = links + FILES_BESIDE_LINKS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < wanted:
+        return (
+            f"only {soft} open files are allowed, enough for {soft - FILES_BESIDE_LINKS} links: "
+            f"raise the limit (ulimit -n {wanted}) or lower ocpp.max_links"
+        )
+    return None
 
 
 def settle_memory() -> None:

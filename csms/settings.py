@@ -1,7 +1,7 @@
 """Settings: a TOML file, overridden by CSMS_* environment variables.
 
-Every limit and time-out is here with its unit in its name. A mistake is reported with file, key and
-what is allowed, and never with a secret's value.
+Every limit and time-out that an operator may want to change is here, with its unit in its name. A
+mistake is reported with file, key and what is allowed, and never with a secret's value.
 """
 
 from __future__ import annotations

@@ -38,10 +38,11 @@ async def list_keys(
 async def add_key(new: KeyNew, writer: AdminWriter) -> KeyIssued:
     """Make an API key. It is in the answer and nowhere else."""
     provided = writer.provided
-    secret = writer.secret("api key")
+    secret = writer.secret()
     key_id, hashed = provided.keyring.hash(secret.encode())
     key = ApiKey(provided.new_id(), new.name, new.role, key_id, hashed, provided.clock())
     answer = await writer.run("key_added", new.name, _add, key)
+    writer.issued(secret, again=answer["id"] != key.id)
     return KeyIssued(key=f"{answer['id']}.{secret}", **answer)
 
 
@@ -112,11 +113,13 @@ async def _events(
         yield f"id: {after}\n\n"
         said = clock()
         while not provided.stopping():
-            rows = await provided.store.reader.journal(after, ROWS_AT_ONCE, station_id)
+            rows = await provided.store.reader.journal(after, ROWS_AT_ONCE)
             for row in rows:
+                # Also over the rows of others, so that none is read twice.
                 after = row.seq
-                yield await _as_text(provided, row, names)
-                said = clock()
+                if station_id in (None, row.station_id):
+                    yield await _as_text(provided, row, names)
+                    said = clock()
             if len(rows) == ROWS_AT_ONCE:
                 continue
             if not follow:

@@ -11,12 +11,13 @@ from fastapi import Depends, Header, Request
 
 from csms.api.problems import Forbidden, Unauthorized
 from csms.api.system import System, system_of
-from csms.core.errors import Invalid
+from csms.core.errors import Invalid, Refused
 from csms.core.security import ApiKey, Role
 from csms.core.writes import Write, once
 
 _RANK = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
 MAX_IDEMPOTENCY_KEY = 128
+MAX_RECENT_SECRETS = 1_000
 
 Provided = Annotated[System, Depends(system_of)]
 
@@ -100,14 +101,24 @@ class Writer:
         """The Idempotency-Key, unique to its sender."""
         return None if self.key is None else f"{self.who.key_id}:{self.key}"
 
-    def secret(self, purpose: str) -> str:
-        """A new secret; the same one when a request with an Idempotency-Key is repeated, since the
-        answer is remembered without it. It follows from the server's key, which nobody has."""
-        if self.scoped_key is None:
-            return self.provided.new_secret()
-        key_id = self.provided.keyring.current
-        material = f"{purpose}\n{self.scoped_key}\n{self.request_digest}".encode()
-        return self.provided.keyring.derive(key_id, material)
+    def secret(self) -> str:
+        """A new random secret; the one of the first time while this process remembers it."""
+        known = self.provided.recent_secrets.get(self.scoped_key or "")
+        return known or self.provided.new_secret()
+
+    def issued(self, secret: str, *, again: bool) -> None:
+        """Remember a secret for a retry of the same request; it is stored nowhere else. `again`:
+        the request had been carried out before. Raises `Refused` when its secret is forgotten."""
+        recent = self.provided.recent_secrets
+        if again and recent.get(self.scoped_key or "") != secret:
+            raise Refused(
+                "this request was carried out before and its secret was shown then; "
+                "rotate it to get another"
+            )
+        if self.scoped_key is not None:
+            recent[self.scoped_key] = secret
+            while len(recent) > MAX_RECENT_SECRETS:
+                del recent[next(iter(recent))]
 
 
 async def _writer(request: Request, provided: Provided, who: Principal, key: str | None) -> Writer:

@@ -18,7 +18,7 @@ from csms.api.shapes import (
     TransactionOut,
 )
 from csms.api.stations import find, identity_of, named
-from csms.core import tokens
+from csms.core import charging, tokens
 from csms.core.errors import NotFound
 from csms.core.metering import NO_EVSE, MeterSample
 from csms.core.ports import Tx
@@ -50,6 +50,22 @@ async def list_transactions(
         newest_first=True,
     )
     return await named(provided, found, TransactionOut)
+
+
+@router.post("/transactions/{transaction_id}/close", tags=["transactions"])
+async def close_transaction(transaction_id: int, writer: OperatorWriter) -> TransactionOut:
+    """End a transaction whose station will not: at its last sign of life, with the energy counted
+    so far. A stop that the station reports after all takes its place."""
+    provided = writer.provided
+    await writer.run(
+        "transaction_closed", str(transaction_id), _close, transaction_id, provided.clock()
+    )
+    found = await _transaction(provided, transaction_id)
+    return TransactionOut.of(found, await identity_of(provided, found.station_id))
+
+
+def _close(tx: Tx, transaction_id: int, now: Any) -> Mapping[str, Any]:
+    return {"id": charging.close(tx, transaction_id, now).id}
 
 
 async def _transaction(provided: Provided, transaction_id: int) -> Transaction:
@@ -113,7 +129,7 @@ async def add_token(new: TokenNew, writer: OperatorWriter) -> TokenOut:
         concurrent=new.concurrent,
         label=new.label,
     )
-    answer = await writer.run("token_added", "token", _add, token, now)
+    answer = await writer.run("token_added", new.uid, _add, token, now)
     return TokenOut(**answer)
 
 
@@ -128,7 +144,7 @@ async def change_token(
     """Block or unblock a token."""
     answer = await writer.run(
         "token_blocked" if change.blocked else "token_unblocked",
-        "token",
+        uid,
         _set_blocked,
         party_id,
         uid,

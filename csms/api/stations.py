@@ -7,8 +7,9 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
 
-from csms.api.auth import Admin, AdminWriter, OperatorWriter, Provided, Viewer, Writer
+from csms.api.auth import AdminWriter, OperatorWriter, Provided, Viewer, Writer
 from csms.api.paging import Cursor, Limit, Page, page
+from csms.api.problems import Forbidden
 from csms.api.shapes import (
     CommandNew,
     CommandOut,
@@ -26,7 +27,7 @@ from csms.core.availability import Connector
 from csms.core.commands import Command, Kind, Status
 from csms.core.errors import Invalid, NotFound
 from csms.core.ports import Tx
-from csms.core.security import BASIC, Credential
+from csms.core.security import BASIC, Credential, Role
 from csms.core.stations import NewStation, Station, UnknownStation
 
 router = APIRouter(tags=["stations"])
@@ -97,16 +98,18 @@ async def add_station(new: StationNew, writer: AdminWriter) -> Onboarded:
     station = NewStation(
         new.identity, new.party_id or provided.party, new.evses, new.connectors, new.ping
     )
-    token = writer.secret("station token")
+    token = writer.secret()
+    credential = _credential(provided, token)
     answer = await writer.run(
         "station_added",
         new.identity,
         _onboard,
         provided.new_id(),
         station,
-        _credential(provided, token),
+        credential,
         provided.clock(),
     )
+    writer.issued(token, again=answer["credential_id"] != credential.id)
     return _onboarded(provided, answer, token)
 
 
@@ -115,7 +118,7 @@ def _onboard(
 ) -> Mapping[str, Any]:
     station = stations.onboard(tx, station_id, new, now)
     security.issue(tx, credential._replace(station_id=station.id), now)
-    return {"id": station.id, "identity": station.identity}
+    return {"id": station.id, "identity": station.identity, "credential_id": credential.id}
 
 
 def _credential(provided: System, token: str) -> Credential:
@@ -169,21 +172,24 @@ def _change(tx: Tx, station_id: str, change: StationChange, now: Any) -> Mapping
 @router.post("/stations/{station}/credentials", status_code=201)
 async def rotate_credentials(station: str, writer: AdminWriter) -> Onboarded:
     """Give the station a new token; the old one stops working and the link is ended. The token is
-    not sent to the station: type it in, or set it by `ocpp/ChangeConfiguration` before."""
+    not sent to the station: it has to be typed in there."""
     provided = writer.provided
     found = await find(provided, station)
-    token = writer.secret("station token")
+    token = writer.secret()
     credential = _credential(provided, token)._replace(station_id=found.id)
     answer = await writer.run(
         "credentials_rotated", found.identity, _rotate, found, credential, provided.clock()
     )
-    provided.drop_link(found.id)
+    again = answer["credential_id"] != credential.id
+    writer.issued(token, again=again)
+    if not again:
+        provided.drop_link(found.id)
     return _onboarded(provided, answer, token)
 
 
 def _rotate(tx: Tx, station: Station, credential: Credential, now: Any) -> Mapping[str, Any]:
     security.issue(tx, credential, now)
-    return {"id": station.id, "identity": station.identity}
+    return {"id": station.id, "identity": station.identity, "credential_id": credential.id}
 
 
 # -- commands --------------------------------------------------------------------------------------
@@ -210,7 +216,10 @@ async def _submit(
 async def command(
     station: str, new: CommandNew, writer: OperatorWriter, wait: Wait = 0.0
 ) -> CommandOut:
-    """Ask something of the station. The answer says what is known after `wait` seconds."""
+    """Ask something of the station. The answer says what is known after `wait` seconds. The kind
+    `call` needs the role admin, as `/ocpp/{action}` does."""
+    if new.kind is Kind.CALL and writer.who.role is not Role.ADMIN:
+        raise Forbidden("a raw OCPP call needs the role admin")
     done = await _submit(writer, station, new.kind, new.parameters, wait)
     return CommandOut.of(done, await identity_of(writer.provided, done.station_id))
 
@@ -248,7 +257,7 @@ async def show_command(command_id: str, who: Viewer, provided: Provided) -> Comm
 
 @router.post("/stations/{station}/ocpp/{action}")
 async def raw_call(
-    station: str, action: str, payload: dict[str, Any], who: Admin, writer: AdminWriter
+    station: str, action: str, payload: dict[str, Any], writer: AdminWriter
 ) -> RawResult:
     """Any OCPP call of the station's version; waits for the answer. A CALLERROR and no answer are
     told apart."""

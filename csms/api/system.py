@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -62,6 +62,8 @@ class System:
     max_wait_s: float = 60.0
     max_body_bytes: int = 1_048_576
     event_streams: int = 100
+    recent_secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Secrets just issued, by Idempotency-Key, so that a retry can show them again."""
 
 
 def system_of(request: Request) -> System:

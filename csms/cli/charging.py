@@ -55,6 +55,17 @@ def _state(transaction: Row) -> str:
     return str(transaction.get("charging_state") or "open")
 
 
+def _doubts(transaction: Row) -> str | None:
+    """What an operator should look at: a driver who was refused, an end that was not reported,
+    registers that contradict each other."""
+    found = list(transaction.get("flags") or [])
+    if transaction.get("outcome") != "accepted":
+        found.append(str(transaction.get("outcome")))
+    if transaction.get("end_kind") == "closed":
+        found.append("closed")
+    return ", ".join(found) or None
+
+
 _COLUMNS = (
     column("id", "id", right=True),
     Column("station", station_of),
@@ -65,6 +76,7 @@ _COLUMNS = (
     column("ended", "ended_at", time=True),
     Column("kWh", lambda t: kwh(t.get("energy_wh")), right=True),
     column("reason", "stop_reason"),
+    Column("look at", _doubts),
 )
 _DETAILS = (
     column("id", "id"),
@@ -156,6 +168,26 @@ def show_transaction(
     session.out.record(row, _DETAILS)
     session.out.line()
     session.out.rows(samples, _SAMPLE_COLUMNS, "it has no meter values")
+
+
+@transactions.command("close")
+def close_transaction(
+    context: typer.Context,
+    transaction: Annotated[int, typer.Argument(metavar="ID", min=1)],
+    output: OutputOption = None,
+) -> None:
+    """End a transaction whose station will not: its energy is what was counted so far.
+
+    If the station does report the end later, that takes its place.
+
+    Example: `csms transaction close 17`
+    """
+    session = Session.of(context, output)
+    row = session.client.write("POST", f"/transactions/{transaction}/close", {})
+    if session.out.is_json:
+        session.out.json(row)
+        return
+    session.out.line(f"transaction {row['id']} is closed with {kwh(row['energy_wh'])} kWh")
 
 
 # -- tokens ----------------------------------------------------------------------------------------

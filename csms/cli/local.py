@@ -138,8 +138,11 @@ def serve(config: ConfigFile = DEFAULT_FILE) -> None:
 
 
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
-    from csms.app import running, settle_memory
+    from csms.app import allow_files, running, settle_memory
 
+    warning = allow_files(settings.ocpp.max_links)
+    if warning is not None:
+        print(f"csms: {warning}", file=sys.stderr)
     async with running(settings) as system:
         settle_memory()
         print(f"stations connect to {system.station_url}/IDENTITY", file=sys.stderr)

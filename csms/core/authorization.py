@@ -7,7 +7,7 @@ drivers are told different things (OCPP 1.6 TC_023, OCPP 2.0.1 C01).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from csms.core import events
@@ -18,6 +18,10 @@ from csms.core.transactions import Transaction
 
 # OCPP 2.0.1 C02: a free station starts without asking anybody.
 NO_AUTHORIZATION = "no_authorization"
+
+# An open transaction of which nothing was heard for so long does not hold its driver back: its
+# station has lost the end of it.
+FORGOTTEN = timedelta(hours=24)
 
 
 class Outcome(StrEnum):
@@ -69,7 +73,9 @@ def authorize_start(
     if token is not None and token.concurrent:
         return found
     for other in tx.find(Transaction, "open_by_token", shown.key, True):
-        if other.id != transaction_id and other.outcome == Outcome.ACCEPTED:
+        if other.id == transaction_id or other.outcome != Outcome.ACCEPTED:
+            continue
+        if now - (other.heard_at or other.received_at) < FORGOTTEN:
             return Authorization(Outcome.CONCURRENT, found.group_id, found.expires_at)
     return found
 

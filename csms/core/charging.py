@@ -12,13 +12,15 @@ from datetime import datetime, timedelta
 
 from csms.core import commands, events, metering, quarantine
 from csms.core.authorization import Authorization, Outcome, authorize, authorize_start
+from csms.core.errors import NotFound, Refused
 from csms.core.ids import Origin
 from csms.core.metering import METER_START, METER_STOP, NO_EVSE, NO_TRANSACTION, Register, Sample
 from csms.core.ports import Tx
-from csms.core.stations import require
+from csms.core.stations import Registration, require
 from csms.core.times import believed, plausible
 from csms.core.tokens import Shown
 from csms.core.transactions import (
+    CLOSED,
     ENDED,
     REPORTED,
     SUPERSEDED,
@@ -87,19 +89,20 @@ def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
     earlier = _earlier_start(tx, origin, report, key)
     if earlier is not None:
         tx.mark("start_deduplicated")
-        found = authorize_start(tx, report.token, origin.at, earlier.id)
+        found = _may_start(tx, origin, report.token, earlier.id)
         return Started(earlier.id, found)
     station = require(tx, origin.station_id)
     # First what this start implies: the driver's own transaction here is not a concurrent one.
     _supersede(tx, origin, report.evse)
-    found = authorize_start(tx, report.token, origin.at)
+    found = _may_start(tx, origin, report.token)
     number = tx.next_number("transaction")
     at = believed(report.at, origin.at)
     opened = Transaction(
         id=number,
         station_id=origin.station_id,
         party_id=station.party_id,
-        wire_id=str(number),
+        # Not the bare number: a station may be upgraded to 2.x, where it makes up ids of its own.
+        wire_id=f"#{number}",
         evse=report.evse,
         connector=1,
         open=True,
@@ -120,6 +123,15 @@ def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
     tx.save(opened)
     _journal_start(tx, origin, opened)
     return Started(number, found)
+
+
+def _may_start(
+    tx: Tx, origin: Origin, token: Shown, transaction_id: int | None = None
+) -> Authorization:
+    """The worth of a token for a start here: none at a station that is held back."""
+    if require(tx, origin.station_id).registration in (Registration.PENDING, Registration.REJECTED):
+        return Authorization(Outcome.INVALID)
+    return authorize_start(tx, token, origin.at, transaction_id)
 
 
 def _start_key(origin: Origin, report: StartReport) -> str | None:
@@ -158,6 +170,7 @@ def stop(tx: Tx, origin: Origin, report: StopReport) -> Authorization | None:
         return found
     at = max(believed(report.at, origin.at), t.started_at)
     if t.end_kind == REPORTED:
+        _record_late(tx, origin, t, report.samples)
         if _same_stop(t, report, at, origin):
             tx.mark("stop_deduplicated")
         else:
@@ -170,19 +183,22 @@ def stop(tx: Tx, origin: Origin, report: StopReport) -> Authorization | None:
     found_registers = metering.registers(added)
     if report.meter_wh is not None:
         found_registers.append(Register(METER_STOP, at, report.meter_wh))
+    if not plausible(report.at, origin.at):
+        # Before the registers are judged: whether time can judge them depends on it.
+        t = t._replace(flags=with_flag(t.flags, "clock_suspect"))
     t = measure(t, found_registers, newest)
-    flags = t.flags if plausible(report.at, origin.at) else with_flag(t.flags, "clock_suspect")
     t = t._replace(
         open=False,
         ended_at=at,
         end_received_at=origin.at,
+        heard_at=origin.at,
         end_kind=REPORTED,
         stop_reason=report.reason or "Local",
         stop_token_uid=report.token.uid if report.token else None,
-        flags=without(flags, SUPERSEDED),
+        flags=without(t.flags, SUPERSEDED),
     )
     tx.save(t)
-    _journal_end(tx, origin, t)
+    _journal_end(tx, origin.at, t)
     return found
 
 
@@ -234,7 +250,7 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
     if before is None:
         _journal_start(tx, origin, t)
     if not t.open and (before is None or before.end_order != t.end_order):
-        _journal_end(tx, origin, t)
+        _journal_end(tx, origin.at, t)
     elif before is not None:
         _journal_update(tx, origin, t, len(added))
     if report.event == ENDED:
@@ -263,7 +279,7 @@ def _event_authorization(
         return None
     # The token that the charge is for, whichever event shows it; later ones only end it.
     if report.event != ENDED and t.token_order == report.order:
-        return authorize_start(tx, report.token, origin.at, t.id)
+        return _may_start(tx, origin, report.token, t.id)
     return authorize(tx, report.token, origin.at)
 
 
@@ -303,15 +319,13 @@ def meter(tx: Tx, origin: Origin, report: MeterReport) -> None:
                 )
             )
         return
+    if t.end_kind == REPORTED:
+        _record_late(tx, origin, t, report.samples)
+        return
     added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
     if not added:
         return
-    if t.end_kind == REPORTED:
-        # Late samples are kept; the bill is made of what the end said (registers go on counting).
-        tx.mark("samples_after_end")
-        t = measure(t, (), newest)
-    else:
-        t = measure(t, metering.registers(added), newest)
+    t = measure(t, metering.registers(added), newest, origin.at)
     tx.save(t)
     _journal_update(tx, origin, t, len(added))
 
@@ -337,6 +351,36 @@ def _for_samples(tx: Tx, origin: Origin, report: MeterReport) -> Transaction | N
 # -- shared --------------------------------------------------------------------------------------
 
 
+def _record_late(tx: Tx, origin: Origin, t: Transaction, samples: tuple[Sample, ...]) -> None:
+    """Samples after the end are kept; the bill is made of what the end said (registers go on
+    counting)."""
+    added, newest = metering.record(tx, origin, NO_EVSE, t.id, samples, t.newest_sample_at)
+    if added:
+        tx.mark("samples_after_end")
+        tx.save(measure(t, (), newest))
+        _journal_update(tx, origin, t, len(added))
+
+
+def close(tx: Tx, transaction_id: int, now: datetime) -> Transaction:
+    """An operator ends a transaction whose station will not: at its last sign of life, with the
+    energy counted so far. A stop that comes after all takes its place. Raises `NotFound`, and
+    `Refused` when it has ended."""
+    t = tx.get(Transaction, transaction_id)
+    if t is None:
+        raise NotFound(f"no transaction {transaction_id}")
+    if not t.open:
+        raise Refused(f"transaction {transaction_id} has ended already")
+    t = t._replace(
+        open=False,
+        ended_at=max(t.started_at, t.last_at or t.started_at),
+        end_received_at=now,
+        end_kind=CLOSED,
+    )
+    tx.save(t)
+    _journal_end(tx, now, t)
+    return t
+
+
 def _supersede(tx: Tx, origin: Origin, evse: int, at: datetime | None = None) -> None:
     """A new start on an EVSE implies that the open transaction there has ended; its end is an
     estimate until the station reports it. `at`: only what began before (2.x reports may come in
@@ -353,7 +397,7 @@ def _supersede(tx: Tx, origin: Origin, evse: int, at: datetime | None = None) ->
         )
         tx.save(t)
         tx.mark("transaction_superseded")
-        _journal_end(tx, origin, t)
+        _journal_end(tx, origin.at, t)
 
 
 def _journal_start(tx: Tx, origin: Origin, t: Transaction) -> None:
@@ -386,14 +430,14 @@ def _journal_update(tx: Tx, origin: Origin, t: Transaction, samples: int) -> Non
     )
 
 
-def _journal_end(tx: Tx, origin: Origin, t: Transaction) -> None:
+def _journal_end(tx: Tx, at: datetime, t: Transaction) -> None:
     tx.record(
         events.TransactionEnded(
-            at=origin.at,
+            at=at,
             station_id=t.station_id,
             transaction_id=t.id,
             evse=t.evse,
-            ended_at=t.ended_at or origin.at,
+            ended_at=t.ended_at or at,
             energy_wh=t.energy_wh,
             stop_reason=t.stop_reason,
             end_kind=t.end_kind or REPORTED,

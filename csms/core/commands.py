@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 from csms.core import events
 from csms.core.authorization import Outcome, authorize
+from csms.core.availability import Connector
 from csms.core.entities import entity
 from csms.core.errors import Invalid, NotFound, Refused
 from csms.core.ids import MAX_INT32
 from csms.core.ports import Tx
 from csms.core.security import without_secrets
-from csms.core.stations import Registration, require
+from csms.core.stations import Registration, Station, require
 from csms.core.tokens import Shown, uid_key
 from csms.core.transactions import Transaction
 
@@ -152,12 +153,15 @@ def submit(
             if (first.station_id, first.kind, wish) != (station_id, kind.value, asked):
                 raise Invalid("this Idempotency-Key was used for another command")
             return first, False
-    if station.registration in (Registration.PENDING, Registration.REJECTED) and kind in (
+    held_back = station.registration == Registration.PENDING and kind in (
         Kind.START_CHARGING,
         Kind.STOP_CHARGING,
-    ):
+    )
+    # A rejected station is sent nothing at all (OCPP 2.0.1 B03.FR.03).
+    if held_back or station.registration == Registration.REJECTED:
         raise Refused(f"{station.identity} is {station.registration}: accept the station first")
     parameters = dict(parameters)
+    _check_evse(tx, station, parameters.get("evse"))
     if kind is Kind.START_CHARGING:
         _check_token(tx, str(parameters["token"]), now)
     if kind is Kind.STOP_CHARGING:
@@ -177,7 +181,24 @@ def submit(
     # The ledger is for people to read; what goes on the wire is in the caller's hands only.
     tx.save(command._replace(parameters=without_secrets(parameters)))
     _journal(tx, command, now)
+    tx.record(
+        events.AuditRecorded(
+            at=now,
+            station_id=station_id,
+            actor=requested_by,
+            action=kind.value,
+            target=station.identity,
+        )
+    )
     return command, True
+
+
+def _check_evse(tx: Tx, station: Station, evse: int | None) -> None:
+    """An EVSE that the station has, as onboarded or as reported; 0 is the station."""
+    known = {c.evse for c in tx.find(Connector, "station", station.id)}
+    if evse and known and evse not in known:
+        listed = ", ".join(str(number) for number in sorted(known - {0}))
+        raise Refused(f"{station.identity} has no EVSE {evse}; it has {listed}")
 
 
 def _check_token(tx: Tx, uid: str, now: datetime) -> None:
@@ -270,9 +291,18 @@ def match_start(tx: Tx, started: Transaction, now: datetime) -> Transaction:
             command = command._replace(awaiting=False, transaction_id=started.id)
             tx.save(command)
             _journal(tx, command, now)
-            started = started._replace(command_id=command.id)
+            started = _with_driver(started._replace(command_id=command.id), command)
             tx.mark("start_matched_to_command")
     return started
+
+
+def _with_driver(started: Transaction, command: Command) -> Transaction:
+    """A station need not repeat the token of a remote start; the wish knows it."""
+    uid = command.parameters.get("token")
+    if started.token_uid is not None or not isinstance(uid, str):
+        return started
+    driver = Shown(uid, "app")
+    return started._replace(token_uid=uid, token_key=driver.key, token_kind=driver.kind)
 
 
 def _asked_for(command: Command, started: Transaction) -> bool:

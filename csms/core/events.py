@@ -48,11 +48,6 @@ class StationChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StationRemoved(Event):
-    identity: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialIssued(Event):
     credential_id: str
 
@@ -86,6 +81,14 @@ class StationReported(Event):
 
     action: str
     payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRefused(Event):
+    """A known station was refused before the upgrade (told once a minute and reason)."""
+
+    reason: str
+    remote_address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

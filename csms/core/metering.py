@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from hashlib import blake2b
 from typing import Any, NamedTuple, Required, TypedDict
@@ -29,6 +29,10 @@ MAX_WH = 10**12
 MAX_POWER_W = 4_000_000
 # Room for the coarse times of stations when a jump of the register is judged.
 JUMP_ALLOWANCE_WH = 20_000
+
+# Stands in the key of a sample that came without a usable time: the time of receipt would make
+# every repetition another sample.
+UNTIMED = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A sample belongs to a transaction (which knows its EVSE, sometimes only later) or to an EVSE; the
 # other half of its key is 0.
@@ -98,12 +102,13 @@ def record(
     stored for it, so the first sample needs none either.
 
     The row keeps the station's time even where its clock cannot be believed, so that a repeated
-    message is recognised; the samples returned carry the time that counts.
+    message is recognised (`UNTIMED` where it gave none); the samples returned carry the time that
+    counts.
     """
     added = []
     first_of_transaction = newest is None and transaction_id != NO_TRANSACTION
     for sample in samples:
-        at = sample.at or origin.at
+        at = sample.at or UNTIMED
         readings = orjson.dumps(sample.readings)
         digest = blake2b(readings, digest_size=8).hexdigest()
         certainly_new = first_of_transaction if newest is None else at > newest

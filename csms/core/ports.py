@@ -55,7 +55,8 @@ class Tx(Protocol):
         ...
 
     def next_number(self, sequence: str) -> int:
-        """A positive int32 never given before in this sequence; gaps are normal."""
+        """A positive int32 not given before in this sequence (after the largest it starts again
+        at 1); gaps are normal."""
         ...
 
     def mark(self, name: str) -> None:
@@ -120,9 +121,7 @@ class Reader(Protocol):
 
     async def count(self, kind: type[Any], where: Mapping[str, Any] | None = None) -> int: ...
 
-    async def journal(
-        self, after: int, limit: int, station_id: str | None = None
-    ) -> list[JournalRow]:
+    async def journal(self, after: int, limit: int) -> list[JournalRow]:
         """Journal rows with `seq` > `after`, oldest first."""
         ...
 

@@ -17,6 +17,7 @@ from csms.core import events
 from csms.core.entities import entity
 from csms.core.ids import Origin
 from csms.core.ports import Tx
+from csms.core.security import without_secrets
 
 
 @entity("quarantine", key=("id",), finders={"station": ("station_id",)})
@@ -35,7 +36,7 @@ def put(tx: Tx, origin: Origin, kind: str, reason: str, payload: Mapping[str, An
     """Keep a report; its id. Repeating it adds nothing."""
     quarantine_id = _id(origin, kind, reason, payload)
     if tx.get(Quarantined, quarantine_id) is None:
-        kept = orjson.loads(orjson.dumps(payload, default=_plain))
+        kept = without_secrets(orjson.loads(orjson.dumps(payload, default=_plain)))
         tx.save(Quarantined(quarantine_id, origin.station_id, kind, reason, origin.at, kept))
         tx.record(
             events.ReportQuarantined(

@@ -34,7 +34,7 @@ class Role(StrEnum):
 
 @entity("credentials", key=("id",), finders={"station": ("station_id",)})
 class Credential(NamedTuple):
-    """One secret that a station may present. `used_at`: its first use."""
+    """One secret that a station may present."""
 
     id: str
     station_id: str
@@ -42,7 +42,6 @@ class Credential(NamedTuple):
     key_id: str
     hash: str
     created_at: datetime
-    used_at: datetime | None = None
 
 
 @entity("api_keys", key=("id",))
@@ -68,10 +67,6 @@ class Keyring:
     def hash(self, secret: bytes) -> tuple[str, str]:
         """The key id and the keyed hash of a secret."""
         return self.current, _digest(self.keys[self.current], secret)
-
-    def derive(self, key_id: str, material: bytes) -> str:
-        """A secret of 160 bits that follows from the material and a key of ours."""
-        return _digest(self.keys[key_id], b"derive\n" + material)[:40]
 
     def verify(self, key_id: str, expected: str, secret: bytes) -> bool:
         """Constant-time comparison; False when the key is not there any more."""
@@ -146,21 +141,30 @@ def revoke_key(tx: Tx, key_id: str, now: datetime) -> ApiKey:
 # -- what is not written down ----------------------------------------------------------------------
 
 HIDDEN = "[hidden]"
-_SECRET = re.compile(r"password|passphrase|secret|authorization_?key", re.IGNORECASE)
+MAX_HIDING_DEPTH = 100
+_SECRET = re.compile(
+    r"password|passphrase|passwd|secret|authorization_?key|psk$|wifi_?key", re.IGNORECASE
+)
+_USER_INFO = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE)
 
 
-def without_secrets(value: Any) -> Any:
-    """The same JSON value with every secret replaced by `HIDDEN`: what is named like a secret, and
-    the values of an object that names one (`{"key": "AuthorizationKey", "value": ...}`)."""
+def without_secrets(value: Any, depth: int = 0) -> Any:
+    """The same JSON value with every secret replaced by `HIDDEN`: what is named like a secret, the
+    values of an object that names one (`{"key": "AuthorizationKey", "value": ...}`), and user and
+    password in an address."""
+    if depth > MAX_HIDING_DEPTH:
+        return HIDDEN
+    if isinstance(value, str):
+        return _USER_INFO.sub(rf"\1{HIDDEN}@", value) if "://" in value else value
     if isinstance(value, list | tuple):
-        return [without_secrets(item) for item in value]
+        return [without_secrets(item, depth + 1) for item in value]
     if not isinstance(value, Mapping):
         return value
     tells = any(_names_secret(item) for item in value.values())
     return {
         name: HIDDEN
         if _SECRET.search(str(name)) or (tells and "value" in str(name).lower())
-        else without_secrets(item)
+        else without_secrets(item, depth + 1)
         for name, item in value.items()
     }
 

@@ -203,6 +203,15 @@ def knock(tx: Tx, identity: str, remote_address: str, now: datetime, limit: int)
         )
 
 
+def link_refused(tx: Tx, station_id: str, reason: str, remote_address: str, now: datetime) -> None:
+    """Journal that a station could not log in, for an operator who wonders why it is silent."""
+    tx.record(
+        events.LinkRefused(
+            at=now, station_id=station_id, reason=reason, remote_address=remote_address
+        )
+    )
+
+
 # -- the link ------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,11 @@
 """Transactions: the record of one charge, and the fold that reports go through.
 
-The fold is commutative and idempotent: every field has a rule for which report decides it (the
-lowest or highest *order*, the earliest or latest register), so that any order, duplication or late
-arrival of a station's reports ends in the same transaction (OCPP 2.0.1 E01 to E06; stations retry,
-replay offline queues, and repeat a seqNo with other content). Energy is a difference of two
-registers that were reported, never a guess.
+The fold is commutative and idempotent: every field in which reports may contradict each other has
+a rule for which report decides it (the lowest or highest *order*, the earliest or latest register),
+so that any order, duplication or late arrival of a station's reports ends in the same transaction
+(OCPP 2.0.1 E01 to E06; stations retry, replay offline queues, and repeat a seqNo with other
+content). What a station says once (EVSE, remote start, reservation) keeps its first value. Energy
+is a difference of two registers that were reported, never a guess.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ UPDATED = "updated"
 ENDED = "ended"
 _RANK = {STARTED: 0, UPDATED: 1, ENDED: 2}
 
-# How the end is known: the station said so, or a later start on the same connector implies it.
+# How the end is known: the station said so, a later start on the same connector implies it, or an
+# operator decided. What the station reports takes the place of the other two.
 REPORTED = "reported"
 SUPERSEDED = "superseded"
+CLOSED = "closed"
 
 
 @entity(
@@ -46,7 +49,8 @@ class Transaction(NamedTuple):
     `id`: positive int32 from one sequence, on OCPP 1.6 also the id on the wire; `wire_id`: the id
     that the station uses. `evse` 0: the station has not said yet. `outcome`: of the authorization
     at its start. Energies are Wh; `energy_wh` is what counts. The `*_order` fields say which report
-    decided a field; `seen` holds the sequence numbers that arrived, as ranges ("0-4,6").
+    decided a field; `heard_at` is when we last heard of it, `peak_wh` the highest ordinary reading;
+    `seen` holds the sequence numbers that arrived, as ranges ("0-4,6").
     """
 
     id: int
@@ -74,7 +78,9 @@ class Transaction(NamedTuple):
     last_wh: int | None = None
     last_at: datetime | None = None
     last_rank: int | None = None
+    peak_wh: int | None = None
     newest_sample_at: datetime | None = None
+    heard_at: datetime | None = None
     ended_at: datetime | None = None
     end_received_at: datetime | None = None
     end_kind: str | None = None
@@ -170,16 +176,23 @@ def fold(
             "flags": without(changes.get("flags", t.flags), SUPERSEDED),
         }
     _measure(t, found, newest, changes)
-    return t._replace(**changes) if changes else t
+    if not changes:
+        return t
+    return t._replace(heard_at=received_at, **changes)
 
 
 def measure(
-    t: Transaction, found: Sequence[Register], newest: datetime | None = None
+    t: Transaction,
+    found: Sequence[Register],
+    newest: datetime | None = None,
+    received_at: datetime | None = None,
 ) -> Transaction:
     """The transaction with more register readings: earliest, latest, and the energy between;
-    `newest`: the latest time of its stored samples."""
+    `newest`: the latest time of its stored samples; `received_at`: when we heard."""
     changes: dict[str, Any] = {}
     _measure(t, found, newest, changes)
+    if changes and received_at is not None:
+        changes["heard_at"] = received_at
     return t._replace(**changes) if changes else t
 
 
@@ -238,11 +251,13 @@ def _measure(
 ) -> None:
     if newest is not None and newest != t.newest_sample_at:
         changes["newest_sample_at"] = newest
-    if not found:
+    flags = changes.get("flags", t.flags)
+    if not found and flags == t.flags:
         return
     first = _register(t.first_rank, t.first_at, t.first_wh)
     last = _register(t.last_rank, t.last_at, t.last_wh)
     plain = _register(ORDINARY, t.plain_at, t.plain_wh)
+    peak = t.peak_wh
     was_first, was_last, was_plain = first, last, plain
     for register in found:
         # An end reading is never the first one, and a begin reading never the last.
@@ -250,20 +265,25 @@ def _measure(
             first = register
         if register.rank >= ORDINARY and (last is None or register > last):
             last = register
-        if register.rank == ORDINARY and (plain is None or register < plain):
-            plain = register
+        if register.rank == ORDINARY:
+            if plain is None or register < plain:
+                plain = register
+            if peak is None or register.wh > peak:
+                peak = changes["peak_wh"] = register.wh
     if first is not was_first and first is not None:
         changes["first_rank"], changes["first_at"], changes["first_wh"] = first
     if last is not was_last and last is not None:
         changes["last_rank"], changes["last_at"], changes["last_wh"] = last
     if plain is not was_plain and plain is not None:
         _, changes["plain_at"], changes["plain_wh"] = plain
-    if first is was_first and last is was_last and plain is was_plain:
-        return
-    changes["energy_wh"], suspect = _energy(first, plain, last)
-    flags = changes.get("flags", t.flags)
-    if suspect != ("register_suspect" in flags):
-        changes["flags"] = (with_flag if suspect else without)(flags, "register_suspect")
+    energy, suspect = _energy(first, plain, last, timed="clock_suspect" not in flags)
+    if energy != t.energy_wh:
+        changes["energy_wh"] = energy
+    below = last is not None and last.rank > ORDINARY and peak is not None and last.wh < peak
+    judged = (with_flag if suspect else without)(flags, "register_suspect")
+    judged = (with_flag if below else without)(judged, "end_below_reading")
+    if judged != t.flags:
+        changes["flags"] = judged
 
 
 def _register(rank: int | None, at: datetime | None, wh: int | None) -> Register | None:
@@ -271,25 +291,34 @@ def _register(rank: int | None, at: datetime | None, wh: int | None) -> Register
 
 
 def _energy(
-    first: Register | None, plain: Register | None, last: Register | None
+    first: Register | None, plain: Register | None, last: Register | None, *, timed: bool
 ) -> tuple[int, bool]:
     """Energy in Wh and whether the registers contradict each other.
 
-    A begin reading of 0 before a lifetime register would bill the charger's whole life, so the
-    first ordinary reading is the base where no charger could have moved the register that far;
-    without one there is no base, and no energy. A register that ran backwards gives 0: less than
-    was charged perhaps, never more.
+    The base is the first register, unless no charger could have moved from it to the next or the
+    last one in that time (a begin of 0 before a lifetime register would bill the charger's whole
+    life, a corrupt one anything); then the first ordinary one; then none, and no energy. A register
+    that ran backwards gives 0: less than was charged perhaps, never more. `timed`: the station's
+    times can be used to judge.
     """
     if first is None or last is None:
         return 0, False
-    suspect = False
-    if first.wh == 0 and plain is not None and jumps(0, first.at, plain.wh, plain.at):
-        first, suspect = plain, True
-    elif first.wh == 0 and plain is None and jumps(0, first.at, last.wh, last.at):
-        return 0, True
     if last.wh < first.wh:
         return 0, True
-    return last.wh - first.wh, suspect
+    for base in (first, plain):
+        if base is None or last.wh < base.wh or _leaps(base, last, timed):
+            continue
+        if base is first and plain is not None and _leaps(first, plain, timed):
+            continue
+        return last.wh - base.wh, base is not first
+    return 0, True
+
+
+def _leaps(low: Register, high: Register, timed: bool) -> bool:
+    """Whether a register moved further than any charge moves it."""
+    if timed:
+        return jumps(low.wh, low.at, high.wh, high.at)
+    return high.wh - low.wh > MAX_UNTIMED_WH
 
 
 # -- small pieces --------------------------------------------------------------------------------
@@ -304,6 +333,9 @@ def without(flags: tuple[str, ...], flag: str) -> tuple[str, ...]:
     """The flags less one."""
     return tuple(f for f in flags if f != flag) if flag in flags else flags
 
+
+# No car takes more in one charge; for stations whose clock cannot be used to judge.
+MAX_UNTIMED_WH = 1_000_000
 
 MAX_SEEN_TEXT = 2_000
 

@@ -19,7 +19,7 @@ from csms.core.ports import Tx
 
 @entity("remembered_writes", key=("key",))
 class RememberedWrite(NamedTuple):
-    """The answer to a write that came with an Idempotency-Key (kept `idempotency_days`)."""
+    """The answer to a write that came with an Idempotency-Key."""
 
     key: str
     request: str

@@ -7,7 +7,7 @@ row. Never sent again by itself: what was sent when the process died is `unknown
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -38,11 +38,15 @@ class Links(Protocol):
 
     def holds(self, station_id: str) -> bool: ...
 
-    async def perform(self, command: Command, timeout_s: float) -> Performed: ...
+    async def perform(
+        self, command: Command, timeout_s: float, sending: Callable[[], Awaitable[object]]
+    ) -> Performed:
+        """Send a command, `sending()` right before it goes out, and what became of it."""
+        ...
 
 
 class Commander:
-    """Submits commands and follows them. Run its tasks by `async with`."""
+    """Submits commands and follows them, each in a task of its own until `stop`."""
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Commander:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         call_timeout_s: float = 30.0,
+        retry_s: float = 1.0,
     ) -> None:
         self._store = store
         self._links = links
@@ -59,6 +64,7 @@ class Commander:
         self._clock = clock
         self._new_id = new_id
         self._call_timeout_s = call_timeout_s
+        self._retry_s = retry_s
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def submit(
@@ -103,21 +109,32 @@ class Commander:
 
     async def _follow(self, command: Command) -> None:
         """Send one command and note what becomes of it."""
-        try:
+
+        async def sending() -> None:
             await self._store.transact(commands.sent, command.id, self._node, self._clock())
+
+        try:
             try:
-                performed = await self._links.perform(command, self._call_timeout_s)
+                performed = await self._links.perform(command, self._call_timeout_s, sending)
             except CsmsError as error:
                 performed = Performed(Status.FAILED, detail=error.detail or error.code)
             except Exception:
                 log.exception("command_failed", command=command.id)
                 performed = Performed(Status.UNKNOWN, detail="an internal error; see the log")
-            await self._finish(command.id, performed)
-        except StoreUnavailable as error:
-            # The row stays `queued` or `sent`; the next start of the node settles it.
-            log.warning("command_outcome_not_stored", command=command.id, why=error.detail)
+            await self._finish_at_last(command.id, performed)
         except Exception:
             log.exception("command_failed", command=command.id)
+
+    async def _finish_at_last(self, command_id: str, performed: Performed) -> None:
+        """Store the outcome as soon as the store can; a process that ends before leaves the row to
+        its next start."""
+        while True:
+            try:
+                await self._finish(command_id, performed)
+                return
+            except StoreUnavailable as error:
+                log.warning("command_outcome_not_stored", command=command_id, why=error.detail)
+                await asyncio.sleep(self._retry_s)
 
     async def _finish(self, command_id: str, performed: Performed) -> None:
         await self._store.transact(
@@ -135,6 +152,8 @@ class Commander:
             await self._finish(command_id, performed)
         except CsmsError as error:
             log.warning("late_result_not_stored", command=command_id, why=error.code)
+        except Exception:
+            log.exception("late_result_not_stored", command=command_id)
 
     async def recover(self) -> int:
         """Settle what a crash of this node left open; how many. Call once, before any submit."""

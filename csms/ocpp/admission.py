@@ -12,7 +12,7 @@ import binascii
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import unquote
 
 from csms.core import security, stations
@@ -23,6 +23,8 @@ from csms.core.security import Credential, Keyring
 from csms.core.stations import Station, UnknownStation
 
 MAX_CREDENTIALS = 8
+TELL_AGAIN = timedelta(minutes=1)
+MAX_TOLD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Admission:
         self._store = store
         self._keyring = keyring
         self._max_unknown = max_unknown_stations
+        self._told: dict[tuple[str, str], datetime] = {}
 
     async def admit(
         self, path: str, authorization: str | None, remote_address: str, now: datetime
@@ -96,7 +99,7 @@ class Admission:
         station = found[0]
         presented = basic_credentials(authorization)
         if presented is None:
-            return Denial(401, "no_credentials", identity)
+            return await self._denied(station, "no_credentials", remote_address, now)
         user, password = presented
         credentials = await self._store.reader.page(
             Credential, {"station_id": station.id}, limit=MAX_CREDENTIALS
@@ -106,8 +109,26 @@ class Admission:
         # that the time taken does not tell which was wrong.
         if user != identity or matched is None:
             reason = "wrong_user" if matched is not None else "wrong_password"
-            return Denial(401, reason, identity)
+            return await self._denied(station, reason, remote_address, now)
         return station
+
+    async def _denied(
+        self, station: Station, reason: str, remote_address: str, now: datetime
+    ) -> Denial:
+        """401, journaled once a minute and reason."""
+        told_at = self._told.get((station.id, reason))
+        if told_at is None or now - told_at >= TELL_AGAIN:
+            self._told.pop((station.id, reason), None)
+            self._told[station.id, reason] = now
+            while len(self._told) > MAX_TOLD:
+                del self._told[next(iter(self._told))]
+            try:
+                await self._store.transact(
+                    stations.link_refused, station.id, reason, remote_address, now
+                )
+            except CsmsError:
+                pass  # The log has it; the answer is the same.
+        return Denial(401, reason, station.identity)
 
     async def _remember(self, identity: str, remote_address: str, now: datetime) -> None:
         try:

@@ -14,6 +14,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import Any, cast
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -67,6 +69,36 @@ class GatewayLimits:
     link: LinkLimits = field(default_factory=LinkLimits)
 
 
+class StationConnection(ServerConnection):
+    """A connection, with what was found out about it before the upgrade.
+
+    `silent`: the connections that have sent no request yet, oldest first. Over `most` of them the
+    oldest is cut off: who wants to connect sends its request at once.
+    """
+
+    station: Station
+    client_address: str
+
+    def __init__(
+        self, silent: dict[ServerConnection, None], most: int, *args: Any, **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        self._silent = silent
+        self._most = most
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._silent[self] = None
+        if len(self._silent) > self._most:
+            oldest = next(iter(self._silent))
+            del self._silent[oldest]
+            oldest.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._silent.pop(self, None)
+        super().connection_lost(exc)
+
+
 class Gateway:
     """Accepts stations. `async with Gateway(...)`: listens inside, closes every link at the end."""
 
@@ -90,6 +122,7 @@ class Gateway:
         self._node = node
         self._clock = clock
         self._failures = Failures()
+        self._silent: dict[ServerConnection, None] = {}
         self._handshakes = 0
         self._slowed = 0
         self._proxies = [ipaddress.ip_network(proxy) for proxy in limits.trusted_proxies]
@@ -116,6 +149,10 @@ class Gateway:
             ping_timeout=limits.ping_timeout_s,
             backlog=limits.backlog,
             server_header=None,
+            create_connection=cast(
+                type[ServerConnection],
+                partial(StationConnection, self._silent, limits.max_handshakes),
+            ),
         )
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep silent links")
         return self
@@ -143,6 +180,7 @@ class Gateway:
     async def _process_request(
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
+        self._silent.pop(connection, None)
         if self._handshakes >= self._limits.max_handshakes:
             return self._deny(Denial(503, "too_many_handshakes"))
         self._handshakes += 1
@@ -165,8 +203,8 @@ class Gateway:
             return self._deny(Denial(503, "too_many_links", found.identity))
         if not found.ping:
             connection.ping_interval = None
-        connection.station = found  # type: ignore[attr-defined]
-        connection.client_address = address  # type: ignore[attr-defined]
+        assert isinstance(connection, StationConnection)
+        connection.station, connection.client_address = found, address
         return None
 
     async def _slow_down(self, address: str, denial: Denial) -> None:
@@ -229,8 +267,8 @@ class Gateway:
     # -- after the upgrade -----------------------------------------------------------------------
 
     async def _serve(self, connection: ServerConnection) -> None:
-        station: Station = connection.station  # type: ignore[attr-defined]
-        address: str = connection.client_address  # type: ignore[attr-defined]
+        assert isinstance(connection, StationConnection)
+        station, address = connection.station, connection.client_address
         if connection.subprotocol is None:
             self._metrics.handshakes_refused.labels("no_subprotocol").inc()
             log.warning("link_refused", reason="no_subprotocol", station=station.identity)
@@ -307,6 +345,9 @@ class Gateway:
                 if self._stopping.is_set():
                     return
                 await asyncio.sleep(RECORD_END_EVERY_S)
+            except CsmsError:
+                log.exception("link_end_not_recorded", station=link.identity)
+                return
 
     # -- upkeep ----------------------------------------------------------------------------------
 

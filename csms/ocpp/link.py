@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -63,9 +63,11 @@ class LinkLimits:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Our call got no answer: `timed_out`, or the link ended before (`closed`)."""
+    """Our call got no answer: `timed_out`, or the link ended before (`closed`). `sent` False: it
+    never went out."""
 
     reason: str
+    sent: bool = field(default=True, compare=False)
 
 
 class Link:
@@ -105,6 +107,7 @@ class Link:
         self._waiting = 0
         self._answer: asyncio.Future[Result | Failure | Lost] | None = None
         self._timeouts_in_a_row = 0
+        self._ended = False
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -247,16 +250,25 @@ class Link:
     # -- our calls -------------------------------------------------------------------------------
 
     async def call(
-        self, message_id: str, action: str, payload: Mapping[str, Any], timeout_s: float
+        self,
+        message_id: str,
+        action: str,
+        payload: Mapping[str, Any],
+        timeout_s: float,
+        sending: Callable[[], Awaitable[object]] | None = None,
     ) -> Result | Failure | Lost:
         """Make a call when its turn comes (one at a time, in the order of asking) and wait for its
-        outcome. `timeout_s` counts from its turn. Raises `CallOutstanding` when
-        `waiting_commands` others wait already."""
+        outcome. `timeout_s` counts from its turn, `sending` is awaited right before it goes out.
+        Raises `CallOutstanding` when `waiting_commands` others wait already."""
         if self._waiting >= self._limits.waiting_commands:
             raise CallOutstanding(f"{self._waiting} calls are waiting for {self.identity}")
         self._waiting += 1
         try:
             async with self._turn:
+                if self._ended:
+                    return Lost("closed", sent=False)
+                if sending is not None:
+                    await sending()
                 return await self._call(message_id, action, payload, timeout_s)
         finally:
             self._waiting -= 1
@@ -318,6 +330,7 @@ class Link:
 
     def _end_call(self) -> None:
         """The link is over: whoever waits for an answer will not get one."""
+        self._ended = True
         self._rpc.abandon()
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(Lost("closed"))

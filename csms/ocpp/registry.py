@@ -7,7 +7,7 @@ end of an old socket cannot touch the new one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 
@@ -79,9 +79,12 @@ class Registry:
 
     # -- commands --------------------------------------------------------------------------------
 
-    async def perform(self, command: Command, timeout_s: float) -> Performed:
-        """Send a command as the station's version says it, and what became of it. Raises
-        `StationOffline`, and `CallOutstanding` when too many wait for the station."""
+    async def perform(
+        self, command: Command, timeout_s: float, sending: Callable[[], Awaitable[object]]
+    ) -> Performed:
+        """Send a command as the station's version says it, and what became of it; `sending` is
+        awaited when its turn has come. Raises `StationOffline`, `CallOutstanding` when too many
+        wait for the station, and what `sending` raises (then nothing was sent)."""
         link = self._links.get(command.station_id)
         if link is None:
             raise StationOffline("the station is not connected")
@@ -89,8 +92,10 @@ class Registry:
             action, payload = link.version.encode(command)
         except (Invalid, Refused) as error:
             return Performed(Status.REJECTED, detail=error.detail)
-        outcome = await link.call(command.id, action, payload, timeout_s)
+        outcome = await link.call(command.id, action, payload, timeout_s, sending)
         if isinstance(outcome, Lost):
+            if not outcome.sent:
+                raise StationOffline("the link ended before it was sent")
             if outcome.reason == "timed_out":
                 detail = f"no answer in {timeout_s:g} s"
                 return Performed(Status.TIMED_OUT, detail=detail)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import orjson
+
 from csms.core import events, stations
 from csms.core.ids import Origin
 from csms.core.ports import Ask, Need, Reply, Tx
@@ -21,7 +23,7 @@ from csms.ocpp.rpc import Call, ErrorCode, Notice, Version
 from csms.ocpp.validation import FAULTS_REPAIRABLE, Fault, Schemas
 
 Payload = Mapping[str, Any]
-MAX_STORED_REPORT_CHARS = 32_768
+MAX_STORED_REPORT_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,11 @@ Handler = Callable[[Tx, Origin, Payload], Answer]
 class Before(StrEnum):
     """Whether a call is served before its station was accepted (OCPP 2.0.1 B02.FR.09, B03.FR.07).
 
-    `never`: SecurityError. `unbooted`: served for a station that has never booted, because it would
-    discard what it tries to tell us about a charge. `always`: also while pending or rejected.
+    `never`: SecurityError. `always`: served in every state: a boot, what was asked for in order to
+    decide, and what is told about a charge, which the station would discard otherwise.
     """
 
     NEVER = "never"
-    UNBOOTED = "unbooted"
     ALWAYS = "always"
 
 
@@ -102,7 +103,8 @@ def dispatch(dialect: Dialect, call: Call | Notice, *, strict: bool = False) -> 
         return Refusal(first.code, f"{first.path or '/'}: {first.detail}")
     faults = dialect.schemas.request_faults(call.action, call.payload, FAULTS_REPAIRABLE)
     mended = repair(call.payload, [fault for fault in faults if not _too_long_a_name(fault)])
-    kinds = mended.kinds or tuple(dict.fromkeys(fault.kind for fault in faults))
+    left = dict.fromkeys(f.kind for f in (*mended.left, *filter(_too_long_a_name, faults)))
+    kinds = (*mended.kinds, *left)
     return Work(route, mended.payload, (*call.violations, *kinds), dialect.strict_new)
 
 
@@ -143,9 +145,7 @@ def serve(tx: Tx, origin: Origin, work: Work) -> Answer:
 def _admitted(registration: str, work: Work) -> bool:
     if registration == Registration.ACCEPTED or work.route.before is Before.ALWAYS:
         return True
-    if registration == Registration.NEW:
-        return not work.strict_new or work.route.before is Before.UNBOOTED
-    return False
+    return registration == Registration.NEW and not work.strict_new
 
 
 # A report about a connector that no station has: answered, and counted as a violation.
@@ -169,11 +169,16 @@ def stored(action: str, answer: Payload | Callable[[Payload], Payload]) -> Route
 
 
 def keep_report(tx: Tx, origin: Origin, action: str, payload: Payload) -> None:
-    """Journal a message that has no block of its own; of one that is too large only its size."""
-    size = len(str(payload))
-    kept = without_secrets(payload) if size <= MAX_STORED_REPORT_CHARS else {"left_out_chars": size}
+    """Journal a message that has no block of its own; one that is too large is counted, and only
+    its size is kept."""
+    size = len(orjson.dumps(payload))
+    kept: Mapping[str, Any] = {"left_out_bytes": size}
+    if size <= MAX_STORED_REPORT_BYTES:
+        kept = without_secrets(payload)
+    else:
+        stations.count_violations(tx, origin.station_id, ("report_too_large",))
     tx.record(
         events.StationReported(
-            at=origin.at, station_id=origin.station_id, action=action, payload=kept
+            at=origin.at, station_id=origin.station_id, action=action, payload=dict(kept)
         )
     )

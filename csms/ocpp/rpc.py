@@ -208,6 +208,36 @@ class CallOutstanding(CsmsError):
     code = "call_outstanding"
 
 
+MAX_DEPTH: Final = 64
+"""Levels of nesting in a message. The schemas need 8; what walks a payload may recurse so deep."""
+
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+
+
+def _too_deep(frame: str | bytes) -> bool:
+    """Whether a message is nested beyond `MAX_DEPTH`; nearly always answered by a count."""
+    if isinstance(frame, str):
+        if frame.count("[") + frame.count("{") <= MAX_DEPTH:
+            return False
+        frame = frame.encode("utf-8", "replace")
+    elif frame.count(b"[") + frame.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for found in _BRACKETS.finditer(frame):
+        mark = found[0]
+        if mark in (b"[", b"{"):
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif mark in (b"]", b"}"):
+            depth -= 1
+    return False
+
+
+def _as_text(frame: str | bytes) -> str:
+    return frame if isinstance(frame, str) else bytes(frame).decode("utf-8", "replace")
+
+
 # The id of a frame that is no JSON can often be read all the same. An answer with the station's own
 # id ends its wait at once, where "-1" would leave it waiting for its time-out.
 _HEAD = re.compile(
@@ -235,8 +265,10 @@ class Rpc:
         """Say what `frame` is. Never raises, whatever comes; costs time linear in its length.
 
         Keys that occur twice in an object: the last one counts. Integers beyond 64 bits arrive as
-        floats. NaN, Infinity and nesting beyond 1,024 levels make a frame unusable.
+        floats. NaN, Infinity and nesting beyond `MAX_DEPTH` make a frame unusable.
         """
+        if _too_deep(frame):
+            return self._receive_head(_as_text(frame), "too_deep")
         try:
             message = orjson.loads(frame)
         except ValueError:
@@ -269,11 +301,11 @@ class Rpc:
                 return self._receive_unusual(message, text, ("bad_characters",))
         return self._receive_head(text)
 
-    def _receive_head(self, text: str) -> Received:
-        """Broken JSON: the message type and the id can be all that is left of it."""
+    def _receive_head(self, text: str, fault: str = "not_json") -> Received:
+        """Unusable JSON: the message type and the id can be all that is left of it."""
         head = _HEAD.match(text)
         if head is None:
-            return self._refuse(UNREADABLE_ID, ErrorCode.RPC_FRAMEWORK_ERROR, "not_json")
+            return self._refuse(UNREADABLE_ID, ErrorCode.RPC_FRAMEWORK_ERROR, fault)
         kind = int(head[1])
         try:
             raw = orjson.loads(head[2] or "null")
@@ -288,7 +320,7 @@ class Rpc:
         return self._refuse(
             UNREADABLE_ID if message_id is None else message_id,
             ErrorCode.RPC_FRAMEWORK_ERROR,
-            "not_json",
+            fault,
         )
 
     def _receive_unusual(

@@ -102,12 +102,13 @@ def mapping(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def items(payload: Mapping[str, Any], name: str, limit: int = 1_000) -> list[Mapping[str, Any]]:
-    """The objects of an array field, others left out, at most `limit`."""
+def items(payload: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The objects of an array field, others left out. Their number is bounded by the size of a
+    message, and by nothing else: what is cut off silently was acknowledged and lost."""
     value = payload.get(name)
     if not isinstance(value, list):
         return []
-    return [item for item in value[:limit] if isinstance(item, dict)]
+    return [item for item in value if isinstance(item, dict)]
 
 
 def rfc3339(at: datetime) -> str:

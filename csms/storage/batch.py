@@ -74,6 +74,8 @@ class Job:
     result: Any = None
     error: BaseException | None = None
     marks: list[str] = field(default_factory=list)
+    given_up: bool = False
+    """Its caller has been told that it failed, so it must not be tried again."""
 
 
 _MISSING = object()

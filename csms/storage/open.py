@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from csms.core.errors import Invalid
+from csms.core.errors import Invalid, StoreUnavailable
 from csms.storage.reader import InlineReader, SqliteReader
 from csms.storage.schema import create_all, engine_for, upgrade
 from csms.storage.sqlite import DIALECT, MEMORY, STATEMENTS, SqliteDatabase
@@ -34,7 +34,12 @@ async def open_store(
 ) -> AsyncIterator[QueuedStore]:
     """A running store with its schema up to date; stopped and closed at the end."""
     path = sqlite_path(address)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Cards and hashes are nobody else's business; an existing file keeps its mode.
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot open {path}: {error.strerror}") from error
     upgrade(engine_for(path))
     database = SqliteDatabase(path)
     reader = SqliteReader(STATEMENTS, DIALECT, path)

@@ -100,18 +100,12 @@ class EntityReader:
         present = {f: value for f, value in where.items() if value is not None}
         return self._statements.of[kind].encoder(tuple(present))(list(present.values()))
 
-    async def journal(
-        self, after: int, limit: int, station_id: str | None = None
-    ) -> list[JournalRow]:
+    async def journal(self, after: int, limit: int) -> list[JournalRow]:
         columns = ", ".join(c.name for c in journal.c)
-        condition, values = f"seq > {self._placeholder}", [after]
-        if station_id is not None:
-            condition += f" AND station_id = {self._placeholder}"
-            values.append(station_id)  # type: ignore[arg-type]
+        mark = self._placeholder
         rows = await self.fetch(
-            f"SELECT {columns} FROM journal WHERE {condition} ORDER BY seq"  # noqa: S608
-            f" LIMIT {self._placeholder}",
-            [*values, max(0, min(limit, MAX_PAGE))],
+            f"SELECT {columns} FROM journal WHERE seq > {mark} ORDER BY seq LIMIT {mark}",  # noqa: S608
+            [after, max(0, min(limit, MAX_PAGE))],
         )
         return [
             JournalRow(seq, MOMENT.from_db(at), kind, station, data)

@@ -18,7 +18,7 @@ from csms.core.ids import MAX_INT32
 from csms.storage.batch import RefusedByDatabase
 from csms.storage.statements import Statements
 
-BUSY_TIMEOUT_S = 2.0
+BUSY_TIMEOUT_S = 0.5
 MEMORY = ":memory:"
 
 # Faults of the values given, for ever: a constraint, a number over 64 bits, a lone surrogate, a

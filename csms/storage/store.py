@@ -4,7 +4,8 @@
 queued (at most 200 functions or 10 ms of them, never waiting to fill), commits once, and only then
 the futures complete. During trouble the batch at the head is tried again for `grace_s`; after that
 everything waiting fails with `StoreUnavailable` and new calls fail at once, until a probe write
-works again: stations then keep their messages instead of counting attempts.
+works again: stations then keep their messages instead of counting attempts. A database that hangs
+is treated like one that refuses, and its late results reach nobody.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from csms.core.errors import StoreOverloaded, StoreUnavailable
@@ -54,13 +56,18 @@ class QueuedStore:
         self._stopping = False
         self._trouble: str | None = None
         self._down = False
+        # The batch that is running and since when, and what is said of it when it hangs.
+        self._running: Sequence[Job] = ()
+        self._began: float | None = None
+        self._hung: str | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def trouble(self) -> str | None:
         """Why writes fail at the moment, None when they work."""
-        return self._trouble
+        return self._trouble or self._hung
 
     @property
     def queued(self) -> int:
@@ -70,6 +77,7 @@ class QueuedStore:
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
+        self._watch = asyncio.create_task(self._watch_for_hanging(), name="store watch")
 
     async def stop(self) -> None:
         """Run what has queued, then end the thread."""
@@ -77,6 +85,8 @@ class QueuedStore:
             self._stopping = True
             self._wake.notify()
         await asyncio.to_thread(self._thread.join)
+        if self._watch is not None:
+            self._watch.cancel()
 
     def transact(
         self, fn: Callable[..., R], *args: Any, needs: Sequence[Need] = ()
@@ -84,14 +94,14 @@ class QueuedStore:
         """See `core.ports.Store.transact`. The result may be dropped by cancelling the future; the
         function runs all the same."""
         assert self._loop is not None, "the store is not started"
-        if self._down or self._stopping:
-            raise StoreUnavailable(self._trouble or "the store is stopping")
+        if self._down or self._hung or self._stopping:
+            raise StoreUnavailable(self.trouble or "the store is stopping")
         if len(self._queue) >= self._max_queue:
             raise StoreOverloaded(f"{len(self._queue)} functions are waiting for the store")
         future: asyncio.Future[R] = self._loop.create_future()
 
         def done(job: Job) -> None:
-            if not future.cancelled():
+            if not future.done():
                 if job.error is None:
                     future.set_result(job.result)
                 elif isinstance(job.error, StopIteration):
@@ -119,14 +129,14 @@ class QueuedStore:
             if not self._queue and not self._wait():
                 return
             jobs: list[Job] = []
-            while self._queue and len(jobs) < MAX_BATCH:
-                jobs.append(self._queue.popleft())
+            while len(jobs) < MAX_BATCH and (job := self._next()) is not None:
+                jobs.append(job)
             if not jobs:
                 continue
             try:
-                done, events = self._runner.run(jobs)
+                done, events = self._run(jobs)
             except StoreUnavailable as error:
-                self._queue.extendleft(reversed(jobs))
+                self._queue.extendleft(job for job in reversed(jobs) if not job.given_up)
                 self._ride_out(error)
                 continue
             except Exception as error:
@@ -134,8 +144,22 @@ class QueuedStore:
                 for job in jobs:
                     job.error = error
                 done, events = len(jobs), 0
-            self._queue.extendleft(reversed(jobs[done:]))
+            self._queue.extendleft(job for job in reversed(jobs[done:]) if not job.given_up)
             self._tell(jobs[:done], events)
+
+    def _next(self) -> Job | None:
+        """The job at the head; the watch may have taken it in the same moment."""
+        try:
+            return self._queue.popleft()
+        except IndexError:
+            return None
+
+    def _run(self, jobs: Sequence[Job]) -> tuple[int, int]:
+        self._running, self._began = jobs, time.monotonic()
+        try:
+            return self._runner.run(jobs)
+        finally:
+            self._running, self._began = (), None
 
     def _wait(self) -> bool:
         """Sleep until there is work; False when the store has been stopped and is done."""
@@ -162,26 +186,24 @@ class QueuedStore:
     def _probe(self) -> bool:
         """Whether the database writes: the function at the head if one waits, so that it is done
         with, else a write of no meaning."""
+        job = self._next()
         try:
-            if self._queue:
-                job = self._queue[0]
-                _, events = self._runner.run([job])
-                self._queue.popleft()
+            if job is not None:
+                _, events = self._run([job])
                 self._tell([job], events)
             else:
                 self._runner.probe()
-        except StoreUnavailable as error:
-            self._trouble = error.detail
-            return False
         except Exception as error:
-            self._trouble = f"{type(error).__name__}: {error}"
+            fault = f"{type(error).__name__}: {error}"
+            self._trouble = error.detail if isinstance(error, StoreUnavailable) else fault
+            if job is not None and not job.given_up:
+                self._queue.appendleft(job)
             return False
         return True
 
     def _fail_all(self) -> None:
         failed = []
-        while self._queue:
-            job = self._queue.popleft()
+        while (job := self._next()) is not None:
             job.error = StoreUnavailable(self._trouble or "")
             failed.append(job)
         if failed:
@@ -194,6 +216,25 @@ class QueuedStore:
         except RuntimeError:
             # The event loop is closed: nobody waits for these results any more.
             self._stopping = True
+
+    # -- the event loop ----------------------------------------------------------------------
+
+    async def _watch_for_hanging(self) -> None:
+        """A commit that never returns raises nothing: only the time tells."""
+        while True:
+            await asyncio.sleep(min(0.5, max(0.05, self._grace_s / 4)))
+            began = self._began
+            if began is None or time.monotonic() - began < max(self._grace_s, 0.2):
+                self._hung = None
+                continue
+            self._hung = f"the database has not answered for {time.monotonic() - began:.0f} s"
+            waiting = [job for job in self._running if not job.given_up]
+            while (job := self._next()) is not None:
+                waiting.append(job)
+            for job in waiting:
+                job.given_up = True
+                failed = replace(job, result=None, error=StoreUnavailable(self._hung), marks=[])
+                self._call(job.done, failed)
 
     def _deliver(self, jobs: Sequence[Job], events: int) -> None:
         for job in jobs:

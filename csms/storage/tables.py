@@ -137,7 +137,6 @@ _COLUMNS: dict[type[Any], list[sa.Column[Any]]] = {
         _text("key_id"),
         _text("hash"),
         _moment("created_at"),
-        _moment("used_at", null=True),
     ],
     ApiKey: [
         _text("id"),
@@ -197,7 +196,9 @@ _COLUMNS: dict[type[Any], list[sa.Column[Any]]] = {
         _number("last_wh", null=True),
         _moment("last_at", null=True),
         _number("last_rank", null=True),
+        _number("peak_wh", null=True),
         _moment("newest_sample_at", null=True),
+        _moment("heard_at", null=True),
         _moment("ended_at", null=True),
         _moment("end_received_at", null=True),
         _text("end_kind", null=True),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -44,7 +47,10 @@ class Stations:
     def holds(self, station_id: str) -> bool:
         return station_id in self.connected
 
-    async def perform(self, command: Command, timeout_s: float) -> Performed:
+    async def perform(
+        self, command: Command, timeout_s: float, sending: Callable[[], Awaitable[object]]
+    ) -> Performed:
+        await sending()
         self.performed.append(command)
         await self.answers.wait()
         return self.answer
@@ -79,12 +85,24 @@ class Api:
         self.stations.connected.add(added["id"])
         return added
 
+    async def audits(self) -> list[dict[str, Any]]:
+        """What the journal says of who changed what, oldest first."""
+        rows = await self.store.reader.journal(0, 1_000)
+        return [json.loads(row.data) for row in rows if row.kind == "audit_recorded"]
+
     def origin(self, station_id: str) -> Origin:
         return Origin(station_id, "CP-1", "1.6", NOW)
 
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
+    async with serving() as made:
+        yield made
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Api]:
+    """A system of its own, always with the same keys."""
     store, stations, bus = open_inline(), Stations(), LocalBus()
     stations.answers.set()
     ids = count(1)
@@ -109,7 +127,7 @@ async def api() -> AsyncIterator[Api]:
         keyring=KEYRING,
         clock=clock,
         new_id=new_id,
-        new_secret=lambda: f"secret-{next(ids)}",
+        new_secret=lambda: secrets.token_hex(20),
         seen=lambda station_id: None,
         drop_link=stations.dropped.append,
         stopping=lambda: False,
@@ -119,6 +137,7 @@ async def api() -> AsyncIterator[Api]:
         event_streams=2,
         max_body_bytes=10_000,
     )
-    made = Api(create(described, "0"), store, stations, bus)
-    yield made
-    await commander.stop()
+    try:
+        yield Api(create(described, "0"), store, stations, bus)
+    finally:
+        await commander.stop()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from csms.api.administration import _events
+from csms.api.administration import ROWS_AT_ONCE, _events
 from csms.core.security import Role
 from tests.api.conftest import Api
+from tests.support.stores import until
 
 
 def ids(text: str) -> list[int]:
@@ -71,3 +73,55 @@ async def test_a_follower_is_woken_by_the_next_event(api: Api) -> None:
     api.bus.wake()
     assert "event: station_onboarded" in await asyncio.wait_for(waiting, 5)
     await stream.aclose()
+
+
+class Counting:
+    """A reader that notes which rows of the journal it gave."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.given: list[int] = []
+
+    async def journal(self, after: int, limit: int) -> Any:
+        rows = await self._inner.journal(after, limit)
+        self.given += [row.seq for row in rows]
+        return rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+async def test_the_rows_of_other_stations_are_read_once(api: Api) -> None:
+    """Otherwise a stream about a quiet station would read the whole journal at each wake-up."""
+    mine = await api.add_station("CP-1")
+    reader = Counting(api.store.reader)
+    api.store.reader = reader
+    start = await api.store.reader.journal_end()
+    stream = _events(api.app.state.system, set(), start, mine["id"], True)
+    assert await anext(stream) == f"id: {start}\n\n"
+    waiting = asyncio.ensure_future(anext(stream))
+    for number in range(5):
+        await api.add_station(f"CP-other-{number}")
+        end = await api.store.reader.journal_end()
+        api.bus.wake()
+        await until(lambda end=end: end in reader.given)
+    assert not waiting.done()
+    await api("PATCH", "/stations/CP-1", json={"ping": False})
+    api.bus.wake()
+    told = await asyncio.wait_for(waiting, 5)
+    assert "event: station_changed" in told
+    await stream.aclose()
+    assert reader.given == sorted(set(reader.given))
+
+
+async def test_the_end_of_a_filtered_stream_is_found_behind_many_rows_of_others(api: Api) -> None:
+    mine = await api.add_station("CP-1")
+    for number in range(ROWS_AT_ONCE // 2):
+        await api.add_station(f"CP-other-{number}")
+    await api("PATCH", "/stations/CP-1", json={"ping": False})
+    reader = Counting(api.store.reader)
+    api.store.reader = reader
+    text = (await api("GET", "/events?after=0&follow=false&station=CP-1")).text
+    assert "event: station_changed" in text
+    assert text.count(mine["id"]) == text.count("event: ")
+    assert reader.given == sorted(set(reader.given))

@@ -107,6 +107,40 @@ async def test_without_waiting_the_answer_says_how_far_it_is(api: Api) -> None:
     assert answer.json()["status"] in ("queued", "sent")
 
 
+async def test_a_raw_call_needs_an_admin_by_either_way(api: Api) -> None:
+    await api.add_station("CP-1")
+    call = {"kind": "call", "parameters": {"action": "ClearCache", "payload": {}}}
+    for path, body in (("commands", call), ("ocpp/ClearCache", {})):
+        for role, status in ((Role.VIEWER, 403), (Role.OPERATOR, 403), (Role.ADMIN, None)):
+            answer = await api("POST", f"/stations/CP-1/{path}", role, json=body)
+            assert answer.status_code in ((200, 202) if status is None else (status,))
+    await api("GET", "/commands")
+    assert len(api.stations.performed) <= 2
+    rows = (await api("GET", "/commands")).json()["items"]
+    assert [row["requested_by"] for row in rows] == ["adm", "adm"]
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_every_command_is_audited_once(api: Api, connected: bool) -> None:
+    """Also one that could not be sent: somebody wanted it."""
+    await api.add_station("CP-1")
+    if not connected:
+        api.stations.connected.clear()
+    before = len(await api.audits())
+    for _ in range(2):
+        await api(
+            "POST",
+            "/stations/CP-1/commands",
+            Role.OPERATOR,
+            headers={"Idempotency-Key": "k"},
+            json={"kind": "reset"},
+        )
+    await api("POST", "/stations/CP-1/ocpp/ClearCache", json={})
+    first, second = (await api.audits())[before:]
+    assert (first["actor"], first["action"], first["target"]) == ("ope", "reset", "CP-1")
+    assert (second["actor"], second["action"], second["target"]) == ("adm", "call", "CP-1")
+
+
 async def test_an_offline_station_is_told_apart(api: Api) -> None:
     await api.add_station("CP-1")
     api.stations.connected.clear()

@@ -62,7 +62,7 @@ def test_the_list(api: Api) -> None:
     ended = {**TRANSACTION, "id": 9, "open": False, "stop_reason": "Local"}
     api.on("GET", "/transactions", page(TRANSACTION, ended))
     lines = api.run("transaction", "list").stdout.splitlines()
-    assert " ".join(lines[1].split()) == ("17 s1 1 CARD Charging 2031-05-01T10:00:00Z - 12.345 -")
+    assert " ".join(lines[1].split()) == ("17 s1 1 CARD Charging 2031-05-01T10:00:00Z - 12.345 - -")
     assert lines[2].split()[4] == "ended"
 
 
@@ -116,6 +116,18 @@ def test_a_transaction_that_is_not_there(api: Api) -> None:
     assert result.stderr == (
         "csms: no transaction 99; csms transaction list shows those there are\n"
     )
+
+
+def test_what_an_operator_should_look_at(api: Api) -> None:
+    row = {**TRANSACTION, "flags": ["register_suspect"], "outcome": "invalid"}
+    api.on("GET", "/transactions", page(row))
+    assert "register_suspect, invalid" in api.run("transaction", "list").stdout
+
+
+def test_close_a_transaction(api: Api) -> None:
+    api.on("POST", "/transactions/17/close", ok({**TRANSACTION, "open": False}))
+    result = api.run("transaction", "close", "17")
+    assert result.stdout == "transaction 17 is closed with 12.345 kWh\n"
 
 
 # -- tokens ----------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_the_nouns_and_verbs() -> None:
     station = "list show unknown add rotate accept pending reject start stop reset unlock"
     assert ours == {
         *(("station", verb) for verb in [*station.split(), "availability", "trigger", "call"]),
-        *(("transaction", verb) for verb in ("list", "show")),
+        *(("transaction", verb) for verb in ("list", "show", "close")),
         *(("token", verb) for verb in ("add", "list", "block", "unblock")),
         *(("key", verb) for verb in ("create", "list", "revoke")),
         *(("command", verb) for verb in ("list", "show")),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
 from csms.core import authorization
 from csms.core.authorization import NO_AUTHORIZATION, Authorization, Outcome
+from csms.core.metering import Sample
 from csms.core.tokens import Shown, Token
-from csms.core.transactions import Transaction
-from tests.support.charging import NOW, Site, at, origin
+from csms.core.transactions import STARTED, UPDATED, Transaction, TransactionReport
+from tests.support.charging import NOW, Site, at, origin, wh
 
 
 def worth(site: Site, uid: str, seconds: float = 0, kind: str = "rfid") -> Authorization:
@@ -70,3 +76,47 @@ def test_a_bad_token_is_told_its_own_fault_before_concurrency(site: Site) -> Non
 def test_needs_name_what_is_read() -> None:
     kinds = [(need.kind, need.finder, need.values) for need in authorization.needs(" CARD")]
     assert kinds == [(Token, "uid", ("card",)), (Transaction, "open_by_token", ("card", True))]
+
+
+# -- transactions whose end never came -------------------------------------------------------------
+
+DAY_S = 86_400
+
+
+def elsewhere(site: Site, seconds: float) -> Outcome:
+    """What a start at another station would be told then."""
+    return site.run(authorization.authorize_start, Shown("CARD"), at(seconds)).outcome
+
+
+def test_a_transaction_that_nobody_hears_of_does_not_hold_its_driver_back(site: Site) -> None:
+    """Its station has lost the end of it."""
+    site.start(0)
+    assert elsewhere(site, DAY_S - 1) is Outcome.CONCURRENT
+    assert elsewhere(site, DAY_S + 1) is Outcome.ACCEPTED
+    assert site.start(DAY_S + 1, station="s2").authorization.outcome is Outcome.ACCEPTED
+
+
+def told(event: str, seq: int, seconds: float, **fields: Any) -> TransactionReport:
+    return TransactionReport("T", event, seq, at(seconds), **fields)
+
+
+@pytest.mark.parametrize("how", ["samples", "samples without a time", "a state"])
+def test_a_sign_of_life_keeps_it_concurrent(site: Site, how: str) -> None:
+    heard = 20 * 3_600
+    if how == "a state":
+        site.event(told(STARTED, 0, 0, evse=1, token=Shown("CARD")))
+        site.event(told(UPDATED, 1, heard, charging_state="SuspendedEV"))
+    else:
+        tid = site.start(0).transaction_id
+        sample = wh(1_500, heard)
+        if how == "samples without a time":
+            sample = Sample(None, sample.readings)
+        site.meter([sample], tid, seconds=heard)
+    assert elsewhere(site, heard + DAY_S - 1) is Outcome.CONCURRENT
+    assert elsewhere(site, heard + DAY_S + 1) is Outcome.ACCEPTED
+
+
+def test_a_clock_that_runs_ahead_is_no_sign_of_life(site: Site) -> None:
+    tid = site.start(0).transaction_id
+    site.meter([Sample(datetime(2099, 1, 1, tzinfo=UTC), wh(1_500, 0).readings)], tid)
+    assert elsewhere(site, 2 * DAY_S) is Outcome.ACCEPTED

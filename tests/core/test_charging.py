@@ -29,7 +29,7 @@ def test_a_start_opens_a_transaction(site: Site) -> None:
     row = site.transaction(started.transaction_id)
     assert started.authorization.outcome is Outcome.ACCEPTED
     assert 0 < row.id < 2**31
-    assert row.wire_id == str(row.id)
+    assert row.wire_id == f"#{row.id}"
     assert (row.open, row.evse, row.connector, row.started_at) == (True, 1, 1, at(0))
     assert (row.token_uid, row.token_key, row.outcome) == ("CARD", "card", "accepted")
     assert (row.party_id, row.first_wh, row.energy_wh, row.flags) == ("CA*NTH", 1_000, 0, ())

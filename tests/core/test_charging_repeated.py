@@ -60,7 +60,7 @@ def test_repeated_messages_change_neither_energy_nor_samples(
 ) -> None:
     messages, times = session
     once, often = play(messages, [1] * len(messages)), play(messages, times)
-    ours = {"received_at": None, "end_received_at": None}
+    ours = {"received_at": None, "end_received_at": None, "heard_at": None}
 
     def seen(site: Site) -> Any:
         samples = [row._replace(received_at=None) for row in site.rows(MeterSample)]

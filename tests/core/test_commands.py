@@ -45,7 +45,7 @@ def test_a_wish_is_entered(site: Site) -> None:
     assert (command.status, command.kind, command.awaiting) == ("queued", "reset", False)
     assert command.parameters == {"immediate": True}
     assert 0 < command.number < 2**31
-    assert site.journal()[-1] == "command_changed"
+    assert site.journal()[-2:] == ["command_changed", "audit_recorded"]
 
 
 @pytest.mark.parametrize(
@@ -75,18 +75,46 @@ def test_a_wish_about_no_station(site: Site) -> None:
         submit(site, station="nobody")
 
 
-@pytest.mark.parametrize("registration", [Registration.PENDING, Registration.REJECTED])
-def test_no_charging_is_asked_of_a_station_not_accepted(
-    site: Site, registration: Registration
+# A wish of each kind that an accepted station would be asked.
+WISHES: dict[Kind, dict[str, Any]] = {
+    Kind.START_CHARGING: {"token": "CARD"},
+    Kind.STOP_CHARGING: {},
+    Kind.RESET: {},
+    Kind.UNLOCK: {"evse": 1},
+    Kind.SET_AVAILABILITY: {"available": True},
+    Kind.TRIGGER: {"message": "boot"},
+    Kind.CALL: {"action": "GetConfiguration", "payload": {}},
+}
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("registration", list(Registration))
+def test_what_is_asked_of_a_station_depends_on_its_registration(
+    site: Site, registration: Registration, kind: Kind
 ) -> None:
-    """OCPP 1.6 4.2: no remote start or stop while pending."""
+    """OCPP 1.6 4.2: no remote start or stop while pending; 2.0.1 B03.FR.03: a rejected station is
+    sent nothing at all."""
     site.start(0)
     site.run(stations.change, "s1", NOW, registration=registration)
-    with pytest.raises(Refused):
-        submit(site, Kind.START_CHARGING, {"token": "CARD"})
-    with pytest.raises(Refused):
-        submit(site, Kind.STOP_CHARGING)
-    assert submit(site)[1]
+    charging = kind in (Kind.START_CHARGING, Kind.STOP_CHARGING)
+    held_back = registration is Registration.PENDING and charging
+    if held_back or registration is Registration.REJECTED:
+        with pytest.raises(Refused, match=registration):
+            submit(site, kind, WISHES[kind])
+        assert site.get(Command, "c1") is None
+        assert "audit_recorded" not in site.journal()
+    else:
+        assert submit(site, kind, WISHES[kind])[1]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_wish_is_audited_once(site: Site, kind: Kind) -> None:
+    """DESIGN 6: who wants what of which station."""
+    site.start(0)
+    for _ in range(2):
+        submit(site, kind, WISHES[kind], key="k")
+    (fact,) = site.facts("audit_recorded")
+    assert (fact["actor"], fact["action"], fact["target"]) == ("me", kind, "CS-s1")
 
 
 def test_the_same_key_gives_the_first_command_again(site: Site) -> None:
@@ -134,7 +162,7 @@ def test_a_stop_is_the_same_wish_after_its_transaction_was_named(
 def test_a_stop_means_the_only_transaction(site: Site) -> None:
     tid = site.start(0).transaction_id
     command, _ = submit(site, Kind.STOP_CHARGING)
-    assert command.parameters == {"transaction_id": tid, "wire_id": str(tid)}
+    assert command.parameters == {"transaction_id": tid, "wire_id": f"#{tid}"}
 
 
 def test_a_stop_among_several_must_name_one(site: Site) -> None:
@@ -144,7 +172,7 @@ def test_a_stop_among_several_must_name_one(site: Site) -> None:
     command, _ = submit(site, Kind.STOP_CHARGING, {"evse": 2})
     assert command.parameters["transaction_id"] == second
     command, _ = submit(site, Kind.STOP_CHARGING, {"transaction_id": first}, name="c2")
-    assert command.parameters["wire_id"] == str(first)
+    assert command.parameters["wire_id"] == f"#{first}"
 
 
 def test_a_stop_of_nothing(site: Site) -> None:

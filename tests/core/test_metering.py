@@ -183,5 +183,16 @@ def test_a_time_that_cannot_be_believed_is_kept_and_does_not_count(site: Site) -
     (row,) = site.rows(MeterSample)
     assert (counted.at, row.at, row.received_at) == (at(60), unset, at(60))
     assert record(site, [Sample(unset, (reading(1),))], 90)[0] == []
-    (counted,), _ = record(site, [Sample(None, (reading(1),))], 120)
-    assert counted.at == at(120)
+
+
+@pytest.mark.parametrize("transaction", [NO_TRANSACTION, 1])
+def test_a_sample_without_a_time_counts_at_receipt_and_is_stored_once(
+    site: Site, transaction: int
+) -> None:
+    """With the time of receipt in its key every repetition would be another sample."""
+    newest = None
+    for seconds, value, new in ((120, 1, True), (180, 1, False), (240, 2, True), (300, 1, False)):
+        sample = Sample(None, (reading(value),))
+        counted, newest = record(site, [sample], seconds, transaction, newest)
+        assert [one.at for one in counted] == ([at(seconds)] if new else [])
+    assert sorted(row.received_at for row in site.rows(MeterSample)) == [at(120), at(240)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from csms.core import security
@@ -126,10 +128,32 @@ def test_an_operator_key_ends_once(site: Site) -> None:
         ),
         ({"token": "04E1", "evse": 1}, {"token": "04E1", "evse": 1}),
         ([1, None, True, "password"], [1, None, True, "password"]),
+        ({"uploadLocation": "ftp://user:pw@host/x"}, {"uploadLocation": "ftp://[hidden]@host/x"}),
+        (["see https://user:p:w@host:8443 now"], ["see https://[hidden]@host:8443 now"]),
+        ("ftp://host/a@b", "ftp://host/a@b"),
+        ("someone@example.com", "someone@example.com"),
     ],
 )
 def test_secrets_are_hidden_where_they_are_named(value: object, kept: object) -> None:
     assert without_secrets(value) == kept
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}])
+def test_what_is_nested_absurdly_deep_is_hidden_as_a_whole(wrap: Any) -> None:
+    """A payload of a station must not use up the stack."""
+    value: Any = "told"
+    for _ in range(90):
+        value = wrap(value)
+    assert without_secrets(value) == value
+    for _ in range(100_000):
+        value = wrap(value)
+    kept = without_secrets(value)
+    levels = 0
+    while not isinstance(kept, str):
+        (kept,) = kept.values() if isinstance(kept, dict) else kept
+        levels += 1
+    assert kept == HIDDEN
+    assert 90 < levels < 110
 
 
 def test_upper_case_hex_is_the_same_secret() -> None:

@@ -23,7 +23,7 @@ async def test_kill_9_at_random_moments_loses_and_doubles_nothing(system: System
     rng = random.Random(SEED)
     await system.init()
     await system.start()
-    profiles = await onboard(system, CHARGERS, meter_interval_s=20, message_timeout_s=5.0)
+    profiles = await onboard(system, CHARGERS, meter_interval_s=20, message_timeout_s=30.0)
     async with running_fleet(system, profiles, SEED, SPEED) as fleet:
         for _ in range(ROUNDS):
             await fleet.until_messages(fleet.messages + rng.randint(50, 600))

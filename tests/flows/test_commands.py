@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -18,21 +19,31 @@ from csms.storage.reader import InlineReader
 from csms.storage.sqlite import DIALECT, MEMORY, STATEMENTS, SqliteDatabase
 from csms.storage.store import InlineStore
 from tests.support.ocpp import NOW, PARTY
-from tests.support.stores import FaultyDatabase
+from tests.support.stores import FaultyDatabase, until
 
 
 class Wire:
-    """Whoever reaches stations: each command waits until the test says what became of it."""
+    """Whoever reaches stations: each command waits until the test says what became of it.
+
+    `busy`: another call is open with the station, so that a command waits for its turn."""
 
     def __init__(self) -> None:
         self.online = True
+        self.busy = asyncio.Event()
+        self.busy.set()
+        self.waiting: asyncio.Queue[Command] = asyncio.Queue()
         self.sent: asyncio.Queue[Command] = asyncio.Queue()
         self.outcome: asyncio.Future[Performed] = asyncio.get_running_loop().create_future()
 
     def holds(self, station_id: str) -> bool:
         return self.online
 
-    async def perform(self, command: Command, timeout_s: float) -> Performed:
+    async def perform(
+        self, command: Command, timeout_s: float, sending: Callable[[], Awaitable[object]]
+    ) -> Performed:
+        self.waiting.put_nowait(command)
+        await self.busy.wait()
+        await sending()
         self.sent.put_nowait(command)
         return await self.outcome
 
@@ -49,7 +60,13 @@ class Desk:
 
     def restarted(self) -> Commander:
         return Commander(
-            self.store, self.wire, "node-1", lambda: NOW, lambda: next(self._ids), 30.0
+            self.store,
+            self.wire,
+            "node-1",
+            lambda: NOW,
+            lambda: next(self._ids),
+            call_timeout_s=30.0,
+            retry_s=0.01,
         )
 
     async def submit(self, kind: Kind = Kind.RESET, **how: Any) -> Command:
@@ -96,8 +113,12 @@ async def test_from_queued_to_accepted(desk: Desk) -> None:
 
 async def test_the_ledger_is_written_before_the_station_hears_of_it(desk: Desk) -> None:
     class Looking(Wire):
-        async def perform(self, command: Command, timeout_s: float) -> Performed:
+        async def perform(
+            self, command: Command, timeout_s: float, sending: Callable[[], Awaitable[object]]
+        ) -> Performed:
             assert timeout_s == 30.0
+            assert (await desk.row()).status == "queued"
+            await sending()
             assert (await desk.row()).status == "sent"
             return Performed(Status.ACCEPTED)
 
@@ -229,20 +250,107 @@ async def test_stopping_waits_for_nothing(desk: Desk) -> None:
     assert (await desk.row()).status == "unknown"
 
 
-async def test_an_outcome_that_cannot_be_stored(desk: Desk) -> None:
+def faulty() -> tuple[Desk, FaultyDatabase]:
+    """A desk whose database can be taken away."""
     database = FaultyDatabase(SqliteDatabase(MEMORY))
-    whole = open_inline()
-    database.inner = whole._runner._database
-    store = InlineStore(database, InlineReader(STATEMENTS, DIALECT, database))
-    desk = Desk(store)
+    database.inner = open_inline()._runner._database
+    return Desk(InlineStore(database, InlineReader(STATEMENTS, DIALECT, database))), database
+
+
+async def test_an_outcome_is_stored_as_soon_as_the_store_can() -> None:
+    desk, database = faulty()
+    await desk.submit()
+    await desk.wire.sent.get()
+    attempts = 0
+
+    def write_down(*args: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        return transact(*args)
+
+    transact, desk.store.transact = desk.store.transact, write_down
+    database.down = "disk full"
+    desk.wire.outcome.set_result(Performed(Status.ACCEPTED, {"status": "Accepted"}))
+    await until(lambda: attempts > 2)
+    with pytest.raises(StoreUnavailable):
+        await desk.submit()
+    database.down = None
+    assert (await desk.row()).status == "sent"
+    await desk.settled()
+    row = await desk.row()
+    assert (row.status, row.result) == ("accepted", {"status": "Accepted"})
+    assert desk.journal() == ["queued", "sent", "accepted"]
+
+
+async def test_who_waits_for_an_outcome_that_cannot_be_stored_is_told_how_far_it_is() -> None:
+    desk, database = faulty()
+    waiting = asyncio.create_task(desk.submit(wait_s=5))
+    await desk.wire.sent.get()
+    database.failing_commits = 3
+    desk.wire.outcome.set_result(Performed(Status.ACCEPTED))
+    assert (await waiting).status == "accepted"
+
+
+async def test_what_cannot_be_written_down_is_not_sent() -> None:
+    """The ledger comes first: otherwise a crash would leave a command that nobody knows of."""
+    desk, database = faulty()
+    desk.wire.busy.clear()
+    await desk.submit()
+    await desk.wire.waiting.get()
+    database.failing_commits = 1
+    desk.wire.busy.set()
+    await desk.settled()
+    assert desk.wire.sent.empty()
+    row = await desk.row()
+    assert (row.status, row.sent_at) == ("failed", None)
+
+
+async def test_stopping_does_not_wait_for_the_store() -> None:
+    desk, database = faulty()
     await desk.submit()
     await desk.wire.sent.get()
     database.down = "disk full"
     desk.wire.outcome.set_result(Performed(Status.ACCEPTED))
-    await desk.settled()
+    async with asyncio.timeout(5):
+        await desk.commander.stop()
     database.down = None
-    # It stays `sent`, which the next start settles.
+    assert await desk.restarted().recover() == 1
+    assert (await desk.row()).status == "unknown"
+
+
+# -- its turn --------------------------------------------------------------------------------------
+
+
+async def test_a_command_is_sent_when_its_turn_has_come(desk: Desk) -> None:
+    desk.wire.busy.clear()
+    await desk.submit()
+    await desk.wire.waiting.get()
+    row = await desk.row()
+    assert (row.status, row.sent_at, row.node) == ("queued", None, None)
+    assert desk.journal() == ["queued"]
+    desk.wire.busy.set()
+    await desk.wire.sent.get()
     assert (await desk.row()).status == "sent"
-    database.down = "disk full"
-    with pytest.raises(StoreUnavailable):
-        await desk.submit()
+
+
+async def test_what_never_had_its_turn_when_the_node_died_has_failed(desk: Desk) -> None:
+    """It is known that the station never heard of it."""
+    desk.wire.busy.clear()
+    await desk.submit()
+    await desk.wire.waiting.get()
+    await desk.commander.stop()
+    assert await desk.restarted().recover() == 1
+    row = await desk.row()
+    assert (row.status, row.sent_at) == ("failed", None)
+
+
+async def test_what_the_encoder_refuses_was_never_sent(desk: Desk) -> None:
+    class Encoding(Wire):
+        async def perform(self, *args: Any) -> Performed:
+            return Performed(Status.REJECTED, detail="not in this version")
+
+    desk.wire = Encoding()
+    desk.commander = desk.restarted()
+    row = await desk.submit(wait_s=5)
+    assert (row.status, row.sent_at, row.detail) == ("rejected", None, "not in this version")
+    assert desk.journal() == ["queued", "rejected"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from csms.core import security, stations
+from csms.core.errors import StoreUnavailable
 from csms.core.security import BASIC, Credential
 from csms.core.stations import NewStation, Station, UnknownStation
 from csms.ocpp.admission import Admission, Denial, Failures, basic_credentials, identity_in
@@ -142,6 +144,55 @@ async def test_a_secret_that_was_replaced_is_worth_nothing() -> None:
     door.give("CS 1", b"new one")
     assert await door.knocks("CS 1", password=HEX) == Denial(401, "wrong_password", "CS 1")
     assert isinstance(await door.knocks("CS 1", password="new one"), Station)
+
+
+async def refusals(door: Door) -> list[tuple[str | None, str, str]]:
+    """What the journal says of refused logins: station, reason, address."""
+    rows = await door.store.reader.journal(0, 1_000)
+    told = [(row.station_id, json.loads(row.data)) for row in rows if row.kind == "link_refused"]
+    return [(station_id, data["reason"], data["remote_address"]) for station_id, data in told]
+
+
+async def test_a_refused_login_of_a_known_station_is_journaled() -> None:
+    """For an operator who wonders why a station is silent."""
+    door = Door()
+    await door.knocks("CS 1")
+    await door.knocks("CS 1", password="wrong")
+    await door.knocks("CS 2", "CS 1", "other secret")
+    assert await refusals(door) == [
+        ("CS 1", "no_credentials", "192.0.2.7"),
+        ("CS 1", "wrong_password", "192.0.2.7"),
+        ("CS 2", "wrong_user", "192.0.2.7"),
+    ]
+    text = "".join(row.data for row in await door.store.reader.journal(0, 1_000))
+    assert "secret" not in text
+
+
+async def test_a_station_that_tries_again_and_again_is_journaled_once_a_minute() -> None:
+    door = Door()
+    for minutes in (0, 0, 0, 1, 1, 5):
+        for password in ("wrong", "wrong as well", None):
+            await door.knocks("CS 1", password=password, minutes=minutes)
+    told = await refusals(door)
+    assert [reason for _, reason, _ in told] == ["wrong_password", "no_credentials"] * 3
+
+
+async def test_who_comes_in_and_who_is_unknown_is_no_refused_login() -> None:
+    door = Door()
+    await door.knocks("CS 1", password=HEX)
+    await door.knocks("stranger", password="x")
+    assert await refusals(door) == []
+
+
+async def test_a_refusal_that_cannot_be_journaled_is_a_refusal() -> None:
+    door = Door()
+
+    async def transact(*args: Any, **more: Any) -> Any:
+        raise StoreUnavailable("disk full")
+
+    door.store.transact = transact  # type: ignore[method-assign]
+    denial = await door.knocks("CS 1", password="wrong")
+    assert denial == Denial(401, "wrong_password", "CS 1")
 
 
 async def test_unknown_stations_are_listed_and_counted() -> None:

@@ -195,9 +195,14 @@ async def test_more_links_than_the_limit_get_503() -> None:
 
 
 async def test_more_handshakes_than_the_limit_get_503() -> None:
-    async with listening(open_inline(), max_handshakes=0) as central:
+    async with listening(open_inline(), max_handshakes=1) as central:
         await central.onboard()
+        # One that is under way: it waits for the store, say.
+        central.gateway._handshakes = 1
         assert (await refused(central)).status_code == 503
+        central.gateway._handshakes = 0
+        async with central.connect() as station:
+            await station.is_alive()
         assert central.metric("csms_handshakes_refused_total", reason="too_many_handshakes") == 1
 
 

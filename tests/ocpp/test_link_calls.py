@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from csms.core.commands import Command, Kind, Status
+from csms.flows.commands import Commander
 from csms.ocpp.link import Lost
 from csms.ocpp.rpc import CallOutstanding, ErrorCode, Failure, Result
 from csms.storage.open import open_inline
@@ -235,3 +237,54 @@ async def test_an_answer_is_never_taken_for_that_of_the_next_call(tmp_path: Path
             assert (await second).payload == {"status": "Accepted"}
             assert isinstance(outcome, Result)
             assert outcome.payload == {"status": "Whatever"}
+
+
+async def test_a_late_answer_nested_absurdly_deep_ends_nothing(central: Central) -> None:
+    """What one station sends ends at most its own link: the ledger learns that it failed."""
+    await central.onboard("CS 2")
+    ids = iter(("c1", "c2"))
+    commander = Commander(
+        central.store, central.registry, "node-1", central.clock, lambda: next(ids), 0.05
+    )
+    async with (
+        central.connect() as station,
+        central.connect("CS 2") as other,
+        asyncio.TaskGroup() as tasks,
+    ):
+        central.registry.on_late = lambda command_id, performed: tasks.create_task(
+            commander.note_late(command_id, performed)
+        )
+        row = await commander.submit("id CS 1", Kind.RESET, {}, "test", wait_s=5)
+        assert row.status == Status.TIMED_OUT
+        await station.reads()
+        deep = '{"a":' * 900 + "1" + "}" * 900
+        await station.sends(f'[3,"c1",{deep}]')
+        await station.is_alive()
+        await other.is_alive()
+        async with asyncio.timeout(10):
+            while (await central.store.reader.get(Command, "c1")).status == Status.TIMED_OUT:
+                await asyncio.sleep(0)
+        assert (await central.store.reader.get(Command, "c1")).status == Status.FAILED
+    await commander.stop()
+
+
+@pytest.mark.parametrize("levels", [900, 100_000])
+async def test_an_answer_nested_absurdly_deep_ends_the_call(
+    central: Central, station: Socket, levels: int
+) -> None:
+    asked = ask(central, "c1")
+    await station.reads()
+    await station.sends('[3,"c1",' + "[" * levels + "]" * levels + "]")
+    assert isinstance(await asked, Failure)
+    await station.is_alive()
+
+
+async def test_a_call_nested_absurdly_deep_is_refused_and_counted(
+    central: Central, station: Socket
+) -> None:
+    await station.sends(
+        '[2,"m","DataTransfer",{"vendorId":"v","data":' + "[" * 900 + "]" * 900 + "}]"
+    )
+    assert (await station.reads())[:3] == [4, "m", "FormationViolation"]
+    assert await central.violations() == {"too_deep": 1}
+    await station.is_alive()

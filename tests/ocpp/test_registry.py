@@ -29,7 +29,7 @@ COMMANDS: list[tuple[Kind, dict[str, Any], str, str]] = [
     ),
     (
         Kind.STOP_CHARGING,
-        {"transaction_id": 12, "wire_id": "12"},
+        {"transaction_id": 12, "wire_id": "#12"},
         "RemoteStopTransaction",
         "RequestStopTransaction",
     ),
@@ -52,10 +52,16 @@ def command(kind: Kind, parameters: dict[str, Any], command_id: str = "c1") -> C
     return Command(command_id, 7, "id CS 1", kind.value, parameters, "sent", NOW, "test")
 
 
+async def written_down() -> None:
+    """Whoever notes that a command goes out now."""
+
+
 def perform(
     central: Central, kind: Kind, parameters: dict[str, Any], timeout_s: float = 10.0
 ) -> asyncio.Task[Performed]:
-    return asyncio.create_task(central.registry.perform(command(kind, parameters), timeout_s))
+    return asyncio.create_task(
+        central.registry.perform(command(kind, parameters), timeout_s, written_down)
+    )
 
 
 @pytest.mark.parametrize(("kind", "parameters", "old", "new"), COMMANDS)
@@ -169,7 +175,11 @@ async def test_too_many_commands_for_one_station(central: Central) -> None:
         await station.reads()
         with pytest.raises(CallOutstanding):
             await perform(central, Kind.RESET, {})
-    assert {(await one).status for one in waiting} == {Status.UNKNOWN}
+    first, *others = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(first, Performed)
+    assert first.status is Status.UNKNOWN
+    # The others never had their turn, so nothing of them reached the station.
+    assert [type(other) for other in others] == [StationOffline] * 15
 
 
 @pytest.mark.parametrize(
@@ -203,7 +213,7 @@ async def test_a_command_of_the_ledger_fits_in_a_message_id() -> None:
             commands.submit, "f" * 32, "id CS 1", Kind.RESET, {}, "test", NOW
         )
         async with central.connect() as station:
-            performing = asyncio.create_task(central.registry.perform(row, 10))
+            performing = asyncio.create_task(central.registry.perform(row, 10, written_down))
             assert (await station.reads())[1] == "f" * 32
             await station.sends([3, "f" * 32, {"status": "Accepted"}])
             assert (await performing).status is Status.ACCEPTED
@@ -218,3 +228,58 @@ async def test_closing_all(central: Central) -> None:
         await closing
     await until(lambda: len(central.registry) == 0)
     assert central.metric("csms_links") == 0
+
+
+async def test_a_command_is_noted_when_its_turn_comes(central: Central) -> None:
+    noted: list[str] = []
+
+    def asked(name: str) -> asyncio.Task[Performed]:
+        async def sending() -> None:
+            noted.append(name)
+
+        one = command(Kind.RESET, {}, name)
+        return asyncio.create_task(central.registry.perform(one, 10.0, sending))
+
+    async with central.connect() as station:
+        first, second = asked("c1"), asked("c2")
+        assert (await station.reads())[1] == "c1"
+        await station.reads_nothing()
+        assert noted == ["c1"]
+        await station.sends([3, "c1", {"status": "Accepted"}])
+        assert (await station.reads())[1] == "c2"
+        assert noted == ["c1", "c2"]
+        await station.sends([3, "c2", {"status": "Accepted"}])
+        assert {(await first).status, (await second).status} == {Status.ACCEPTED}
+
+
+async def test_what_a_version_cannot_say_is_never_noted_as_sent(central: Central) -> None:
+    async def sending() -> None:
+        raise AssertionError("nothing goes out")
+
+    async with central.connect() as station:
+        one = command(Kind.TRIGGER, {"message": "transaction"})
+        performed = await central.registry.perform(one, 10.0, sending)
+        assert performed.status == Status.REJECTED
+        await station.reads_nothing()
+
+
+async def test_what_waited_for_its_turn_when_the_link_ended_was_not_sent(central: Central) -> None:
+    """Known not to have reached the station: not the same as an outcome that nobody knows."""
+    noted: list[str] = []
+
+    async def sending() -> None:
+        noted.append("c2")
+
+    async with central.connect() as station:
+        first = perform(central, Kind.RESET, {})
+        await station.reads()
+        second = asyncio.create_task(
+            central.registry.perform(command(Kind.RESET, {}, "c2"), 10.0, sending)
+        )
+        await until(lambda: central.link()._waiting == 2)
+    assert (await first).status == Status.UNKNOWN
+    try:
+        status = (await second).status
+    except StationOffline:
+        status = Status.FAILED
+    assert (status, noted) == (Status.FAILED, [])

@@ -11,7 +11,7 @@ from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
 from csms.core.stations import Registration, Station
 from csms.ocpp.routing import (
-    MAX_STORED_REPORT_CHARS,
+    MAX_STORED_REPORT_BYTES,
     Answer,
     Before,
     Dialect,
@@ -60,6 +60,23 @@ def test_what_the_frame_bent_is_counted_too() -> None:
     assert work.violations == ("numeric_message_id", "text_to_number")
 
 
+def test_what_could_be_repaired_and_what_could_not_are_both_counted() -> None:
+    work = dispatch(
+        dialect(StartTransaction=Route(echo, money=True)), call(meterStart="5", idTag="n" * 300)
+    )
+    assert isinstance(work, Work)
+    assert (work.payload["meterStart"], work.payload["idTag"]) == (5, "n" * 300)
+    assert sorted(work.violations) == ["text_to_number", "too_long"]
+
+
+def test_a_fault_that_no_repair_mends_is_counted_beside_one_that_is_mended() -> None:
+    work = dispatch(
+        dialect(StartTransaction=Route(echo, money=True)), call(meterStart=[], connectorId="1")
+    )
+    assert isinstance(work, Work)
+    assert sorted(work.violations) == ["text_to_number", "wrong_type"]
+
+
 def test_a_fault_is_refused_where_no_money_depends_on_it() -> None:
     refusal = dispatch(dialect(StartTransaction=Route(echo)), call(meterStart="5"))
     assert refusal == Refusal(
@@ -92,8 +109,6 @@ SERVED = {
     # (before, strict_new): the registrations that are served
     (Before.NEVER, True): {"accepted"},
     (Before.NEVER, False): {"accepted", "new"},
-    (Before.UNBOOTED, True): {"accepted", "new"},
-    (Before.UNBOOTED, False): {"accepted", "new"},
     (Before.ALWAYS, True): {"accepted", "new", "pending", "rejected"},
     (Before.ALWAYS, False): {"accepted", "new", "pending", "rejected"},
 }
@@ -134,15 +149,31 @@ def test_violations_are_counted_by_kind_and_the_kinds_are_bounded() -> None:
     assert len(station.violations) <= 65
 
 
-def test_a_stored_report_is_kept_up_to_a_size() -> None:
+def report(station: Inbound, text: str) -> dict[str, Any]:
+    """What the journal keeps of a report with that text."""
+    route = stored("Sing", lambda payload: {"heard": len(payload["text"])})
+    work = Work(route, {"text": text}, (), False)
+    assert station.store.run(serve, ORIGIN, work) == Reply({"heard": len(text)})
+    return dict(station.journal("station_reported")[-1]["payload"])
+
+
+@pytest.mark.parametrize("text", ["la", "la" * 20_000, "\u00e9" * 20_000])
+def test_a_report_is_kept_whole(text: str) -> None:
     station = Inbound()
-    route = stored("Sing", lambda payload: {"heard": payload["text"]})
-    for text in ("la", "la" * MAX_STORED_REPORT_CHARS):
-        work = Work(route, {"text": text}, (), False)
-        assert station.store.run(serve, ORIGIN, work) == Reply({"heard": text})
-    first, second = (row["payload"] for row in station.journal("station_reported"))
-    assert first == {"text": "la"}
-    assert list(second) == ["left_out_chars"]
+    assert report(station, text) == {"text": text}
+    assert station.violations == {}
+
+
+@pytest.mark.parametrize("letter", ["l", "\u00e9"])
+def test_a_report_is_kept_up_to_a_size_and_beyond_it_that_is_counted(letter: str) -> None:
+    """The size is that of the stored bytes."""
+    station = Inbound()
+    room = (MAX_STORED_REPORT_BYTES - len('{"text":""}')) // len(letter.encode())
+    assert report(station, letter * room) == {"text": letter * room}
+    assert station.violations == {}
+    kept = report(station, letter * (room + 1))
+    assert "text" not in kept
+    assert station.violations == {"report_too_large": 1}
 
 
 def test_routes_are_values() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, get_args
@@ -13,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from csms.ocpp.rpc import (
+    MAX_DEPTH,
     WIRE_CODES,
     Call,
     CallOutstanding,
@@ -149,7 +151,7 @@ def test_surplus_elements_are_understood_and_counted(station: Station) -> None:
         ('[2, "1", "MeterValues", {"meterValue":[{"sampledValue":[,{', "not_json"),
         ('[2,"1","MeterValues",{"value":NaN}]', "not_json"),
         ('[2,"1","MeterValues",{"value":"\\ud800"}]', "not_json"),
-        ('[2,"1","MeterValues",{"value":' + "[" * 5000, "not_json"),
+        ('[2,"1","MeterValues",{"value":' + "[" * 5000, "too_deep"),
     ],
 )
 def test_an_unusable_call_is_refused_with_its_own_id(
@@ -180,8 +182,9 @@ def test_the_numeric_id_of_a_refused_call_stays_a_number(station: Station) -> No
     [
         ("", "not_json"),
         ("hello", "not_json"),
-        ("[" * 100_000, "not_json"),
-        ("[" * 1000 + "]" * 1000, None),
+        ("[" * 100_000, "too_deep"),
+        ("[" * 1000 + "]" * 1000, "too_deep"),
+        ("[" * 60 + "]" * 60, None),
         ('[2,007,"Heartbeat",{}]', "not_json"),
         ('[2,1-2,"Heartbeat",{', "not_json"),
         ('[2,"\\ud800","Heartbeat",{}]', "not_json"),
@@ -445,6 +448,70 @@ def test_payloads_may_hold_decimals_and_any_mapping(station: Station) -> None:
     assert station.rpc.result("1", payload) == '[3,"1",{"totalCost":12.50,"large":1000}]'
     with pytest.raises(TypeError):
         station.rpc.result("1", {"totalCost": Decimal("NaN")})
+
+
+# -- nesting --
+
+
+def nested(head: str, levels: int) -> str:
+    """A frame that begins so and is nested that deep, its own brackets included."""
+    deeper = levels - 1
+    return f"[{head}," + '{"a":' * deeper + "1" + "}" * deeper + "]"
+
+
+def test_nesting_has_a_bound(station: Station) -> None:
+    """What walks a payload may recurse."""
+    assert isinstance(station.sends(nested('2,"m","Heartbeat"', MAX_DEPTH)), Call)
+    for levels in (MAX_DEPTH + 1, 900, 100_000):
+        frame = nested('2,"m","Heartbeat"', levels)
+        for form in (frame, frame.encode()):
+            assert station.is_refused(form, "m", RPC_ERROR[station.version]) == "too_deep"
+
+
+def test_a_numeric_id_of_a_call_nested_too_deep_stays_a_number(station: Station) -> None:
+    frame = nested('2,17,"Heartbeat"', 900)
+    assert station.is_refused(frame, 17, RPC_ERROR[station.version]) == "too_deep"
+
+
+@pytest.mark.parametrize("head", ['3,"ours"', '4,"ours","InternalError",""'])
+def test_an_answer_nested_too_deep_ends_our_call(station: Station, head: str) -> None:
+    station.is_asked()
+    received = station.sends(nested(head, 900))
+    assert isinstance(received, Failure)
+    assert (received.message_id, received.action) == ("ours", "Reset")
+    assert station.rpc.outstanding is None
+
+
+def test_a_late_answer_nested_too_deep_is_late_all_the_same(station: Station) -> None:
+    station.is_asked(deadline=0)
+    station.rpc.expire(0)
+    received = station.sends(nested('3,"ours"', 900))
+    assert isinstance(received, Ignored)
+    assert (received.reason, type(received.late)) == ("late_result", Failure)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 900, '\\"' + "[" * 900, "\\\\" * 9 + "{[" * 900, '"]}' * 99]
+)
+def test_brackets_in_text_are_no_nesting(station: Station, text: str) -> None:
+    received = station.sends([2, "m", "DataTransfer", {"data": text, "more": [text]}])
+    assert isinstance(received, Call)
+    assert received.payload["data"] == text
+
+
+def test_many_brackets_side_by_side_are_no_nesting(station: Station) -> None:
+    values = [{"timestamp": "t", "sampledValue": [{"value": str(n)}]} for n in range(1_440)]
+    received = station.sends([2, "m", "MeterValues", {"meterValue": values}])
+    assert isinstance(received, Call)
+    assert len(received.payload["meterValue"]) == 1_440
+
+
+@pytest.mark.parametrize("text", ['"' + '\\"' * 25_000, '["' * 25_000, "\\" * 50_000 + '"'])
+def test_looking_for_nesting_takes_time_linear_in_the_length(station: Station, text: str) -> None:
+    """Text without an end, with all that could make a search start over."""
+    began = time.perf_counter()
+    station.sends(text + "[" * (MAX_DEPTH + 1))
+    assert time.perf_counter() - began < 1.0
 
 
 # -- whatever comes --

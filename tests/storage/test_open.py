@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,24 @@ def test_stores_in_memory_are_apart() -> None:
     one, other = open_inline(), open_inline()
     one.run(lambda tx: tx.save(knocker("A")))
     assert other.run(lambda tx: tx.get(UnknownStation, "A")) is None
+
+
+async def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds cards and hashes; whatever the process leaves open for others."""
+    before = os.umask(0)
+    try:
+        async with open_store(f"sqlite:///{tmp_path}/new/store.db") as store:
+            await store.transact(lambda tx: tx.save(knocker("A")))
+            files = list((tmp_path / "new").iterdir())
+            assert len(files) > 1, "the write-ahead log holds the same"
+            assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    finally:
+        os.umask(before)
+
+
+async def test_a_mode_that_the_owner_has_set_stays(tmp_path: Path) -> None:
+    async with open_store(f"sqlite:///{tmp_path}/store.db"):
+        pass
+    (tmp_path / "store.db").chmod(0o640)
+    async with open_store(f"sqlite:///{tmp_path}/store.db"):
+        assert stat.S_IMODE((tmp_path / "store.db").stat().st_mode) == 0o640

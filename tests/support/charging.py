@@ -3,6 +3,7 @@ ways to say what a station reports."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -141,10 +142,23 @@ class Site:
         database = self.store.reader._database  # type: ignore[attr-defined]
         return [said.decode(row) for row in database.fetch(sql, ())]
 
+    def samples(self) -> list[tuple[float, int]]:
+        """The stored samples of the register: seconds after `NOW`, and Wh."""
+        return sorted(
+            ((row.at - NOW).total_seconds(), int(json.loads(row.readings)[0]["value"]))
+            for row in self.rows(MeterSample)
+        )
+
     def journal(self) -> list[str]:
         """The kinds of all events, in order."""
         database = self.store.reader._database  # type: ignore[attr-defined]
         return [kind for (kind,) in database.fetch("SELECT kind FROM journal ORDER BY seq", ())]
+
+    def facts(self, kind: str) -> list[dict[str, Any]]:
+        """The data of all events of a kind, in order."""
+        database = self.store.reader._database  # type: ignore[attr-defined]
+        rows = database.fetch("SELECT data FROM journal WHERE kind = ? ORDER BY seq", (kind,))
+        return [json.loads(data) for (data,) in rows]
 
     def reasons(self) -> list[str]:
         """Why there is something in quarantine."""

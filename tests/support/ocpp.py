@@ -65,9 +65,7 @@ class Inbound:
         new = NewStation(self.identity, PARTY, evses)
         self.store.run(stations.onboard, station_id, new, NOW)
         if registration is not None:
-            self.store.run(
-                lambda tx: stations.change(tx, station_id, NOW, registration=registration)
-            )
+            self.registers(registration)
 
     # -- what the station does --
 
@@ -104,10 +102,22 @@ class Inbound:
         token = Token(PARTY, "", kind, uid, NOW, **fields)
         return self.store.run(tokens.add, token, NOW)
 
+    def registers(self, registration: Registration) -> None:
+        self.store.run(
+            lambda tx: stations.change(tx, self.station_id, NOW, registration=registration)
+        )
+
+    def upgrades(self, protocol: str) -> None:
+        """From now on the station speaks another version."""
+        self.protocol = PROTOCOLS[protocol]
+
     # -- what is stored --
 
     def rows(self, kind: type[E], **where: Any) -> list[E]:
         return at_once(self.store.reader.page(kind, where, limit=1_000))
+
+    def count(self, kind: type[Any], **where: Any) -> int:
+        return at_once(self.store.reader.count(kind, where))
 
     @property
     def station(self) -> Station:

@@ -59,18 +59,20 @@ def compare(system: System, chargers: Iterable[Charger]) -> dict[str, int]:
         assert not recorded.quarantined, (where, recorded.quarantined)
         assert len(recorded.transactions) == len(lived), (where, recorded.transactions, lived)
         by_id = {row["wire_id"]: row for row in recorded.transactions}
+        # The ids that we gave to 1.6 charges are kept apart from those that stations make up.
+        ours = "#" if charger.profile.version == "1.6" else ""
         for record in lived:
             sums["transactions"] += 1
-            sums["readings"] += _compare_one(where, record, by_id, recorded)
+            row = by_id[f"{ours}{record.central_id}"]
+            sums["readings"] += _compare_one(where, record, row, recorded)
     return dict(sums)
 
 
 def _compare_one(
-    where: str, record: TransactionRecord, by_id: dict[str, Any], recorded: Recorded
+    where: str, record: TransactionRecord, row: dict[str, Any], recorded: Recorded
 ) -> int:
     assert record.start_acknowledged, (where, record)
     assert record.stop_acknowledged, (where, record)
-    row = by_id[str(record.central_id)]
     assert not row["open"], (where, row)
     assert row["end_kind"] == "reported", (where, row)
     assert row["energy_wh"] == record.energy_wh, (where, row, record)
@@ -78,6 +80,10 @@ def _compare_one(
     for reading in record.readings:
         found = recorded.samples[row["id"], _milliseconds(reading.at), reading.energy_wh]
         assert found == 1, (where, found, reading)
+    if record.acknowledged:
+        # Not only what was acknowledged: no other reading, and none twice.
+        stored = sum(n for key, n in recorded.samples.items() if key[0] == row["id"])
+        assert stored == record.readings_made, (where, stored, record)
     return len(record.readings)
 
 

@@ -11,7 +11,6 @@ from csms.core.transactions import Transaction
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
 
-MAX_READINGS = 200
 # An id beyond int32 was never ours; it must not be taken for "no id", which is what 0 means.
 UNKNOWN_ID = MAX_INT32
 
@@ -45,7 +44,7 @@ def samples(payload: Payload, name: str) -> tuple[Sample, ...]:
     found = []
     for value in wire.items(payload, name):
         readings = []
-        for sampled in wire.items(value, "sampledValue", MAX_READINGS):
+        for sampled in wire.items(value, "sampledValue"):
             reading = _reading(sampled)
             if reading is not None:
                 readings.append(reading)

@@ -27,16 +27,16 @@ ROUTES = {
         transactions.start_transaction,
         transactions.start_needs,
         money=True,
-        before=Before.UNBOOTED,
+        before=Before.ALWAYS,
     ),
     "StopTransaction": Route(
         transactions.stop_transaction,
         transactions.stop_needs,
         money=True,
-        before=Before.UNBOOTED,
+        before=Before.ALWAYS,
     ),
     "MeterValues": Route(
-        metering.meter_values, metering.meter_needs, money=True, before=Before.UNBOOTED
+        metering.meter_values, metering.meter_needs, money=True, before=Before.ALWAYS
     ),
     **{action: stored(action, answer) for action, answer in _STORED.items()},
 }

@@ -27,7 +27,6 @@ STATUSES = {
     "Unavailable": "unavailable",
     "Faulted": "faulted",
 }
-MAX_EVENTS = 200
 
 
 def status_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
@@ -55,7 +54,7 @@ def status_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
 
 def notify_event(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     others = []
-    for event in wire.items(payload, "eventData", MAX_EVENTS):
+    for event in wire.items(payload, "eventData"):
         variable = wire.mapping(event, "variable").get("name")
         component = wire.mapping(event, "component")
         evse = wire.mapping(component, "evse")

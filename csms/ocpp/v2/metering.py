@@ -11,8 +11,6 @@ from csms.core.transactions import Transaction
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
 
-MAX_READINGS = 200
-
 
 def meter_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     return (Need(Transaction, "open_of_station", (origin.station_id, True)),)
@@ -31,7 +29,7 @@ def samples(payload: Payload) -> tuple[Sample, ...]:
     found = []
     for value in wire.items(payload, "meterValue"):
         readings = []
-        for sampled in wire.items(value, "sampledValue", MAX_READINGS):
+        for sampled in wire.items(value, "sampledValue"):
             reading = _reading(sampled)
             if reading is not None:
                 readings.append(reading)

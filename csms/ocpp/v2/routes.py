@@ -47,10 +47,10 @@ ROUTES = {
         transactions.transaction_event,
         transactions.event_needs,
         money=True,
-        before=Before.UNBOOTED,
+        before=Before.ALWAYS,
     ),
     "MeterValues": Route(
-        metering.meter_values, metering.meter_needs, money=True, before=Before.UNBOOTED
+        metering.meter_values, metering.meter_needs, money=True, before=Before.ALWAYS
     ),
     # Asked for before acceptance, to decide about it (B02.FR.02).
     "NotifyReport": replace(stored("NotifyReport", {}), before=Before.ALWAYS),

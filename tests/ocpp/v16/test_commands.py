@@ -32,7 +32,7 @@ def encode(kind: Kind, **parameters: Any) -> tuple[str, dict[str, Any]]:
         ),
         (
             Kind.STOP_CHARGING,
-            {"transaction_id": 12, "wire_id": "12"},
+            {"transaction_id": 12, "wire_id": "#12"},
             "RemoteStopTransaction",
             {"transactionId": 12},
         ),

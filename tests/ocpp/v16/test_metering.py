@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from csms.core.ids import MAX_INT32
-from tests.support.ocpp import Inbound, meter, start, stop
+from csms.core.metering import MeterSample
+from csms.ocpp import wire
+from tests.support.ocpp import NOW, Inbound, meter, start, stop
 
 
 @pytest.fixture
@@ -173,26 +176,69 @@ def test_nothing_usable_is_answered_all_the_same(station: Inbound, payload: dict
     assert station.answers("MeterValues", payload) == {}
 
 
-def test_a_sample_without_a_usable_time_has_that_of_receipt(station: Inbound) -> None:
+def test_a_sample_without_a_usable_time_is_stored_once(station: Inbound) -> None:
+    """It counts at its receipt, which is another one for every repetition."""
     number = started(station)
-    station.later(minutes=4)
-    station.answers("MeterValues", meter({"value": "1250"}, at="now", transactionId=number))
+    for _ in range(3):
+        station.later(minutes=4)
+        station.answers("MeterValues", meter({"value": "1250"}, at="now", transactionId=number))
     (row,) = station.samples
-    assert row.at == station.now
+    assert row.received_at == NOW + timedelta(minutes=4)
+    assert station.transaction.energy_wh == 250
+    assert station.transaction.last_at == NOW + timedelta(minutes=4)
 
 
-def test_a_thousand_samples_in_one_message(station: Inbound) -> None:
-    """Beyond a thousand moments the rest of one message is left out, and it is answered."""
-    number = started(station)
-    values = [
+def test_so_it_is_outside_of_a_charge(station: Inbound) -> None:
+    for _ in range(3):
+        station.later(minutes=4)
+        station.answers("MeterValues", meter({"value": "1250"}, at="now"))
+    assert len(station.samples) == 1
+    assert len(station.journal("samples_recorded")) == 1
+
+
+# -- nothing is cut --------------------------------------------------------------------------------
+
+
+def a_day(count: int = 1_440) -> list[dict[str, Any]]:
+    """Samples of a charge, one a minute."""
+    return [
         {
-            "timestamp": f"2024-05-01T{12 + n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z",
+            "timestamp": wire.rfc3339(NOW + timedelta(minutes=n)),
             "sampledValue": [{"value": str(1_000 + n)}],
         }
-        for n in range(1_200)
+        for n in range(count)
     ]
-    payload = {"connectorId": 1, "transactionId": number, "meterValue": values}
-    assert station.answers("MeterValues", payload) == {}
-    assert station.transaction.energy_wh == 999
-    assert station.answers("MeterValues", payload) == {}
-    assert len(station.samples) == 1_000
+
+
+def test_a_message_may_hold_a_whole_day(station: Inbound) -> None:
+    number = started(station)
+    station.later(days=1)
+    payload = {"connectorId": 1, "transactionId": number, "meterValue": a_day()}
+    for _ in range(2):
+        assert station.answers("MeterValues", payload) == {}
+        assert station.transaction.energy_wh == 1_439
+        assert station.count(MeterSample) == 1_440
+    assert station.violations == {}
+
+
+@pytest.mark.parametrize(("meter_stop", "energy_wh"), [(3_500, 2_500), ("n/a", 1_439)])
+def test_so_may_a_stop(station: Inbound, meter_stop: object, energy_wh: int) -> None:
+    """Without a usable meterStop the last sample is all that tells what was charged."""
+    number = started(station)
+    station.later(days=1)
+    stopped = stop(number, meterStop=meter_stop, transactionData=a_day())
+    stopped["timestamp"] = "2024-05-02T12:00:00Z"
+    for _ in range(2):
+        station.answers("StopTransaction", stopped)
+        row = station.transaction
+        assert (row.open, row.energy_wh, row.flags) == (False, energy_wh, ())
+        assert station.count(MeterSample) == 1_440
+    assert station.quarantined == []
+
+
+def test_a_sample_may_hold_many_readings(station: Inbound) -> None:
+    number = started(station)
+    sampled = [{"value": str(n), "measurand": "Voltage"} for n in range(300)]
+    station.answers("MeterValues", meter(*sampled, {"value": "1250"}, transactionId=number))
+    assert len(station.readings) == 301
+    assert station.transaction.energy_wh == 250

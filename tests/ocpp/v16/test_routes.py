@@ -67,13 +67,19 @@ def test_firmware_status_is_answered_with_a_result(station16: Inbound) -> None:
 
 
 # OCPP 1.6J errata 3.10: SecurityError before acceptance; but a 1.6 station may go on without a
-# BootNotification (5.4), so one that has never booted is served.
+# BootNotification (5.4), so one that has never booted is served. What is told of a charge is served
+# in every state: an error would make the station discard it.
+MONEY = {"StartTransaction", "StopTransaction", "MeterValues"}
+
+
 @pytest.mark.parametrize("action", sorted(FROM_STATION))
 @pytest.mark.parametrize("registration", [Registration.PENDING, Registration.REJECTED])
-def test_before_acceptance_only_a_boot_is_served(registration: Registration, action: str) -> None:
+def test_before_acceptance_only_a_boot_and_a_charge_are_served(
+    registration: Registration, action: str
+) -> None:
     station = Inbound(registration=registration)
     request = minimal_request("1.6", action)
-    if action == "BootNotification":
+    if action in MONEY | {"BootNotification"}:
         station.answers(action, request)
     else:
         refusal = station.refuses(action, request)

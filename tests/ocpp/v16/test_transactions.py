@@ -31,7 +31,7 @@ def test_every_field_of_a_start_is_stored(station: Inbound) -> None:
     row = station.transaction
     assert (row.id, row.wire_id, row.station_id, row.party_id) == (
         number,
-        f"{number}",
+        f"#{number}",
         "s1",
         "CA*NTH",
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from csms.core.availability import Connector
+from csms.ocpp.routing import MAX_STORED_REPORT_BYTES
 from csms.ocpp.rpc import ErrorCode
 from csms.ocpp.v2.availability import STATUSES
 from tests.support.ocpp import NOW, Inbound
@@ -116,13 +118,45 @@ def test_other_events_are_kept_in_the_journal(station2: Inbound) -> None:
     assert station2.connector(1).status == "occupied"
 
 
+def test_every_event_of_a_message_counts(station2: Inbound) -> None:
+    places = [(evse, connector) for evse in range(1, 51) for connector in range(1, 7)]
+    events = [
+        state(component="Connector") | {"component": {"name": "Connector", "evse": where}}
+        for where in ({"id": evse, "connectorId": connector} for evse, connector in places)
+    ]
+    assert len(events) == 300
+    assert station2.answers("NotifyEvent", notify(*events)) == {}
+    assert {station2.connector(*place).status for place in places} == {"occupied"}
+    assert len(station2.journal("connector_status_changed")) == 300
+
+
 def test_a_flood_of_events_is_answered_and_bounded(station2: Inbound) -> None:
-    """Quirk 51: what the journal keeps of one message has a limit."""
+    """Quirk 51: what the journal keeps of one message has a limit; what it tells has none."""
     other = {**state("v" * 2_000), "variable": {"name": "Problem"}}
-    assert station2.answers("NotifyEvent", notify(*[other] * 190, state("Faulted"))) == {}
+    count = MAX_STORED_REPORT_BYTES // 2_000 + 1
+    assert station2.answers("NotifyEvent", notify(*[other] * count, state("Faulted"))) == {}
     assert station2.connector(1).status == "faulted"
     (kept,) = station2.journal("station_reported")
-    assert list(kept["payload"]) == ["left_out_chars"]
+    assert "eventData" not in kept["payload"]
+    assert station2.violations == {"report_too_large": 1}
+
+
+def test_a_long_report_is_kept_whole(station2: Inbound) -> None:
+    """B07: a base report comes in parts of what a station can send at once."""
+    data = [
+        {
+            "component": {"name": f"Component{n}"},
+            "variable": {"name": "V" * 50},
+            "variableAttribute": [{"value": "\u00e9" * 100}],
+        }
+        for n in range(130)
+    ]
+    report = {"requestId": 1, "generatedAt": "2024-05-01T12:00:00Z", "seqNo": 0, "reportData": data}
+    assert len(orjson.dumps(report)) > 40_000
+    assert station2.answers("NotifyReport", report) == {}
+    (kept,) = station2.journal("station_reported")
+    assert (kept["action"], kept["payload"]) == ("NotifyReport", report)
+    assert station2.violations == {}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from csms.core.metering import MeterSample
 from tests.support.ocpp import Inbound, event
 
 
@@ -109,13 +110,39 @@ def test_nothing_usable_is_answered_all_the_same(
     assert station2.quarantined == []
 
 
-def test_a_thousand_samples_in_one_event(station2: Inbound) -> None:
+@pytest.mark.parametrize("charging", [True, False])
+def test_a_sample_without_a_usable_time_is_stored_once(station2: Inbound, charging: bool) -> None:
+    """It counts at its receipt, which is another one for every repetition."""
+    if charging:
+        running(station2)
+    before = len(station2.samples)
+    for _ in range(3):
+        station2.later(minutes=4)
+        station2.answers("MeterValues", values({"value": 1_250}, at="now"))
+    assert len(station2.samples) == before + 1
+    if charging:
+        assert station2.transaction.energy_wh == 250
+
+
+def test_so_it_is_inside_an_event(station2: Inbound) -> None:
+    running(station2)
+    moments = [{"timestamp": "now", "sampledValue": [{"value": 1_250}]}]
+    for _ in range(3):
+        station2.later(minutes=4)
+        station2.answers("TransactionEvent", event("Updated", 1, meterValue=moments))
+    assert len(station2.samples) == 2
+    assert station2.transaction.energy_wh == 250
+
+
+def test_an_event_may_hold_any_number_of_samples(station2: Inbound) -> None:
     moments = [
         {
-            "timestamp": f"2024-05-01T12:{n // 60 % 60:02}:{n % 60:02}Z",
+            "timestamp": f"2024-05-01T12:{n // 60:02}:{n % 60:02}Z",
             "sampledValue": [{"value": 1_000 + n}],
         }
-        for n in range(1_200)
+        for n in range(1_440)
     ]
-    station2.answers("TransactionEvent", event("Started", 0, meterValue=moments))
-    assert station2.transaction.energy_wh == 999
+    for _ in range(2):
+        station2.answers("TransactionEvent", event("Started", 0, meterValue=moments))
+        assert station2.transaction.energy_wh == 1_439
+        assert station2.count(MeterSample) == 1_440

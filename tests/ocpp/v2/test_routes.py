@@ -161,13 +161,13 @@ def test_a_station_that_never_booted_is_refused_but_for_a_charge(action: str) ->
 
 @pytest.mark.parametrize("action", sorted(FROM_STATION))
 @pytest.mark.parametrize("registration", [Registration.PENDING, Registration.REJECTED])
-def test_a_pending_or_rejected_station_may_boot_and_report(
+def test_a_pending_or_rejected_station_may_boot_report_and_tell_of_a_charge(
     registration: Registration, action: str
 ) -> None:
-    """B02.FR.09, B03.FR.07."""
+    """B02.FR.09, B03.FR.07; what it tells of a charge would be lost."""
     station = Inbound("ocpp2.0.1", registration=registration)
     request = minimal_request("2.0.1", action)
-    if action in TO_DECIDE:
+    if action in MONEY | TO_DECIDE:
         station.answers(action, request)
     else:
         assert station.refuses(action, request).code is ErrorCode.SECURITY_ERROR

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from csms.ocpp.rpc import ErrorCode
-from tests.support.ocpp import NOW, Inbound, event, rfid
+from tests.support.ocpp import NOW, Inbound, event, rfid, start, stop
 
 
 @pytest.fixture
@@ -209,3 +209,17 @@ def test_what_does_not_name_its_transaction_is_refused(
     refusal = station.refuses("TransactionEvent", payload)
     assert refusal.code is ErrorCode.PROPERTY_CONSTRAINT_VIOLATION
     assert refusal.description == f"{path}: not usable"
+
+
+def test_an_id_that_was_ours_before_an_upgrade(station16: Inbound) -> None:
+    """A station that spoke 1.6 may begin its own numbers at 1."""
+    station16.adds_token("04A2")
+    old = station16.answers("StartTransaction", start())["transactionId"]
+    station16.answers("StopTransaction", stop(old))
+    station16.upgrades("ocpp2.0.1")
+    info = {"transactionId": str(old)}
+    station16.answers("TransactionEvent", event("Started", 0, info=info, wh=9_000))
+    station16.answers("TransactionEvent", event("Ended", 1, info=info, wh=9_700))
+    first, second = sorted(station16.transactions)
+    assert (first.id, first.energy_wh) == (old, 2_500)
+    assert (second.wire_id, second.energy_wh) == (str(old), 700)

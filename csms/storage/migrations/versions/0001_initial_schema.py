@@ -76,7 +76,6 @@ def upgrade() -> None:
         sa.Column("key_id", sa.Text(), nullable=False),
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
-        sa.Column("used_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=True,
     )
@@ -206,7 +205,9 @@ def upgrade() -> None:
         sa.Column("last_wh", sa.BigInteger(), nullable=True),
         sa.Column("last_at", MOMENT, nullable=True),
         sa.Column("last_rank", sa.BigInteger(), nullable=True),
+        sa.Column("peak_wh", sa.BigInteger(), nullable=True),
         sa.Column("newest_sample_at", MOMENT, nullable=True),
+        sa.Column("heard_at", MOMENT, nullable=True),
         sa.Column("ended_at", MOMENT, nullable=True),
         sa.Column("end_received_at", MOMENT, nullable=True),
         sa.Column("end_kind", sa.Text(), nullable=True),
