@@ -31,7 +31,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="per figure (10)")
-    parser.add_argument("--connections", type=int, default=200, help="under load (50)")
+    parser.add_argument("--connections", type=int, default=200, help="under load (200)")
     parser.add_argument("--idle", type=int, default=5_000, help="idle links (5000)")
     parser.add_argument("--only", default="", help=f"of {', '.join(RUNS)}; or a server or a load")
     parser.add_argument("--profile", action="store_true", help="profile this system instead")
