@@ -24,7 +24,7 @@ from rich.text import Text
 DRAIN_S = 20.0
 REFRESH_S = 0.5
 RECENT = 8
-DRIVERS = [f"DRIVER-{number}" for number in range(1, 9)]
+DRIVERS = [f"DRIVER-{number}" for number in range(1, 41)]
 
 # Two of each version, one with two connectors, one DC.
 CHARGERS: list[dict[str, Any]] = [
@@ -193,6 +193,9 @@ def _sentence(kind: str, event: Mapping[str, Any]) -> str | None:
     elif kind == "transaction_started":
         number, token = event["transaction_id"], event["token_uid"]
         what = f"transaction {number} started on EVSE {event['evse']} by {token}"
+        if event["outcome"] != "accepted":
+            # A driver who charges elsewhere already; the station ends it at once.
+            what += f", refused: {event['outcome']}"
     elif kind == "transaction_ended":
         energy = f"{event['energy_wh'] / 1000:.2f} kWh"
         what = f"transaction {event['transaction_id']} ended ({event['stop_reason']}): {energy}"

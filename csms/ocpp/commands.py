@@ -14,6 +14,17 @@ Encoded = tuple[str, dict[str, Any]]
 Outcome = tuple[Status, str | None]
 
 
+# All versions use these words; everything else is a refusal, with the station's word as the reason.
+ACCEPTED = frozenset({"Accepted", "Unlocked", "Scheduled"})
+
+
+def outcome(kind: Kind, result: Payload) -> Outcome:
+    """What a station's answer means for a command of that kind, the same in every version."""
+    if kind is Kind.CALL:
+        return Status.ACCEPTED, None
+    return by_status(result, ACCEPTED)
+
+
 def by_status(result: Payload, accepted: Collection[str]) -> Outcome:
     """The outcome by the answer's `status`, which is also the reason when it is not plain yes."""
     status = str(result.get("status", ""))

@@ -15,6 +15,7 @@ from csms.core.commands import Command, Kind, Status
 from csms.core.errors import Invalid, Refused, StationOffline
 from csms.flows.commands import Performed
 from csms.observability import Metrics
+from csms.ocpp.commands import outcome as meaning
 from csms.ocpp.link import POLICY, Link, Lost
 from csms.ocpp.rpc import Failure, Result
 
@@ -100,20 +101,20 @@ class Registry:
                 detail = f"no answer in {timeout_s:g} s"
                 return Performed(Status.TIMED_OUT, detail=detail)
             return Performed(Status.UNKNOWN, detail="the link ended before the answer")
-        return understand(link, Kind(command.kind), outcome)
+        return understand(Kind(command.kind), outcome)
 
     def late(self, link: Link, command_id: str, outcome: Result | Failure) -> None:
         """An answer to a command that had timed out."""
         # Which kind it was is in the ledger; an answer as such is all that is passed on.
-        self.on_late(command_id, understand(link, None, outcome))
+        self.on_late(command_id, understand(None, outcome))
 
 
-def understand(link: Link, kind: Kind | None, outcome: Result | Failure) -> Performed:
+def understand(kind: Kind | None, answer: Result | Failure) -> Performed:
     """What an answer means for a command; `kind` None: judged by its `status` if it has one."""
-    if isinstance(outcome, Failure):
-        words = f"{outcome.wire_code or outcome.code}: {outcome.description}".rstrip(": ")
-        facts = {"error_code": outcome.wire_code or outcome.code, "error": outcome.description}
+    if isinstance(answer, Failure):
+        words = f"{answer.wire_code or answer.code}: {answer.description}".rstrip(": ")
+        facts = {"error_code": answer.wire_code or answer.code, "error": answer.description}
         return Performed(Status.FAILED, facts, f"the station answered {words}")
-    judged = kind or (Kind.RESET if "status" in outcome.payload else Kind.CALL)
-    status, detail = link.version.outcome(judged, outcome.payload)
-    return Performed(status, outcome.payload, detail)
+    judged = kind or (Kind.RESET if "status" in answer.payload else Kind.CALL)
+    status, detail = meaning(judged, answer.payload)
+    return Performed(status, answer.payload, detail)

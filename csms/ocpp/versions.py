@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from csms.core.commands import Command, Kind
-from csms.ocpp.commands import Encoded, Outcome, encode
-from csms.ocpp.routing import Dialect, Payload
+from csms.ocpp.commands import Encoded, encode
+from csms.ocpp.routing import Dialect
 from csms.ocpp.v2 import commands as v2_commands
 from csms.ocpp.v2.routes import DIALECT_21, DIALECT_201
 from csms.ocpp.v16 import commands as v16_commands
@@ -21,7 +21,6 @@ class Protocol:
     subprotocol: str
     dialect: Dialect
     encoders: Mapping[Kind, Callable[[Command], Encoded]]
-    outcome: Callable[[Kind, Payload], Outcome]
 
     @property
     def version(self) -> str:
@@ -35,9 +34,9 @@ class Protocol:
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.subprotocol: protocol
     for protocol in (
-        Protocol("ocpp1.6", DIALECT_16, v16_commands.ENCODERS, v16_commands.outcome),
-        Protocol("ocpp2.0.1", DIALECT_201, v2_commands.ENCODERS, v2_commands.outcome),
-        Protocol("ocpp2.1", DIALECT_21, v2_commands.ENCODERS, v2_commands.outcome),
+        Protocol("ocpp1.6", DIALECT_16, v16_commands.ENCODERS),
+        Protocol("ocpp2.0.1", DIALECT_201, v2_commands.ENCODERS),
+        Protocol("ocpp2.1", DIALECT_21, v2_commands.ENCODERS),
     )
 }
 

@@ -11,17 +11,16 @@ from tests.support.system import csms
 
 
 async def test_it_ends_by_itself_with_one_object_on_stdout() -> None:
-    code, out, err = await csms("demo", "--seconds", "12", "--output", "json")
+    code, out, err = await csms("demo", "--seconds", "20", "--output", "json")
     assert code == 0, err
     report = json.loads(out)
     assert list(report) == ["1.6", "2.0.1", "2.1"]
     for sums in report.values():
         assert sums["stations"] == 2
         assert sums["transactions_finished"] >= 1
-        assert sums["energy_counted_wh"] == sums["energy_recorded_wh"]
+        assert sums["energy_counted_wh"] == sums["energy_recorded_wh"] > 0
         assert sums["messages"] > 0
         assert sums["rejected"] == 0
-    assert sum(sums["energy_recorded_wh"] for sums in report.values()) > 0
 
 
 async def test_without_a_terminal_it_prints_plain_lines_that_can_be_pasted() -> None:

@@ -158,9 +158,7 @@ def slow_route(monkeypatch: pytest.MonkeyPatch) -> None:
     """1.6 with one route that asks outside."""
     table = {**routes.ROUTES, "DataTransfer": Route(asking)}
     known = versions.PROTOCOLS["ocpp1.6"]
-    asks = versions.Protocol(
-        "ocpp1.6", Dialect("1.6", table, strict_new=False), known.encoders, known.outcome
-    )
+    asks = versions.Protocol("ocpp1.6", Dialect("1.6", table, strict_new=False), known.encoders)
     monkeypatch.setitem(versions.PROTOCOLS, "ocpp1.6", asks)  # type: ignore[arg-type]
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from csms.core.commands import Command, Kind, Status
+from csms.core.commands import Command, Kind
 from csms.core.errors import Refused
-from csms.ocpp.commands import Encoded, Outcome, by_status, evse_of
-from csms.ocpp.routing import Payload
+from csms.ocpp.commands import Encoded, evse_of
 
 _TRIGGERS = {
     "boot": "BootNotification",
@@ -82,13 +81,3 @@ ENCODERS: Mapping[Kind, Callable[[Command], Encoded]] = {
     Kind.SET_AVAILABILITY: _availability,
     Kind.TRIGGER: _trigger,
 }
-
-# Everything else is a refusal, with the station's word as the reason.
-_ACCEPTED = {"Accepted", "Unlocked", "Scheduled"}
-
-
-def outcome(kind: Kind, result: Payload) -> Outcome:
-    """What a station's answer means for the command."""
-    if kind is Kind.CALL:
-        return Status.ACCEPTED, None
-    return by_status(result, _ACCEPTED)

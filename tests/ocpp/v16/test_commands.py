@@ -8,7 +8,8 @@ import pytest
 
 from csms.core.commands import TRIGGERS, Command, Kind, Status
 from csms.core.errors import Invalid, Refused
-from csms.ocpp.v16.commands import ENCODERS, outcome
+from csms.ocpp.commands import outcome
+from csms.ocpp.v16.commands import ENCODERS
 from csms.ocpp.versions import PROTOCOLS
 from tests.support.ocpp import NOW
 
