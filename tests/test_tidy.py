@@ -94,6 +94,7 @@ def with_behaviour() -> list[Path]:
         for path in SOURCES
         if path.stem not in ("__init__", "__main__")
         and "migrations" not in path.parts
+        and not (path.parent.name == "tables" and path.stem != "columns")
         and name(path) not in data_only
     ]
 

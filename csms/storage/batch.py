@@ -21,7 +21,7 @@ from csms.core.errors import StoreRefused, StoreUnavailable
 from csms.core.events import Event, event_name
 from csms.core.ports import Need
 from csms.storage.statements import MAX_FOUND, MAX_KEYS, Statements, padded
-from csms.storage.tables import MOMENT
+from csms.storage.tables.columns import MOMENT
 
 
 class RefusedByDatabase(Exception):

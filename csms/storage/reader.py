@@ -21,7 +21,8 @@ from csms.core.ports import JournalRow
 from csms.storage.batch import Database, RefusedByDatabase
 from csms.storage.sqlite import VALUE_FAULTS
 from csms.storage.statements import Statements
-from csms.storage.tables import MOMENT, TABLES, journal
+from csms.storage.tables import TABLES, journal
+from csms.storage.tables.columns import MOMENT
 
 E = TypeVar("E")
 MAX_PAGE = 1_000

@@ -1,0 +1,86 @@
+"""The tables of charging: tokens, transactions, meter samples, and what found no place."""
+
+from __future__ import annotations
+
+from csms.core.metering import MeterSample
+from csms.core.quarantine import Quarantined
+from csms.core.tokens import Token
+from csms.core.transactions import Transaction
+from csms.storage.tables.columns import Columns, boolean, flags, moment, number, structure, text
+
+COLUMNS: Columns = {
+    Token: [
+        text("party_id"),
+        text("uid_key"),
+        text("kind"),
+        text("uid"),
+        moment("created_at"),
+        boolean("blocked"),
+        text("group_id", null=True),
+        moment("expires_at", null=True),
+        boolean("concurrent"),
+        text("label", null=True),
+    ],
+    Transaction: [
+        number("id"),
+        text("station_id"),
+        text("party_id"),
+        text("wire_id"),
+        number("evse"),
+        number("connector", null=True),
+        boolean("open"),
+        moment("started_at"),
+        moment("received_at"),
+        text("outcome"),
+        text("start_key", null=True),
+        text("token_uid", null=True),
+        text("token_key", null=True),
+        text("token_kind", null=True),
+        text("group_id", null=True),
+        text("charging_state", null=True),
+        number("energy_wh"),
+        number("first_wh", null=True),
+        moment("first_at", null=True),
+        number("first_rank", null=True),
+        number("plain_wh", null=True),
+        moment("plain_at", null=True),
+        number("last_wh", null=True),
+        moment("last_at", null=True),
+        number("last_rank", null=True),
+        number("peak_wh", null=True),
+        moment("newest_sample_at", null=True),
+        moment("heard_at", null=True),
+        moment("ended_at", null=True),
+        moment("end_received_at", null=True),
+        text("end_kind", null=True),
+        text("stop_reason", null=True),
+        text("stop_token_uid", null=True),
+        text("command_id", null=True),
+        number("remote_start_id", null=True),
+        number("reservation_id", null=True),
+        boolean("offline"),
+        flags("flags"),
+        text("seen"),
+        text("start_order", null=True),
+        text("token_order", null=True),
+        text("state_order", null=True),
+        text("end_order", null=True),
+    ],
+    MeterSample: [
+        text("station_id"),
+        number("evse"),
+        number("transaction_id"),
+        moment("at"),
+        text("digest"),
+        moment("received_at"),
+        text("readings"),
+    ],
+    Quarantined: [
+        text("id"),
+        text("station_id"),
+        text("kind"),
+        text("reason"),
+        moment("received_at"),
+        structure("payload"),
+    ],
+}

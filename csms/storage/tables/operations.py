@@ -1,0 +1,44 @@
+"""The tables of operators: their keys, their commands, the writes that may be repeated."""
+
+from __future__ import annotations
+
+from csms.core.commands import Command
+from csms.core.security import ApiKey
+from csms.core.writes import RememberedWrite
+from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
+
+COLUMNS: Columns = {
+    ApiKey: [
+        text("id"),
+        text("name"),
+        text("role"),
+        text("key_id"),
+        text("hash"),
+        moment("created_at"),
+        moment("revoked_at", null=True),
+    ],
+    Command: [
+        text("id"),
+        number("number"),
+        text("station_id"),
+        text("kind"),
+        structure("parameters"),
+        text("status"),
+        moment("created_at"),
+        text("requested_by"),
+        text("idempotency_key", null=True),
+        moment("sent_at", null=True),
+        moment("finished_at", null=True),
+        structure("result", null=True),
+        text("detail", null=True),
+        boolean("awaiting"),
+        number("transaction_id", null=True),
+        text("node", null=True),
+    ],
+    RememberedWrite: [
+        text("key"),
+        text("request"),
+        structure("answer"),
+        moment("at"),
+    ],
+}
