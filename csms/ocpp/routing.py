@@ -54,6 +54,11 @@ def no_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     return ()
 
 
+def station_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
+    """For handlers that are always served and read the station's row."""
+    return (stations.needs(origin.station_id),)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """How one action is served. `money`: repaired rather than refused, because a charge depends
@@ -128,17 +133,25 @@ def _too_long_a_name(fault: Fault) -> bool:
 
 def needs(origin: Origin, work: Work) -> tuple[Need, ...]:
     """What `serve` will read."""
-    return (stations.needs(origin.station_id), *work.route.needs(origin, work.payload))
+    wanted = work.route.needs(origin, work.payload)
+    return (stations.needs(origin.station_id), *wanted) if _about_station(work) else wanted
+
+
+def _about_station(work: Work) -> bool:
+    """Whether the station's row decides about the call, or counts something of it. Of what a charge
+    depends on nothing does, and reading the row costs a tenth of a meter value."""
+    return work.route.before is not Before.ALWAYS or bool(work.violations)
 
 
 def serve(tx: Tx, origin: Origin, work: Work) -> Answer:
     """Run the handler of a call inside its transaction."""
-    station = stations.require(tx, origin.station_id)
-    if not _admitted(station.registration, work):
-        tx.mark("call_before_acceptance")
-        return Refusal(ErrorCode.SECURITY_ERROR, f"the station is {station.registration}")
-    if work.violations:
-        stations.count_violations(tx, origin.station_id, work.violations)
+    if _about_station(work):
+        station = stations.require(tx, origin.station_id)
+        if not _admitted(station.registration, work):
+            tx.mark("call_before_acceptance")
+            return Refusal(ErrorCode.SECURITY_ERROR, f"the station is {station.registration}")
+        if work.violations:
+            stations.count_violations(tx, origin.station_id, work.violations)
     return work.route.handle(tx, origin, work.payload)
 
 

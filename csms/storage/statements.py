@@ -26,6 +26,21 @@ Convert = Callable[[Any], Any]
 Encode = Callable[[Sequence[Any]], list[Any]]
 
 
+def _row_function(converts: Sequence[Convert | None], make: Convert) -> Callable[..., Any]:
+    """A function that converts the values of a row, in order, and gives them to `make`; None stays
+    None. Written out as one expression, because a loop over the columns costs more than the
+    conversions: a row is read and written with every message."""
+    if not any(converts):
+        return make
+    parts = []
+    for i, convert in enumerate(converts):
+        parts.append(f"None if r[{i}] is None else c{i}(r[{i}])" if convert else f"r[{i}]")
+    names: dict[str, Any] = {f"c{i}": convert for i, convert in enumerate(converts)}
+    source = f"lambda r: make(({', '.join(parts)},))"
+    made: Callable[..., Any] = eval(source, {"make": make} | names)  # noqa: S307 - only numbers
+    return made
+
+
 def padded(count: int) -> int:
     """The number of keys of the statement that serves `count` keys."""
     return next(size for size in _SIZES if size >= count)
@@ -39,12 +54,14 @@ class EntityStatements:
         self.table = TABLES[shape.kind]
         self._dialect = dialect
         self._encoders: dict[str, Convert] = {}
-        self._decoders: list[tuple[int, Convert]] = []
-        for index, column in enumerate(self.table.c):
+        decoders: list[Convert | None] = []
+        for column in self.table.c:
             codec = column.info.get("codec")
+            decoders.append(codec.from_db if codec else None)
             if codec is not None:
                 self._encoders[column.name] = codec.to_db
-                self._decoders.append((index, codec.from_db))
+        self.decode: Callable[[Sequence[Any]], Any] = _row_function(decoders, shape.kind._make)
+        """The entity of a database row."""
         self._selects: dict[tuple[tuple[str, ...], int], str] = {}
         self._updates: dict[tuple[str, ...], str] = {}
         self._encode: dict[tuple[str, ...], Encode] = {}
@@ -55,32 +72,10 @@ class EntityStatements:
     def encoder(self, fields: tuple[str, ...]) -> Encode:
         """A function from values of these fields to driver values, in order."""
         known = self._encode.get(fields)
-        if known is not None:
-            return known
-        converts = [(i, self._encoders[f]) for i, f in enumerate(fields) if f in self._encoders]
-        if not converts:
-            self._encode[fields] = list
-            return list
-
-        def encode(values: Sequence[Any]) -> list[Any]:
-            row = list(values)
-            for index, convert in converts:
-                if row[index] is not None:
-                    row[index] = convert(row[index])
-            return row
-
-        self._encode[fields] = encode
-        return encode
-
-    def decode(self, row: Sequence[Any]) -> Any:
-        """The entity of a database row."""
-        if self._decoders:
-            values = list(row)
-            for index, convert in self._decoders:
-                if values[index] is not None:
-                    values[index] = convert(values[index])
-            row = values
-        return self.shape.kind._make(row)
+        if known is None:
+            converts = [self._encoders.get(f) for f in fields]
+            known = self._encode[fields] = _row_function(converts, list)
+        return known
 
     # -- statements --------------------------------------------------------------------------
 

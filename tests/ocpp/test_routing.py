@@ -104,6 +104,14 @@ def test_a_call_reads_its_station_and_what_its_route_says() -> None:
     assert needs(ORIGIN, Work(route, {}, (), False)) == (Need(Station, None, ("s1",)), wanted)
 
 
+def test_the_station_is_read_only_where_it_decides_or_is_counted_with() -> None:
+    """What a charge depends on is served in every state of its station."""
+    route = Route(echo, before=Before.ALWAYS)
+    assert needs(ORIGIN, Work(route, {}, (), False)) == ()
+    bent = Work(route, {}, ("bent",), False)
+    assert needs(ORIGIN, bent) == (Need(Station, None, ("s1",)),)
+
+
 # Who is served when (OCPP 2.0.1 B02.FR.09, B03.FR.07; OCPP 1.6 5.4).
 SERVED = {
     # (before, strict_new): the registrations that are served

@@ -6,7 +6,7 @@ blocks everything that it has queued behind it.
 
 from __future__ import annotations
 
-from csms.core import authorization, charging, transactions
+from csms.core import authorization, charging, stations, transactions
 from csms.core.charging import StartReport, StopReport
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
@@ -24,6 +24,7 @@ NOBODY = Shown("", "none")
 def start_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     token = shown(payload) or NOBODY
     return (
+        stations.needs(origin.station_id),
         *authorization.needs(token.uid),
         Need(Transaction, "open_of_station", (origin.station_id, True)),
     )

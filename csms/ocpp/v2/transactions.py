@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from csms.core import authorization, charging, transactions
+from csms.core import authorization, charging, stations, transactions
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
 from csms.core.times import believed, plausible
@@ -28,6 +28,7 @@ def event_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     return (
         transactions.needs_wire(origin.station_id, wire_id or ""),
         *(authorization.needs(token.uid) if token else ()),
+        *((stations.needs(origin.station_id),) if token or started else ()),
         *((Need(Transaction, "open_of_station", (origin.station_id, True)),) if started else ()),
     )
 
