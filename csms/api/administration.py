@@ -4,56 +4,77 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from csms.api.auth import Admin, AdminWriter, Provided, Viewer
+from csms.api.auth import Admin, AdminWriter, Principal, Provided, Viewer
 from csms.api.paging import Cursor, Limit, Page, page
-from csms.api.problems import Gone, TooManyStreams
+from csms.api.problems import Forbidden, Gone, TooManyStreams
 from csms.api.shapes import KeyIssued, KeyNew, KeyOut
-from csms.api.stations import find, identity_of
+from csms.api.stations import find
 from csms.api.system import System
 from csms.core import security
-from csms.core.errors import Invalid
+from csms.core.errors import Invalid, NotFound
+from csms.core.events import AuditRecorded, StationChanged, UnknownStationSeen, event_name
 from csms.core.ports import JournalRow, Tx
 from csms.core.security import ApiKey
+from csms.core.stations import Station
 
 router = APIRouter()
 KEEP_ALIVE_S = 15.0
 ROWS_AT_ONCE = 500
+STATION_CHANGED = event_name(StationChanged)
+# Who did what, and who knocked, is for those who run the network.
+NETWORK_EVENTS = frozenset(map(event_name, (AuditRecorded, UnknownStationSeen)))
 
 
 @router.get("/keys", tags=["keys"])
 async def list_keys(
     who: Admin, provided: Provided, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[KeyOut]:
-    """All API keys, without their secrets."""
-    return await page(provided.store.reader, ApiKey, KeyOut.of, cursor=cursor, limit=limit)
+    """The API keys, without their secrets: all of them, or those of this key's own parties."""
+    found = await page(provided.store.reader, ApiKey, lambda key: key, cursor=cursor, limit=limit)
+    shown = [KeyOut.of(key) for key in found.items if _within(who, key.parties)]
+    return Page(items=shown, next=found.next)
+
+
+def _within(who: Principal, parties: tuple[str, ...]) -> bool:
+    """Whether a key for these parties may do nothing that this one may not."""
+    return not who.parties or (parties != () and set(parties) <= set(who.parties))
 
 
 @router.post("/keys", status_code=201, tags=["keys"])
 async def add_key(new: KeyNew, writer: AdminWriter) -> KeyIssued:
-    """Make an API key. It is in the answer and nowhere else."""
+    """Make an API key, for all parties or for those named. It is in the answer and nowhere else. A
+    key that is for some parties makes keys for these."""
     provided = writer.provided
+    parties = tuple(new.parties) or writer.who.parties
+    if not _within(writer.who, parties):
+        raise Forbidden(f"this key is for {', '.join(writer.who.parties)} and makes none beyond")
     secret = writer.secret()
     key_id, hashed = provided.keyring.hash(secret.encode())
-    key = ApiKey(provided.new_id(), new.name, new.role, key_id, hashed, provided.clock())
+    key = ApiKey(
+        provided.new_id(), new.name, new.role, key_id, hashed, provided.clock(), None, parties
+    )
     answer = await writer.run("key_added", new.name, _add, key)
     writer.issued(secret, again=answer["id"] != key.id)
     return KeyIssued(key=f"{answer['id']}.{secret}", **answer)
 
 
 def _add(tx: Tx, key: ApiKey) -> Mapping[str, Any]:
-    security.add_key(tx, key)
-    return KeyOut.of(key).model_dump(mode="json")
+    return KeyOut.of(security.add_key(tx, key)).model_dump(mode="json")
 
 
 @router.delete("/keys/{key_id}", tags=["keys"])
 async def revoke_key(key_id: str, writer: AdminWriter) -> KeyOut:
-    """End an API key."""
+    """End an API key. 409 for the last one that may do everything."""
+    found = await writer.provided.store.reader.get(ApiKey, key_id)
+    if found is None or not _within(writer.who, found.parties):
+        raise NotFound(f"no API key {key_id}")
     answer = await writer.run("key_revoked", key_id, _revoke, key_id, writer.provided.clock())
     return KeyOut(**answer)
 
@@ -76,8 +97,9 @@ async def stream_events(
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
     """The journal as server-sent events, each once and in order. `id` is its cursor: send it as
-    `Last-Event-ID` to go on after it. 410: the events after it are not kept any more."""
-    station_id = (await find(provided, station)).id if station else None
+    `Last-Event-ID` to go on after it. 410: the events after it are not kept any more. A key that is
+    for some parties gets the events of their stations and tokens."""
+    station_id = (await find(provided, station, who)).id if station else None
     start = _start(after, last_event_id)
     end = await provided.store.reader.journal_end()
     if start is None:
@@ -87,7 +109,8 @@ async def stream_events(
     streams = request.app.state.event_streams
     if len(streams) >= provided.event_streams:
         raise TooManyStreams(f"{len(streams)} event streams are open")
-    body = _events(provided, streams, start, station_id, follow)
+    view = View(provided, station_id, who)
+    body = _events(provided, view, streams, start, follow)
     return StreamingResponse(
         body, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )
@@ -101,13 +124,50 @@ def _start(after: int | None, last_event_id: str | None) -> int | None:
     return int(last_event_id)
 
 
+@dataclass(slots=True)
+class View:
+    """What one stream shows: of one station or of all, and only what the key may see."""
+
+    provided: System
+    station_id: str | None
+    who: Principal
+    _stations: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    async def text(self, row: JournalRow) -> str | None:
+        """An event as it is sent, None when it is not shown. `station` is the identity for people,
+        beside the id in the data."""
+        if self.station_id not in (None, row.station_id):
+            return None
+        data = row.data
+        party: str | None
+        if row.station_id is None:
+            # Only a key for some parties has to look inside.
+            party = orjson.loads(data).get("party_id") if self.who.parties else None
+        else:
+            identity, party = await self._station(row.station_id, row.kind)
+            data = f'{{"station":{orjson.dumps(identity).decode()},{data[1:]}'
+        if self.who.parties and (row.kind in NETWORK_EVENTS or not self.who.sees(party or "")):
+            return None
+        return f"id: {row.seq}\nevent: {row.kind}\ndata: {data}\n\n"
+
+    async def _station(self, station_id: str, kind: str) -> tuple[str, str]:
+        """Its identity and its party."""
+        if kind == STATION_CHANGED:
+            self._stations.pop(station_id, None)
+        known = self._stations.get(station_id)
+        if known is None:
+            row = await self.provided.store.reader.get(Station, station_id)
+            known = (row.identity, row.party_id) if row else (station_id, "")
+            self._stations[station_id] = known
+        return known
+
+
 async def _events(
-    provided: System, streams: set[object], after: int, station_id: str | None, follow: bool
+    provided: System, view: View, streams: set[object], after: int, follow: bool
 ) -> AsyncIterator[str]:
     mine = object()
     streams.add(mine)
     clock = asyncio.get_running_loop().time
-    names: dict[str, str] = {}
     try:
         # The cursor at once, so that a client that loses the connection now can resume.
         yield f"id: {after}\n\n"
@@ -117,8 +177,9 @@ async def _events(
             for row in rows:
                 # Also over the rows of others, so that none is read twice.
                 after = row.seq
-                if station_id in (None, row.station_id):
-                    yield await _as_text(provided, row, names)
+                text = await view.text(row)
+                if text is not None:
+                    yield text
                     said = clock()
             if len(rows) == ROWS_AT_ONCE:
                 continue
@@ -126,18 +187,8 @@ async def _events(
                 return
             await provided.bus.grown(KEEP_ALIVE_S)
             if clock() - said >= KEEP_ALIVE_S:
-                yield ": still here\n\n"
+                # With the cursor, so that nothing of others is read again after a new connection.
+                yield f": still here\nid: {after}\n\n"
                 said = clock()
     finally:
         streams.discard(mine)
-
-
-async def _as_text(provided: System, row: JournalRow, names: dict[str, str]) -> str:
-    """One event; `station` is the identity for people, beside the id in the data."""
-    data = row.data
-    if row.station_id is not None:
-        if row.station_id not in names:
-            names[row.station_id] = await identity_of(provided, row.station_id)
-        station = orjson.dumps(names[row.station_id]).decode()
-        data = f'{{"station":{station},{data[1:]}'
-    return f"id: {row.seq}\nevent: {row.kind}\ndata: {data}\n\n"

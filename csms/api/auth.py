@@ -24,10 +24,35 @@ Provided = Annotated[System, Depends(system_of)]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A key that has been verified."""
+    """A key that has been verified. `parties`: it sees and writes only what these own (of other
+    things it is told that they do not exist); none: everything."""
 
     key_id: str
     role: Role
+    name: str = ""
+    parties: tuple[str, ...] = ()
+
+    @property
+    def only(self) -> tuple[str, ...] | None:
+        """The parties as a filter of a list, None for no filter."""
+        return self.parties or None
+
+    def sees(self, party: str) -> bool:
+        """Whether what this party owns exists for this key."""
+        return not self.parties or party in self.parties
+
+    def party_for(self, wanted: str | None, default: str) -> str:
+        """The owner of something new: as wanted, else the key's only party, else `default`. Raises
+        `Forbidden` for the party of somebody else, `Invalid` when it could be several."""
+        if not self.parties:
+            return wanted or default
+        if wanted is None:
+            if len(self.parties) > 1:
+                raise Invalid(f"name the party_id, one of: {', '.join(self.parties)}")
+            return self.parties[0]
+        if wanted not in self.parties:
+            raise Forbidden(f"this key is for {', '.join(self.parties)}, not for {wanted}")
+        return wanted
 
 
 async def principal(request: Request, provided: Provided) -> Principal:
@@ -42,15 +67,18 @@ async def principal(request: Request, provided: Provided) -> Principal:
     right = provided.keyring.verify(key.key_id if key else "", expected, secret.encode())
     if key is None or not right or key.revoked_at is not None:
         raise Unauthorized("this API key is not valid")
-    return Principal(key.id, Role(key.role))
+    return Principal(key.id, Role(key.role), key.name, key.parties)
 
 
-def require(role: Role) -> Callable[..., Any]:
-    """A dependency: the principal, with at least that role. Raises `Forbidden`."""
+def require(role: Role, *, network: bool = False) -> Callable[..., Any]:
+    """A dependency: the principal, with at least that role. `network`: it is about all parties, so
+    the key must be for all. Raises `Forbidden`."""
 
     async def check(who: Annotated[Principal, Depends(principal)]) -> Principal:
         if _RANK[who.role] < _RANK[role]:
             raise Forbidden(f"this needs the role {role}; the key has {who.role}")
+        if network and who.parties:
+            raise Forbidden(f"this needs a key for all parties; this one is for {who.parties[0]}")
         return who
 
     return check
@@ -59,6 +87,7 @@ def require(role: Role) -> Callable[..., Any]:
 Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
 Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
+NetworkViewer = Annotated[Principal, Depends(require(Role.VIEWER, network=True))]
 
 
 def idempotency_key(

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from csms.api.auth import OperatorWriter, Provided, Viewer
+from csms.api.auth import OperatorWriter, Principal, Provided, Viewer
 from csms.api.paging import Cursor, Limit, Page, page
 from csms.api.shapes import (
     QuarantinedOut,
@@ -18,6 +18,7 @@ from csms.api.shapes import (
     TransactionOut,
 )
 from csms.api.stations import find, identity_of, named
+from csms.api.system import System
 from csms.core import charging, tokens
 from csms.core.errors import NotFound
 from csms.core.metering import NO_EVSE, MeterSample
@@ -39,14 +40,14 @@ async def list_transactions(
     open: bool | None = None,  # noqa: A002 - the field's name
 ) -> Page[TransactionOut]:
     """Transactions, newest first."""
-    station_id = (await find(provided, station)).id if station else None
+    station_id = (await find(provided, station, who)).id if station else None
     found = await page(
         provided.store.reader,
         Transaction,
         lambda transaction: transaction,
         cursor=cursor,
         limit=limit,
-        where={"station_id": station_id, "open": open},
+        where={"station_id": station_id, "open": open, "party_id": who.only},
         newest_first=True,
     )
     return await named(provided, found, TransactionOut)
@@ -57,10 +58,11 @@ async def close_transaction(transaction_id: int, writer: OperatorWriter) -> Tran
     """End a transaction whose station will not: at its last sign of life, with the energy counted
     so far. A stop that the station reports after all takes its place."""
     provided = writer.provided
+    await _transaction(provided, transaction_id, writer.who)
     await writer.run(
         "transaction_closed", str(transaction_id), _close, transaction_id, provided.clock()
     )
-    found = await _transaction(provided, transaction_id)
+    found = await _transaction(provided, transaction_id, writer.who)
     return TransactionOut.of(found, await identity_of(provided, found.station_id))
 
 
@@ -68,9 +70,9 @@ def _close(tx: Tx, transaction_id: int, now: Any) -> Mapping[str, Any]:
     return {"id": charging.close(tx, transaction_id, now).id}
 
 
-async def _transaction(provided: Provided, transaction_id: int) -> Transaction:
+async def _transaction(provided: System, transaction_id: int, who: Principal) -> Transaction:
     found = await provided.store.reader.get(Transaction, transaction_id)
-    if found is None:
+    if found is None or not who.sees(found.party_id):
         raise NotFound(f"no transaction {transaction_id}")
     return found
 
@@ -78,7 +80,7 @@ async def _transaction(provided: Provided, transaction_id: int) -> Transaction:
 @router.get("/transactions/{transaction_id}", tags=["transactions"])
 async def show_transaction(transaction_id: int, who: Viewer, provided: Provided) -> TransactionOut:
     """One transaction."""
-    found = await _transaction(provided, transaction_id)
+    found = await _transaction(provided, transaction_id, who)
     return TransactionOut.of(found, await identity_of(provided, found.station_id))
 
 
@@ -91,7 +93,7 @@ async def meter_values(
     limit: Limit = 100,
 ) -> Page[SampleOut]:
     """The meter samples of a transaction, oldest first."""
-    found = await _transaction(provided, transaction_id)
+    found = await _transaction(provided, transaction_id, who)
     where = {"station_id": found.station_id, "evse": NO_EVSE, "transaction_id": found.id}
     return await page(
         provided.store.reader, MeterSample, SampleOut.of, cursor=cursor, limit=limit, where=where
@@ -106,8 +108,8 @@ async def list_tokens(
     limit: Limit = 100,
     uid: str | None = None,
 ) -> Page[TokenOut]:
-    """All tokens, or those with a uid (of several parties or kinds)."""
-    where = {"uid_key": tokens.uid_key(uid) if uid else None}
+    """The tokens, or those with a uid (of several parties or kinds)."""
+    where = {"uid_key": tokens.uid_key(uid) if uid else None, "party_id": who.only}
     return await page(
         provided.store.reader, Token, TokenOut.of, cursor=cursor, limit=limit, where=where
     )
@@ -119,7 +121,7 @@ async def add_token(new: TokenNew, writer: OperatorWriter) -> TokenOut:
     provided = writer.provided
     now = provided.clock()
     token = Token(
-        party_id=new.party_id or provided.party,
+        party_id=writer.who.party_for(new.party_id, provided.party),
         uid_key="",
         kind=new.kind,
         uid=new.uid,
@@ -142,6 +144,8 @@ async def change_token(
     party_id: str, kind: str, uid: str, change: TokenChange, writer: OperatorWriter
 ) -> TokenOut:
     """Block or unblock a token."""
+    if not writer.who.sees(party_id):
+        raise tokens.no_token(party_id, uid, kind)
     answer = await writer.run(
         "token_blocked" if change.blocked else "token_unblocked",
         uid,
@@ -171,14 +175,14 @@ async def list_quarantine(
     station: str | None = None,
 ) -> Page[QuarantinedOut]:
     """Reports of stations that found no place."""
-    station_id = (await find(provided, station)).id if station else None
+    station_id = (await find(provided, station, who)).id if station else None
     found = await page(
         provided.store.reader,
         Quarantined,
         lambda kept: kept,
         cursor=cursor,
         limit=limit,
-        where={"station_id": station_id},
+        where={"station_id": station_id, "party_id": who.only},
     )
     return await named(provided, found, QuarantinedOut)
 
@@ -187,6 +191,6 @@ async def list_quarantine(
 async def show_quarantined(quarantine_id: str, who: Viewer, provided: Provided) -> QuarantinedOut:
     """One report that found no place."""
     found = await provided.store.reader.get(Quarantined, quarantine_id)
-    if found is None:
+    if found is None or not who.sees(found.party_id):
         raise NotFound(f"nothing in quarantine has the id {quarantine_id}")
     return QuarantinedOut.of(found, await identity_of(provided, found.station_id))

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, Connector
 from csms.core.commands import Kind
 from csms.core.metering import MeterSample
-from csms.core.security import ApiKey, Role
+from csms.core.security import MAX_PARTIES, ApiKey, Role
 from csms.core.stations import Registration, Station, UnknownStation
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction, missing
@@ -252,20 +252,28 @@ class TokenOut(BaseModel):
 
 
 class KeyNew(Given):
-    name: str = Field(min_length=1, max_length=64)
+    name: str = Field(min_length=1, max_length=64, examples=["night shift"])
     role: Role
+    parties: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_PARTIES,
+        examples=[["CA*NTH"]],
+        description="It sees and writes only what these own; none: those of the key that makes it",
+    )
 
 
 class KeyOut(BaseModel):
     id: str
     name: str
     role: Role
+    parties: list[str] = Field(default_factory=list, description="Empty: all")
     created_at: datetime
     revoked_at: datetime | None
 
     @classmethod
     def of(cls, k: ApiKey) -> KeyOut:
-        return cls(**{name: getattr(k, name) for name in cls.model_fields})
+        rest = {n: getattr(k, n) for n in cls.model_fields if n != "parties"}
+        return cls(parties=list(k.parties), **rest)
 
 
 class KeyIssued(KeyOut):

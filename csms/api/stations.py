@@ -7,7 +7,15 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
 
-from csms.api.auth import AdminWriter, OperatorWriter, Provided, Viewer, Writer
+from csms.api.auth import (
+    AdminWriter,
+    NetworkViewer,
+    OperatorWriter,
+    Principal,
+    Provided,
+    Viewer,
+    Writer,
+)
 from csms.api.paging import Cursor, Limit, Page, page
 from csms.api.problems import Forbidden
 from csms.api.shapes import (
@@ -24,11 +32,12 @@ from csms.api.shapes import (
 from csms.api.system import System
 from csms.core import security, stations
 from csms.core.availability import Connector
-from csms.core.commands import Command, Kind, Status
+from csms.core.commands import Command, Kind, Status, no_token
 from csms.core.errors import Invalid, NotFound
 from csms.core.ports import Tx
 from csms.core.security import BASIC, Credential, Role
 from csms.core.stations import NewStation, Station, UnknownStation
+from csms.core.tokens import Token, uid_key
 
 router = APIRouter(tags=["stations"])
 S = TypeVar("S", bound=OfStation)
@@ -36,15 +45,16 @@ Wait = Annotated[float, Query(ge=0, description="Seconds to wait for the outcome
 MAX_SHOWN_CONNECTORS = 512
 
 
-async def find(provided: System, station: str) -> Station:
-    """A station by its id or its identity. Raises `NotFound`."""
+async def find(provided: System, station: str, who: Principal) -> Station:
+    """A station by its id or its identity. Raises `NotFound`, also for one that belongs to a party
+    that the key is not for."""
     reader = provided.store.reader
     found = await reader.get(Station, station)
     if found is None:
         named = await reader.page(Station, {"identity": station}, limit=1)
-        if not named:
-            raise NotFound(f"no station {station}; csms station list shows those there are")
-        found = named[0]
+        found = named[0] if named else None
+    if found is None or not who.sees(found.party_id):
+        raise NotFound(f"no station {station}; csms station list shows those there are")
     return found
 
 
@@ -79,14 +89,14 @@ async def list_stations(
     limit: Limit = 100,
     identity: str | None = None,
 ) -> Page[StationOut]:
-    """All stations, with the state of their connectors."""
+    """The stations, with the state of their connectors."""
     found = await page(
         provided.store.reader,
         Station,
         lambda s: s,
         cursor=cursor,
         limit=limit,
-        where={"identity": identity},
+        where={"identity": identity, "party_id": who.only},
     )
     return Page(items=[await _show(provided, s) for s in found.items], next=found.next)
 
@@ -95,9 +105,8 @@ async def list_stations(
 async def add_station(new: StationNew, writer: AdminWriter) -> Onboarded:
     """Add a station. Its token is in the answer and nowhere else."""
     provided = writer.provided
-    station = NewStation(
-        new.identity, new.party_id or provided.party, new.evses, new.connectors, new.ping
-    )
+    party = writer.who.party_for(new.party_id, provided.party)
+    station = NewStation(new.identity, party, new.evses, new.connectors, new.ping)
     token = writer.secret()
     credential = _credential(provided, token)
     answer = await writer.run(
@@ -139,7 +148,7 @@ def _onboarded(provided: System, answer: Mapping[str, Any], token: str) -> Onboa
 
 @router.get("/stations/unknown")
 async def list_unknown(
-    who: Viewer, provided: Provided, cursor: Cursor = None, limit: Limit = 100
+    who: NetworkViewer, provided: Provided, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[UnknownStationOut]:
     """Identities that tried to connect and are not known."""
     return await page(
@@ -150,16 +159,16 @@ async def list_unknown(
 @router.get("/stations/{station}")
 async def show_station(station: str, who: Viewer, provided: Provided) -> StationOut:
     """One station, by id or identity."""
-    return await _show(provided, await find(provided, station))
+    return await _show(provided, await find(provided, station, who))
 
 
 @router.patch("/stations/{station}")
 async def change_station(station: str, change: StationChange, writer: AdminWriter) -> StationOut:
     """Set what an operator may set; fields left out stay."""
     provided = writer.provided
-    found = await find(provided, station)
+    found = await find(provided, station, writer.who)
     await writer.run("station_changed", found.identity, _change, found.id, change, provided.clock())
-    return await _show(provided, await find(provided, found.id))
+    return await _show(provided, await find(provided, found.id, writer.who))
 
 
 def _change(tx: Tx, station_id: str, change: StationChange, now: Any) -> Mapping[str, Any]:
@@ -174,7 +183,7 @@ async def rotate_credentials(station: str, writer: AdminWriter) -> Onboarded:
     """Give the station a new token; the old one stops working and the link is ended. The token is
     not sent to the station: it has to be typed in there."""
     provided = writer.provided
-    found = await find(provided, station)
+    found = await find(provided, station, writer.who)
     token = writer.secret()
     credential = _credential(provided, token)._replace(station_id=found.id)
     answer = await writer.run(
@@ -195,13 +204,26 @@ def _rotate(tx: Tx, station: Station, credential: Credential, now: Any) -> Mappi
 # -- commands --------------------------------------------------------------------------------------
 
 
+async def _check_driver(
+    provided: System, who: Principal, kind: Kind, parameters: Mapping[str, Any]
+) -> None:
+    """Nobody starts a charge on the token of another party. Raises `Refused`."""
+    uid = parameters.get("token")
+    if kind is not Kind.START_CHARGING or who.only is None or not isinstance(uid, str):
+        return
+    own = {"party_id": who.only, "uid_key": uid_key(uid)}
+    if not await provided.store.reader.page(Token, own, limit=1):
+        raise no_token(uid)
+
+
 async def _submit(
     writer: Writer, station: str, kind: Kind, parameters: Mapping[str, Any], wait_s: float
 ) -> Command:
     provided = writer.provided
     if wait_s > provided.max_wait_s:
         raise Invalid(f"wait: at most {provided.max_wait_s:g} seconds")
-    found = await find(provided, station)
+    found = await find(provided, station, writer.who)
+    await _check_driver(provided, writer.who, kind, parameters)
     return await provided.commander.submit(
         found.id,
         kind,
@@ -233,14 +255,14 @@ async def list_commands(
     station: str | None = None,
 ) -> Page[CommandOut]:
     """The command ledger."""
-    station_id = (await find(provided, station)).id if station else None
+    station_id = (await find(provided, station, who)).id if station else None
     found = await page(
         provided.store.reader,
         Command,
         lambda command: command,
         cursor=cursor,
         limit=limit,
-        where={"station_id": station_id},
+        where={"station_id": station_id, "party_id": who.only},
         newest_first=True,
     )
     return await named(provided, found, CommandOut)
@@ -250,7 +272,7 @@ async def list_commands(
 async def show_command(command_id: str, who: Viewer, provided: Provided) -> CommandOut:
     """One row of the command ledger."""
     found = await provided.store.reader.get(Command, command_id)
-    if found is None:
+    if found is None or not who.sees(found.party_id):
         raise NotFound(f"no command {command_id}")
     return CommandOut.of(found, await identity_of(provided, found.station_id))
 

@@ -39,6 +39,7 @@ _KEY_COLUMNS = (
     column("id", "id"),
     column("name", "name"),
     column("role", "role"),
+    Column("parties", lambda k: ", ".join(k.get("parties") or []) or "all"),
     column("created", "created_at", time=True),
     column("revoked", "revoked_at", time=True),
 )
@@ -51,20 +52,36 @@ def create_key(
     role: Annotated[
         Role, typer.Option("--role", help="viewer reads, operator commands, admin does all.")
     ],
+    party: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="It sees and writes only what this party owns, like CA*NTH; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     output: OutputOption = None,
 ) -> None:
     """Make an API key. It is shown this once.
 
+    Without `--party` it is for all parties (or for those of the key that makes it).
+
     Example: `csms key create "night shift" --role operator`
+
+    Example: `csms key create "depot north" --role admin --party CA*NTH --party CA*NTD`
 
     Example: `export CSMS_API_KEY=$(csms key create me --role viewer --output json | jq -r .key)`
     """
     session = Session.of(context, output)
-    answer = session.client.write("POST", "/keys", {"name": name, "role": role.value})
+    body: dict[str, object] = {"name": name, "role": role.value}
+    if party:
+        body["parties"] = party
+    answer = session.client.write("POST", "/keys", body)
     if session.out.is_json:
         session.out.json(answer)
         return
-    session.out.line(f"The key {cell(answer['name'])} ({answer['role']}), shown this once:")
+    scope = f", for {', '.join(answer['parties'])}" if answer.get("parties") else ""
+    what = f"{cell(answer['name'])} ({answer['role']}{scope})"
+    session.out.line(f"The key {what}, shown this once:")
     session.out.line()
     session.out.line(f"  export CSMS_API_KEY={answer['key']}")
     session.out.line()

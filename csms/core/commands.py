@@ -122,6 +122,7 @@ class Command(NamedTuple):
     awaiting: bool = False
     transaction_id: int | None = None
     node: str | None = None
+    party_id: str = ""
 
 
 def submit(
@@ -177,6 +178,7 @@ def submit(
         requested_by=requested_by,
         idempotency_key=idempotency_key,
         awaiting=kind is Kind.START_CHARGING,
+        party_id=station.party_id,
     )
     # The ledger is for people to read; what goes on the wire is in the caller's hands only.
     tx.save(command._replace(parameters=without_secrets(parameters)))
@@ -206,9 +208,14 @@ def _check_token(tx: Tx, uid: str, now: datetime) -> None:
     back."""
     found = authorize(tx, Shown(uid), now)
     if found.outcome is Outcome.INVALID:
-        raise Refused(f"there is no token {uid}; add it first: csms token add {uid}")
+        raise no_token(uid)
     if found.outcome is not Outcome.ACCEPTED:
         raise Refused(f"token {uid} is {found.outcome}")
+
+
+def no_token(uid: str) -> Refused:
+    """There is none of that uid, or none that the asking party may know of."""
+    return Refused(f"there is no token {uid}; add it first: csms token add {uid}")
 
 
 def _resolve_stop(tx: Tx, station_id: str, parameters: dict[str, Any]) -> dict[str, Any]:

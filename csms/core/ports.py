@@ -116,7 +116,8 @@ class Reader(Protocol):
         limit: int = 100,
         newest_first: bool = False,
     ) -> list[E]:
-        """Up to `limit` entities in key order, beyond the key `after`, fields equal to `where`."""
+        """Up to `limit` entities in key order, beyond the key `after`, fields equal to `where`; of
+        a tuple of values one has to fit (of none: nothing does)."""
         ...
 
     async def count(self, kind: type[Any], where: Mapping[str, Any] | None = None) -> int: ...

@@ -18,6 +18,7 @@ from csms.core.entities import entity
 from csms.core.ids import Origin
 from csms.core.ports import Tx
 from csms.core.security import without_secrets
+from csms.core.stations import Station
 
 
 @entity("quarantine", key=("id",), finders={"station": ("station_id",)})
@@ -30,6 +31,7 @@ class Quarantined(NamedTuple):
     reason: str
     received_at: datetime
     payload: Mapping[str, Any]
+    party_id: str = ""
 
 
 def put(tx: Tx, origin: Origin, kind: str, reason: str, payload: Mapping[str, Any]) -> str:
@@ -37,7 +39,9 @@ def put(tx: Tx, origin: Origin, kind: str, reason: str, payload: Mapping[str, An
     quarantine_id = _id(origin, kind, reason, payload)
     if tx.get(Quarantined, quarantine_id) is None:
         kept = without_secrets(orjson.loads(orjson.dumps(payload, default=_plain)))
-        tx.save(Quarantined(quarantine_id, origin.station_id, kind, reason, origin.at, kept))
+        station = tx.get(Station, origin.station_id)
+        owner = station.party_id if station else ""
+        tx.save(Quarantined(quarantine_id, origin.station_id, kind, reason, origin.at, kept, owner))
         tx.record(
             events.ReportQuarantined(
                 at=origin.at,

@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 
 from csms.core import events
 from csms.core.entities import entity
-from csms.core.errors import Invalid, NotFound
+from csms.core.errors import Invalid, NotFound, Refused
+from csms.core.ids import party_id
 from csms.core.ports import Need, Tx
 
 BASIC = "basic"
+MAX_PARTIES = 64
 
 
 class Role(StrEnum):
@@ -44,9 +46,12 @@ class Credential(NamedTuple):
     created_at: datetime
 
 
-@entity("api_keys", key=("id",))
+@entity("api_keys", key=("id",), finders={"role": ("role",)})
 class ApiKey(NamedTuple):
-    """One operator key. The key as shown is `<id>.<secret>`, so that it is found without a scan."""
+    """One operator key. The key as shown is `<id>.<secret>`, so that it is found without a scan.
+
+    `parties`: it sees and writes only what these own; none: everything there is.
+    """
 
     id: str
     name: str
@@ -55,6 +60,7 @@ class ApiKey(NamedTuple):
     hash: str
     created_at: datetime
     revoked_at: datetime | None = None
+    parties: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +126,38 @@ def needs_credentials(station_id: str) -> Need:
     return Need(Credential, "station", (station_id,))
 
 
-def add_key(tx: Tx, key: ApiKey) -> None:
-    """Add an operator key. Raises `Invalid` for a role that does not exist."""
+def add_key(tx: Tx, key: ApiKey) -> ApiKey:
+    """Add an operator key; as it is stored. Raises `Invalid` for a role or party that is none."""
     if key.role not in set(Role):
         raise Invalid(f"a role is one of {', '.join(Role)}")
+    if len(key.parties) > MAX_PARTIES:
+        raise Invalid(f"a key is for at most {MAX_PARTIES} parties; without any it is for all")
+    key = key._replace(parties=tuple(sorted({party_id(party) for party in key.parties})))
     tx.save(key)
+    return key
 
 
 def revoke_key(tx: Tx, key_id: str, now: datetime) -> ApiKey:
-    """End an operator key; repeating it changes nothing. Raises `NotFound`."""
+    """End an operator key; repeating it changes nothing. Raises `NotFound`, and `Refused` for the
+    last one that may do everything: nobody could make another."""
     key = tx.get(ApiKey, key_id)
     if key is None:
         raise NotFound(f"no API key {key_id}")
-    if key.revoked_at is None:
-        key = key._replace(revoked_at=now)
-        tx.save(key)
+    if key.revoked_at is not None:
+        return key
+    admins = [k for k in tx.find(ApiKey, "role", Role.ADMIN.value) if _may_do_everything(k)]
+    if [k.id for k in admins] == [key_id]:
+        raise Refused(
+            "this is the last admin key for all parties; make another first: "
+            "csms key create NAME --role admin"
+        )
+    key = key._replace(revoked_at=now)
+    tx.save(key)
     return key
+
+
+def _may_do_everything(key: ApiKey) -> bool:
+    return key.role == Role.ADMIN and not key.parties and key.revoked_at is None
 
 
 # -- what is not written down ----------------------------------------------------------------------

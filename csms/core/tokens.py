@@ -87,12 +87,17 @@ def set_blocked(tx: Tx, party: str, uid: str, kind: str, blocked: bool, now: dat
     """Block or unblock a token; repeating it changes nothing. Raises `NotFound`."""
     token = tx.get(Token, party, uid_key(uid), kind)
     if token is None:
-        raise NotFound(f"no token {uid} ({kind}) of {party}")
+        raise no_token(party, uid, kind)
     if token.blocked != blocked:
         token = token._replace(blocked=blocked)
         tx.save(token)
         _record_change(tx, token, now)
     return token
+
+
+def no_token(party: str, uid: str, kind: str) -> NotFound:
+    """There is no such token, or none that the asking party may know of."""
+    return NotFound(f"no token {uid} ({kind}) of {party}")
 
 
 def _record_change(tx: Tx, token: Token, now: datetime) -> None:

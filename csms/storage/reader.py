@@ -57,8 +57,7 @@ class EntityReader:
         where = where or {}
         said = self._statements.of[kind]
         fields = tuple(where)
-        absent = tuple(f for f in fields if where[f] is None)
-        shape = (kind, fields, absent, after is not None, newest_first)
+        shape = (kind, fields, _forms(where), after is not None, newest_first)
         sql = self._compiled.get(shape)
         if sql is None:
             sql = self._compiled[shape] = self._page_sql(
@@ -98,8 +97,13 @@ class EntityReader:
         return int(number)
 
     def _values(self, kind: type[Any], where: Mapping[str, Any]) -> list[Any]:
-        present = {f: value for f, value in where.items() if value is not None}
-        return self._statements.of[kind].encoder(tuple(present))(list(present.values()))
+        pairs = [
+            (f, value)
+            for f, values in where.items()
+            for value in (values if isinstance(values, tuple) else (values,))
+            if value is not None
+        ]
+        return self._statements.of[kind].encoder(tuple(f for f, _ in pairs))([v for _, v in pairs])
 
     async def journal(self, after: int, limit: int) -> list[JournalRow]:
         columns = ", ".join(c.name for c in journal.c)
@@ -119,12 +123,27 @@ class EntityReader:
 
 
 def _terms(kind: type[Any], where: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
-    """Equality with each value; None means that the field is not set."""
-    columns = TABLES[kind].c
-    return [
-        columns[f].is_(None) if value is None else columns[f] == sa.bindparam(f"w_{f}")
-        for f, value in where.items()
-    ]
+    """Equality with each value; None means that the field is not set, a tuple that one of its
+    values fits."""
+    return [_term(TABLES[kind].c[f], value) for f, value in where.items()]
+
+
+def _term(column: sa.Column[Any], value: Any) -> sa.ColumnElement[bool]:
+    if value is None:
+        return column.is_(None)
+    if not isinstance(value, tuple):
+        return column == sa.bindparam(f"w_{column.name}")
+    if not value:
+        return sa.literal_column("1") == sa.literal_column("0")
+    return column.in_([sa.bindparam(f"w_{column.name}_{n}") for n in range(len(value))])
+
+
+def _forms(where: Mapping[str, Any]) -> tuple[int, ...]:
+    """What of the values goes into the text of a query: that there is none, or how many."""
+    return tuple(
+        -1 if value is None else len(value) if isinstance(value, tuple) else -2
+        for value in where.values()
+    )
 
 
 class SqliteReader(EntityReader):

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from csms.api.administration import ROWS_AT_ONCE, _events
+from csms.api.administration import ROWS_AT_ONCE, View, _events
+from csms.api.auth import Principal
 from csms.core.security import Role
 from tests.api.conftest import Api
 from tests.support.stores import until
+
+ADMIN = Principal("adm", Role.ADMIN)
 
 
 def ids(text: str) -> list[int]:
@@ -65,7 +68,8 @@ async def test_event_streams_are_limited(api: Api) -> None:
 
 async def test_a_follower_is_woken_by_the_next_event(api: Api) -> None:
     services = api.app.state.system
-    stream = _events(services, set(), await api.store.reader.journal_end(), None, True)
+    end = await api.store.reader.journal_end()
+    stream = _events(services, View(services, None, ADMIN), set(), end, True)
     assert await anext(stream) == "id: 0\n\n"
     waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
@@ -97,7 +101,8 @@ async def test_the_rows_of_other_stations_are_read_once(api: Api) -> None:
     reader = Counting(api.store.reader)
     api.store.reader = reader
     start = await api.store.reader.journal_end()
-    stream = _events(api.app.state.system, set(), start, mine["id"], True)
+    view = View(api.app.state.system, mine["id"], ADMIN)
+    stream = _events(api.app.state.system, view, set(), start, True)
     assert await anext(stream) == f"id: {start}\n\n"
     waiting = asyncio.ensure_future(anext(stream))
     for number in range(5):

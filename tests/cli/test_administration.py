@@ -10,6 +10,7 @@ KEY = {
     "id": "k7",
     "name": "night shift",
     "role": "operator",
+    "parties": [],
     "created_at": "2031-05-01T10:00:00Z",
     "revoked_at": None,
 }
@@ -31,6 +32,17 @@ def test_create_a_key(api: Api) -> None:
     assert "csms key revoke k7\n" in result.stdout
 
 
+def test_a_key_for_some_parties(api: Api) -> None:
+    made = {**KEY, "parties": ["CA*NTD", "CA*NTH"], "key": "k7.secret"}
+    api.on("POST", "/keys", ok(made, 201))
+    parties = ("--party", "CA*NTH", "--party", "CA*NTD")
+    result = api.run("key", "create", "depot", "--role", "operator", *parties)
+    assert api.body()["parties"] == ["CA*NTH", "CA*NTD"]
+    assert "(operator, for CA*NTD, CA*NTH), shown this once" in result.stdout
+    api.on("GET", "/keys", page(made))
+    assert "  CA*NTD, CA*NTH  " in api.run("key", "list").stdout.splitlines()[1]
+
+
 def test_a_key_needs_a_role(api: Api) -> None:
     result = api.run("key", "create", "me")
     assert result.exit_code == 2
@@ -40,7 +52,7 @@ def test_a_key_needs_a_role(api: Api) -> None:
 def test_list_keys(api: Api) -> None:
     api.on("GET", "/keys", page(KEY))
     line = api.run("key", "list").stdout.splitlines()[1]
-    assert line == "k7  night shift  operator  2031-05-01T10:00:00Z  -"
+    assert line == "k7  night shift  operator  all      2031-05-01T10:00:00Z  -"
 
 
 def test_revoke_takes_a_whole_key_without_sending_its_secret(api: Api) -> None:

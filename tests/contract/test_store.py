@@ -391,6 +391,26 @@ async def test_pages_and_counts_by_fields(store: QueuedStore) -> None:
     assert [row.id for row in page] == ["s3"]
 
 
+async def test_one_of_several_values_has_to_fit(store: QueuedStore) -> None:
+    for n, party in enumerate(("A", "B", "A", "C", "B")):
+        await store.transact(put, station(f"s{n}", party_id=party, ping=n != 2))
+    reader = store.reader
+
+    async def ids(**where: Any) -> list[str]:
+        return [row.id for row in await reader.page(Station, where, limit=10)]
+
+    assert await ids(party_id=("A", "B")) == ["s0", "s1", "s2", "s4"]
+    assert await ids(party_id=("C",)) == ["s3"]
+    assert await ids(party_id=("A", "B"), ping=True) == ["s0", "s1", "s4"]
+    assert await ids(ping=(True, False), party_id="B") == ["s1", "s4"]
+    assert await ids(party_id=()) == []
+    assert await reader.count(Station, {"party_id": ("A", "C", "D")}) == 3
+    first = await reader.page(Station, {"party_id": ("A", "B")}, limit=2)
+    assert [row.id for row in first] == ["s0", "s1"]
+    rest = await reader.page(Station, {"party_id": ("A", "B")}, after=("s1",))
+    assert [row.id for row in rest] == ["s2", "s4"]
+
+
 async def test_a_page_has_a_limit_whatever_is_asked(store: QueuedStore) -> None:
     for n in range(3):
         await store.transact(put_and_tell, knocker(f"A{n}"))

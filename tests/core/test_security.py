@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from csms.core import security
-from csms.core.errors import Invalid, NotFound, StoreRefused
+from csms.core.errors import Invalid, NotFound, Refused, StoreRefused
 from csms.core.security import (
     BASIC,
     HIDDEN,
@@ -105,8 +105,32 @@ def test_an_operator_key_is_added_once(site: Site) -> None:
     assert site.get(ApiKey, "k").role == "admin"
 
 
+def test_the_parties_of_a_key_are_a_set(site: Site) -> None:
+    added = site.run(security.add_key, key()._replace(parties=("US*B", "CA*NTH", "CA*NTH")[1:]))
+    assert site.get(ApiKey, "k") == added
+    assert added.parties == ("CA*NTH",)
+    for parties in (("CA-NTH",), ("CA*NTH",) * 65):
+        with pytest.raises(Invalid):
+            site.run(security.add_key, key("other")._replace(parties=parties))
+
+
+def test_the_last_key_that_may_do_everything_is_not_ended(site: Site) -> None:
+    """Keys of parties, of other roles and ended ones could not make another."""
+    site.run(security.add_key, key())
+    site.run(security.add_key, key("part")._replace(parties=("CA*NTH",)))
+    site.run(security.add_key, key("viewer", Role.VIEWER))
+    site.run(security.add_key, key("second"))
+    site.run(security.revoke_key, "second", at(1))
+    with pytest.raises(Refused, match="csms key create"):
+        site.run(security.revoke_key, "k", at(2))
+    assert site.get(ApiKey, "k").revoked_at is None
+    site.run(security.revoke_key, "part", at(3))
+    site.run(security.revoke_key, "viewer", at(3))
+
+
 def test_an_operator_key_ends_once(site: Site) -> None:
     site.run(security.add_key, key())
+    site.run(security.add_key, key("second"))
     assert site.run(security.revoke_key, "k", at(5)).revoked_at == at(5)
     assert site.run(security.revoke_key, "k", at(9)).revoked_at == at(5)
     with pytest.raises(NotFound):

@@ -82,5 +82,6 @@ COLUMNS: Columns = {
         text("reason"),
         moment("received_at"),
         structure("payload"),
+        text("party_id"),
     ],
 }

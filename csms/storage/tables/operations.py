@@ -5,7 +5,7 @@ from __future__ import annotations
 from csms.core.commands import Command
 from csms.core.security import ApiKey
 from csms.core.writes import RememberedWrite
-from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
+from csms.storage.tables.columns import Columns, boolean, flags, moment, number, structure, text
 
 COLUMNS: Columns = {
     ApiKey: [
@@ -16,6 +16,7 @@ COLUMNS: Columns = {
         text("hash"),
         moment("created_at"),
         moment("revoked_at", null=True),
+        flags("parties"),
     ],
     Command: [
         text("id"),
@@ -34,6 +35,7 @@ COLUMNS: Columns = {
         boolean("awaiting"),
         number("transaction_id", null=True),
         text("node", null=True),
+        text("party_id"),
     ],
     RememberedWrite: [
         text("key"),
