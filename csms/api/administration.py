@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from csms.api.auth import Admin, AdminWriter, Principal, Provided, Viewer
-from csms.api.paging import Cursor, Limit, Page, page
+from csms.api.auth import Admin, AdminWriter, NetworkAdmin, Principal, Provided, Viewer
+from csms.api.paging import MAX_LIMIT, Cursor, Limit, Page, page
 from csms.api.problems import Forbidden, Gone, TooManyStreams
-from csms.api.shapes import KeyIssued, KeyNew, KeyOut
+from csms.api.shapes import AuditOut, KeyIssued, KeyNew, KeyOut
 from csms.api.stations import find
 from csms.api.system import System
 from csms.core import security
+from csms.core.audit import AuditEntry
 from csms.core.errors import Invalid, NotFound
 from csms.core.events import AuditRecorded, StationChanged, UnknownStationSeen, event_name
 from csms.core.ports import JournalRow, Tx
@@ -67,6 +69,42 @@ async def add_key(new: KeyNew, writer: AdminWriter) -> KeyIssued:
 
 def _add(tx: Tx, key: ApiKey) -> Mapping[str, Any]:
     return KeyOut.of(security.add_key(tx, key)).model_dump(mode="json")
+
+
+# -- who did what ---------------------------------------------------------------------------
+
+
+@router.get("/audit", tags=["audit"])
+async def list_audit(
+    who: NetworkAdmin,
+    provided: Provided,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    station: str | None = None,
+    actor: Annotated[str | None, Query(description="Id or name of an API key")] = None,
+    action: Annotated[str | None, Query(examples=["station_added"])] = None,
+    since: Annotated[datetime | None, Query(description="RFC 3339 time")] = None,
+) -> Page[AuditOut]:
+    """Who changed what, the newest first. For admin keys of all parties."""
+    station_id = (await find(provided, station, who)).id if station else None
+    where = {"station_id": station_id, "action": action, "actor": await _ids(provided, actor)}
+    reader = provided.store.reader
+    found = await page(
+        reader, AuditEntry, AuditOut.of, cursor=cursor, limit=limit, where=where, newest_first=True
+    )
+    if since is None:
+        return found
+    since = since if since.tzinfo else since.replace(tzinfo=UTC)
+    recent = [entry for entry in found.items if entry.at >= since]
+    return Page(items=recent, next=found.next if len(recent) == len(found.items) else None)
+
+
+async def _ids(provided: System, actor: str | None) -> tuple[str, ...] | None:
+    """The ids of the keys that are meant by an id or a name."""
+    if actor is None:
+        return None
+    keys = await provided.store.reader.page(ApiKey, {"name": actor}, limit=MAX_LIMIT)
+    return (actor, *(key.id for key in keys))
 
 
 @router.delete("/keys/{key_id}", tags=["keys"])

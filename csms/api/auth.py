@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Annotated, Any
 
+import orjson
 from fastapi import Depends, Header, Request
 
 from csms.api.problems import Forbidden, Unauthorized
 from csms.api.system import System, system_of
+from csms.core.audit import Actor
 from csms.core.errors import Invalid, Refused
 from csms.core.security import ApiKey, Role
 from csms.core.writes import Write, once
@@ -87,6 +89,7 @@ def require(role: Role, *, network: bool = False) -> Callable[..., Any]:
 Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
 Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
+NetworkAdmin = Annotated[Principal, Depends(require(Role.ADMIN, network=True))]
 NetworkViewer = Annotated[Principal, Depends(require(Role.VIEWER, network=True))]
 
 
@@ -110,20 +113,39 @@ class Writer:
     who: Principal
     key: str | None
     request_digest: str
+    remote_address: str | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     async def run(
-        self, action: str, target: str, fn: Callable[..., Mapping[str, Any]], *args: Any
+        self,
+        action: str,
+        target: str,
+        fn: Callable[..., Mapping[str, Any]],
+        *args: Any,
+        station_id: str | None = None,
+        party_id: str | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any]:
-        """`fn(tx, *args)` in a transaction; the answer of the first time for a repeated key."""
+        """`fn(tx, *args)` in a transaction; the answer of the first time for a repeated key. The
+        audit trail gets `facts`, by default the body of the request, without what is named like a
+        secret."""
         write = Write(
-            actor=self.who.key_id,
+            actor=self.actor,
             action=action,
             target=target,
             at=self.provided.clock(),
             request=self.request_digest,
             key=self.scoped_key,
+            station_id=station_id,
+            party_id=party_id,
+            facts=self.asked if facts is None else facts,
         )
         return await self.provided.store.transact(once, write, fn, *args)
+
+    @property
+    def actor(self) -> Actor:
+        """Who writes, for the audit trail."""
+        return Actor(self.who.key_id, self.who.name, self.remote_address)
 
     @property
     def scoped_key(self) -> str | None:
@@ -153,7 +175,17 @@ class Writer:
 async def _writer(request: Request, provided: Provided, who: Principal, key: str | None) -> Writer:
     body = await request.body()
     text = f"{request.method} {request.url.path}\n".encode() + body
-    return Writer(provided, who, key, sha256(text).hexdigest())
+    address = request.client.host if request.client else None
+    return Writer(provided, who, key, sha256(text).hexdigest(), address, _object(body))
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    """The body for the audit trail; what is wrong with it is said elsewhere."""
+    try:
+        found = orjson.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 async def operator_writer(request: Request, provided: Provided, who: Operator, key: Key) -> Writer:

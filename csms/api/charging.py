@@ -58,9 +58,15 @@ async def close_transaction(transaction_id: int, writer: OperatorWriter) -> Tran
     """End a transaction whose station will not: at its last sign of life, with the energy counted
     so far. A stop that the station reports after all takes its place."""
     provided = writer.provided
-    await _transaction(provided, transaction_id, writer.who)
+    before = await _transaction(provided, transaction_id, writer.who)
     await writer.run(
-        "transaction_closed", str(transaction_id), _close, transaction_id, provided.clock()
+        "transaction_closed",
+        str(transaction_id),
+        _close,
+        transaction_id,
+        provided.clock(),
+        station_id=before.station_id,
+        party_id=before.party_id,
     )
     found = await _transaction(provided, transaction_id, writer.who)
     return TransactionOut.of(found, await identity_of(provided, found.station_id))
@@ -131,7 +137,7 @@ async def add_token(new: TokenNew, writer: OperatorWriter) -> TokenOut:
         concurrent=new.concurrent,
         label=new.label,
     )
-    answer = await writer.run("token_added", new.uid, _add, token, now)
+    answer = await writer.run("token_added", new.uid, _add, token, now, party_id=token.party_id)
     return TokenOut(**answer)
 
 
@@ -155,6 +161,8 @@ async def change_token(
         kind,
         change.blocked,
         writer.provided.clock(),
+        party_id=party_id,
+        facts={"party_id": party_id, "kind": kind, **change.model_dump()},
     )
     return TokenOut(**answer)
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from csms.core.audit import AuditEntry
 from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, Connector
 from csms.core.commands import Kind
 from csms.core.metering import MeterSample
@@ -280,6 +281,23 @@ class KeyIssued(KeyOut):
     """A new key. `key` is shown this once."""
 
     key: str
+
+
+class AuditOut(BaseModel):
+    number: int
+    at: datetime
+    actor: str = Field(description="Id of the API key")
+    actor_name: str
+    action: str = Field(examples=["station_added"])
+    target: str = Field(examples=["CP-1"])
+    station_id: str | None
+    party_id: str | None
+    facts: dict[str, Any] = Field(description="What was asked for, without secrets")
+    remote_address: str | None
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> AuditOut:
+        return cls(**entry._asdict())
 
 
 class QuarantinedOut(OfStation):

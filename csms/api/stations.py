@@ -109,14 +109,17 @@ async def add_station(new: StationNew, writer: AdminWriter) -> Onboarded:
     station = NewStation(new.identity, party, new.evses, new.connectors, new.ping)
     token = writer.secret()
     credential = _credential(provided, token)
+    station_id = provided.new_id()
     answer = await writer.run(
         "station_added",
         new.identity,
         _onboard,
-        provided.new_id(),
+        station_id,
         station,
         credential,
         provided.clock(),
+        station_id=station_id,
+        party_id=party,
     )
     writer.issued(token, again=answer["credential_id"] != credential.id)
     return _onboarded(provided, answer, token)
@@ -167,7 +170,16 @@ async def change_station(station: str, change: StationChange, writer: AdminWrite
     """Set what an operator may set; fields left out stay."""
     provided = writer.provided
     found = await find(provided, station, writer.who)
-    await writer.run("station_changed", found.identity, _change, found.id, change, provided.clock())
+    await writer.run(
+        "station_changed",
+        found.identity,
+        _change,
+        found.id,
+        change,
+        provided.clock(),
+        station_id=found.id,
+        party_id=found.party_id,
+    )
     return await _show(provided, await find(provided, found.id, writer.who))
 
 
@@ -187,7 +199,14 @@ async def rotate_credentials(station: str, writer: AdminWriter) -> Onboarded:
     token = writer.secret()
     credential = _credential(provided, token)._replace(station_id=found.id)
     answer = await writer.run(
-        "credentials_rotated", found.identity, _rotate, found, credential, provided.clock()
+        "credentials_rotated",
+        found.identity,
+        _rotate,
+        found,
+        credential,
+        provided.clock(),
+        station_id=found.id,
+        party_id=found.party_id,
     )
     again = answer["credential_id"] != credential.id
     writer.issued(token, again=again)
@@ -231,6 +250,7 @@ async def _submit(
         writer.who.key_id,
         wait_s=wait_s,
         idempotency_key=writer.scoped_key,
+        actor=writer.actor,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from fastapi import Request
 
+from csms.core.audit import Actor
 from csms.core.commands import Command, Kind
 from csms.core.ports import Store
 from csms.core.security import Keyring
@@ -27,6 +28,7 @@ class Commanding(Protocol):
         *,
         wait_s: float = 0.0,
         idempotency_key: str | None = None,
+        actor: Actor | None = None,
     ) -> Command: ...
 
 

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 import csms.cli.station_commands  # noqa: F401 - adds its commands to `station`
-from csms.cli import administration, charging, events, local, stations
+from csms.cli import administration, audit, charging, events, local, stations
 from csms.cli.client import DEFAULT_URL, Surroundings
 from csms.cli.failures import ExitCode, Failure
 from csms.cli.output import Format, complain
@@ -140,6 +140,7 @@ app.add_typer(charging.transactions, name="transaction", rich_help_panel=CHARGIN
 app.add_typer(charging.tokens, name="token", rich_help_panel=CHARGING)
 app.add_typer(events.app)
 app.add_typer(administration.keys, name="key", rich_help_panel=ADMINISTRATION)
+app.add_typer(audit.app)
 app.add_typer(administration.commands, name="command", rich_help_panel=ADMINISTRATION)
 app.add_typer(administration.quarantine, name="quarantine", rich_help_panel=ADMINISTRATION)
 

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from csms.core import events
+from csms.core import audit, events
+from csms.core.audit import Actor
 from csms.core.authorization import Outcome, authorize
 from csms.core.availability import Connector
 from csms.core.entities import entity
@@ -134,6 +135,7 @@ def submit(
     requested_by: str,
     now: datetime,
     idempotency_key: str | None = None,
+    actor: Actor | None = None,
 ) -> tuple[Command, bool]:
     """Enter a wish in the ledger, without its secrets; the command to carry out, and True when it
     is new. The same idempotency key gives the first command again, and `Invalid` when it was
@@ -183,14 +185,15 @@ def submit(
     # The ledger is for people to read; what goes on the wire is in the caller's hands only.
     tx.save(command._replace(parameters=without_secrets(parameters)))
     _journal(tx, command, now)
-    tx.record(
-        events.AuditRecorded(
-            at=now,
-            station_id=station_id,
-            actor=requested_by,
-            action=kind.value,
-            target=station.identity,
-        )
+    audit.record(
+        tx,
+        now,
+        actor or Actor(requested_by),
+        kind.value,
+        station.identity,
+        station_id=station_id,
+        party_id=station.party_id,
+        facts={"command_id": command_id, **parameters},
     )
     return command, True
 

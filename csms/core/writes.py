@@ -7,11 +7,12 @@ Idempotency-Key gets the first answer and changes nothing. Secrets are never par
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from csms.core import events
+from csms.core import audit
+from csms.core.audit import Actor
 from csms.core.entities import entity
 from csms.core.errors import Invalid
 from csms.core.ports import Tx
@@ -30,14 +31,18 @@ class RememberedWrite(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Write:
     """Who writes what. `request` is a digest of everything asked for; `key` is the
-    Idempotency-Key, already made unique to its sender, or None."""
+    Idempotency-Key, already made unique to its sender, or None; `station_id`, `party_id` and
+    `facts` are for the audit trail."""
 
-    actor: str
+    actor: Actor
     action: str
     target: str
     at: datetime
     request: str = ""
     key: str | None = None
+    station_id: str | None = None
+    party_id: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def once(
@@ -55,9 +60,14 @@ def once(
     answer = fn(tx, *args)
     if write.key is not None:
         tx.save(RememberedWrite(write.key, write.request, answer, write.at))
-    tx.record(
-        events.AuditRecorded(
-            at=write.at, actor=write.actor, action=write.action, target=write.target
-        )
+    audit.record(
+        tx,
+        write.at,
+        write.actor,
+        write.action,
+        write.target,
+        station_id=write.station_id,
+        party_id=write.party_id,
+        facts=write.facts,
     )
     return answer

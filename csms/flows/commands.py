@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from csms.core import commands
+from csms.core.audit import Actor
 from csms.core.commands import Command, Kind, Status
 from csms.core.errors import CsmsError, StationOffline, StoreUnavailable
 from csms.core.ports import Store
@@ -76,6 +77,7 @@ class Commander:
         *,
         wait_s: float = 0.0,
         idempotency_key: str | None = None,
+        actor: Actor | None = None,
     ) -> Command:
         """Enter a wish and send it; the ledger row as it is after at most `wait_s` seconds.
 
@@ -90,6 +92,7 @@ class Commander:
             requested_by,
             self._clock(),
             idempotency_key,
+            actor,
         )
         if is_new:
             if not self._links.holds(station_id):

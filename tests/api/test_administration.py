@@ -31,6 +31,57 @@ async def test_a_new_key_is_shown_once_and_works(api: Api) -> None:
     assert made["key"].partition(".")[2] not in listed
 
 
+# -- who did what ----------------------------------------------------------------------------------
+
+
+async def audit(api: Api, query: str = "") -> list[Any]:
+    found: list[Any] = (await api("GET", f"/audit{query}")).json()["items"]
+    return found
+
+
+async def test_the_audit_trail_says_who_did_what_newest_first(api: Api) -> None:
+    await api.add_station("CP-1")
+    await api("PATCH", "/stations/CP-1", json={"ping": False})
+    reset = {"kind": "reset", "parameters": {"immediate": True}}
+    await api("POST", "/stations/CP-1/commands", Role.OPERATOR, json=reset)
+    found = await audit(api)
+    assert [entry["action"] for entry in found] == ["reset", "station_changed", "station_added"]
+    assert [entry["actor_name"] for entry in found] == ["operator", "admin", "admin"]
+    assert [entry["target"] for entry in found] == ["CP-1"] * 3
+    assert found[0]["facts"]["immediate"] is True
+    assert found[1]["facts"] == {"ping": False}
+    assert found[1]["remote_address"] == "127.0.0.1"
+    assert {entry["station_id"] for entry in found} == {found[0]["station_id"]}
+
+
+async def test_the_audit_trail_is_filtered_and_paged(api: Api) -> None:
+    for number in range(3):
+        await api.add_station(f"CP-{number}")
+    await api("POST", "/tokens", Role.OPERATOR, json={"uid": "A"})
+    assert [e["action"] for e in await audit(api, "?actor=operator")] == ["token_added"]
+    assert [e["action"] for e in await audit(api, "?actor=ope")] == ["token_added"]
+    assert await audit(api, "?actor=nobody") == []
+    assert [e["target"] for e in await audit(api, "?station=CP-1")] == ["CP-1"]
+    assert len(await audit(api, "?action=station_added")) == 3
+    assert len(await audit(api, "?since=2026-01-01T12:00:00Z")) == 4
+    assert await audit(api, "?since=2026-01-01T12:00:01Z") == []
+    first = (await api("GET", "/audit?limit=3")).json()
+    rest = (await api("GET", f"/audit?limit=3&cursor={first['next']}")).json()
+    assert [e["target"] for e in first["items"] + rest["items"]] == ["A", "CP-2", "CP-1", "CP-0"]
+    assert rest["next"] is None
+
+
+async def test_the_audit_trail_holds_no_secrets(api: Api) -> None:
+    station = await api.add_station("CP-1")
+    rotated = (await api("POST", "/stations/CP-1/credentials")).json()
+    payload = {"key": "AuthorizationKey", "value": "0123456789abcdef"}
+    await api("POST", "/stations/CP-1/ocpp/ChangeConfiguration", json=payload)
+    said = (await api("GET", "/audit")).text
+    for secret in (station["token"], rotated["token"], "0123456789abcdef"):
+        assert secret not in said
+    assert "AuthorizationKey" in said
+
+
 async def test_events_come_in_order_and_resume(api: Api) -> None:
     for number in range(3):
         await api.add_station(f"CP-{number}")

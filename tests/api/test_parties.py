@@ -50,7 +50,7 @@ MADE: dict[str, Any] = {
     "POST /keys": {"name": "n", "role": "viewer"},
 }
 # About the network as a whole.
-NETWORK = {"GET /stations/unknown"}
+NETWORK = {"GET /stations/unknown", "GET /audit"}
 # Shown below on their own.
 APART = {"GET /events", "GET /keys"}
 PUBLIC = {"GET /healthz", "GET /readyz", "GET /metrics"}

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from csms.core import stations, writes
+from csms.core.audit import Actor, AuditEntry
 from csms.core.errors import AlreadyExists, Invalid
 from csms.core.stations import UnknownStation
 from csms.core.writes import RememberedWrite, Write
 from tests.support.charging import NOW, Site
+
+OPS = Actor("ops", "operators", "192.0.2.9")
 
 
 def knock(tx: Any, identity: str) -> Mapping[str, Any]:
@@ -21,7 +24,10 @@ def knock(tx: Any, identity: str) -> Mapping[str, Any]:
 
 def write(site: Site, key: str | None, request: str = "r", identity: str = "A") -> Any:
     return site.run(
-        writes.once, Write("ops", "knock", identity, NOW, request, key), knock, identity
+        writes.once,
+        Write(OPS, "knock", identity, NOW, request, key, facts={"identity": identity}),
+        knock,
+        identity,
     )
 
 
@@ -30,6 +36,20 @@ def test_a_repeated_write_gets_the_first_answer(site: Site) -> None:
     assert site.get(UnknownStation, "A").attempts == 1
     assert site.journal().count("audit_recorded") == 1
     assert site.marks() == ["write_repeated"] * 2
+
+
+def test_a_write_is_in_the_audit_trail_once(site: Site) -> None:
+    for _ in range(2):
+        write(site, "k")
+    number = site.run(lambda tx: tx.next_number("audit")) - 1
+    entry = site.get(AuditEntry, number)
+    assert (entry.actor, entry.actor_name, entry.remote_address) == (
+        "ops",
+        "operators",
+        "192.0.2.9",
+    )
+    assert (entry.action, entry.target, entry.facts) == ("knock", "A", {"identity": "A"})
+    assert site.get(AuditEntry, number - 1) is None
 
 
 def test_a_write_without_a_key_is_done_each_time(site: Site) -> None:
@@ -50,7 +70,7 @@ def test_a_write_that_fails_is_not_remembered(site: Site) -> None:
         raise AlreadyExists("on purpose")
 
     with pytest.raises(AlreadyExists):
-        site.run(writes.once, Write("ops", "knock", "A", NOW, "r", "k"), fail)
+        site.run(writes.once, Write(OPS, "knock", "A", NOW, "r", "k"), fail)
     assert site.get(RememberedWrite, "k") is None
     assert site.get(UnknownStation, "A") is None
     assert "audit_recorded" not in site.journal()

@@ -1,7 +1,8 @@
-"""The tables of operators: their keys, their commands, the writes that may be repeated."""
+"""The tables of operators: keys, commands, the audit trail, the writes that may be repeated."""
 
 from __future__ import annotations
 
+from csms.core.audit import AuditEntry
 from csms.core.commands import Command
 from csms.core.security import ApiKey
 from csms.core.writes import RememberedWrite
@@ -36,6 +37,18 @@ COLUMNS: Columns = {
         number("transaction_id", null=True),
         text("node", null=True),
         text("party_id"),
+    ],
+    AuditEntry: [
+        number("number"),
+        moment("at"),
+        text("actor"),
+        text("actor_name"),
+        text("action"),
+        text("target"),
+        text("station_id", null=True),
+        text("party_id", null=True),
+        structure("facts"),
+        text("remote_address", null=True),
     ],
     RememberedWrite: [
         text("key"),

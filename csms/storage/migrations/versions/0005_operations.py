@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
+
+MOMENT = sa.Text().with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
+JSON = sa.Text().with_variant(postgresql.JSONB(), "postgresql")
 
 revision = "0005"
 down_revision = "0004"
@@ -18,3 +22,18 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("party_id", sa.Text(), nullable=False, server_default=""))
         owner = _OWNER.format(table=table)
         op.execute(f"UPDATE {table} SET party_id = coalesce(({owner}), '')")  # noqa: S608
+    op.create_table(
+        "audit",
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("actor_name", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("station_id", sa.Text(), nullable=True),
+        sa.Column("party_id", sa.Text(), nullable=True),
+        sa.Column("facts", JSON, nullable=False),
+        sa.Column("remote_address", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("number"),
+        sqlite_with_rowid=True,
+    )
