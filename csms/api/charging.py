@@ -136,6 +136,7 @@ async def add_token(new: TokenNew, writer: OperatorWriter) -> TokenOut:
         expires_at=new.expires_at,
         concurrent=new.concurrent,
         label=new.label,
+        technology=new.technology,
     )
     answer = await writer.run("token_added", new.uid, _add, token, now, party_id=token.party_id)
     return TokenOut(**answer)

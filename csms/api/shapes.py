@@ -230,6 +230,11 @@ class TokenNew(Given):
     expires_at: datetime | None = None
     concurrent: bool = Field(False, description="May charge at several places at once")
     label: str | None = Field(None, max_length=255)
+    technology: str | None = Field(
+        None,
+        description="How a card is read; part of what OCPP 2.x stations compare",
+        examples=["iso14443", "iso15693"],
+    )
 
 
 class TokenChange(Given):
@@ -245,6 +250,7 @@ class TokenOut(BaseModel):
     expires_at: datetime | None
     concurrent: bool
     label: str | None
+    technology: str | None
     created_at: datetime
 
     @classmethod

@@ -34,6 +34,13 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
+class Technology(StrEnum):
+    """How a card is read."""
+
+    ISO14443 = "iso14443"
+    ISO15693 = "iso15693"
+
+
 KindOption = Annotated[Kind | None, typer.Option("--kind", show_default=False)]
 PartyOption = Annotated[
     str | None, typer.Option("--party", help="Its owner, like CA*NTH.", show_default=False)
@@ -242,6 +249,10 @@ def add_token(
         bool, typer.Option("--concurrent", help="May charge at several places at once.")
     ] = False,
     kind: Annotated[Kind, typer.Option("--kind")] = Kind.RFID,
+    technology: Annotated[
+        Technology | None,
+        typer.Option(help="How a card is read, if not as ISO 14443.", show_default=False),
+    ] = None,
     party: PartyOption = None,
     output: OutputOption = None,
 ) -> None:
@@ -260,6 +271,7 @@ def add_token(
         "expires_at": utc(expires),
         "concurrent": concurrent,
         "label": label,
+        "technology": technology.value if technology else None,
     }
     given = {name: value for name, value in body.items() if value is not None}
     answer = session.client.write("POST", "/tokens", given)

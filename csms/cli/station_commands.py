@@ -264,6 +264,7 @@ def trigger(
     station: StationArgument,
     message: Annotated[Message, typer.Argument(help="What it shall send.")],
     evse: EvseOption = None,
+    connector: ConnectorOption = None,
     wait: WaitOption = 30.0,
     output: OutputOption = None,
 ) -> None:
@@ -272,7 +273,25 @@ def trigger(
     Example: `csms station trigger CP-1 status --evse 1`
     """
     session = Session.of(context, output)
-    row = _submit(session, station, "trigger", wait, message=message.value, evse=evse)
+    row = _submit(
+        session, station, "trigger", wait, message=message.value, evse=evse, connector=connector
+    )
+    _finish(session, station, row, wait)
+
+
+@app.command("clear-cache", rich_help_panel=PANEL)
+def clear_cache(
+    context: typer.Context,
+    station: StationArgument,
+    wait: WaitOption = 30.0,
+    output: OutputOption = None,
+) -> None:
+    """Make a station forget the tokens that it remembers, so that it asks again.
+
+    Example: `csms station clear-cache CP-1`
+    """
+    session = Session.of(context, output)
+    row = _submit(session, station, "clear_cache", wait)
     _finish(session, station, row, wait)
 
 

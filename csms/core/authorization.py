@@ -53,7 +53,7 @@ def authorize(tx: Tx, shown: Shown, now: datetime) -> Authorization:
     """Whether the token is good in itself (OCPP 1.6 4.1, OCPP 2.0.1 C01). Reads only."""
     if shown.kind == NO_AUTHORIZATION:
         return Authorization(Outcome.ACCEPTED)
-    token = _resolve(tx, shown, now)
+    token = resolve(tx, shown, now)
     if token is None:
         return Authorization(Outcome.INVALID)
     outcome = _standing(token, now)
@@ -69,7 +69,7 @@ def authorize_start(
     found = authorize(tx, shown, now)
     if found.outcome is not Outcome.ACCEPTED or shown.kind == NO_AUTHORIZATION:
         return found
-    token = _resolve(tx, shown, now)
+    token = resolve(tx, shown, now)
     if token is not None and token.concurrent:
         return found
     for other in tx.find(Transaction, "open_by_token", shown.key, True):
@@ -91,7 +91,7 @@ def ask(tx: Tx, origin: Origin, shown: Shown) -> Authorization:
     return found
 
 
-def _resolve(tx: Tx, shown: Shown, now: datetime) -> Token | None:
+def resolve(tx: Tx, shown: Shown, now: datetime) -> Token | None:
     """The token row for a uid. The kind that stations report is unreliable, so it does not take
     part; of several parties' tokens with one uid the one that is good counts."""
     found = tx.find(Token, "uid", shown.key)

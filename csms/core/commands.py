@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from csms.core import audit, events
 from csms.core.audit import Actor
-from csms.core.authorization import Outcome, authorize
+from csms.core.authorization import Outcome, authorize, resolve
 from csms.core.availability import Connector
 from csms.core.entities import entity
 from csms.core.errors import Invalid, NotFound, Refused
@@ -54,6 +54,7 @@ class Kind(StrEnum):
     UNLOCK = "unlock"
     SET_AVAILABILITY = "set_availability"
     TRIGGER = "trigger"
+    CLEAR_CACHE = "clear_cache"
     CALL = "call"
 
 
@@ -69,10 +70,14 @@ PARAMETERS: Mapping[Kind, Mapping[str, tuple[type[Any], bool]]] = {
         "connector": (int, False),
     },
     Kind.TRIGGER: {"message": (str, True), "evse": (int, False), "connector": (int, False)},
+    Kind.CLEAR_CACHE: {},
     Kind.CALL: {"action": (str, True), "payload": (dict, True)},
 }
-# What `submit` adds to the parameters of a stop.
-RESOLVED = ("transaction_id", "wire_id")
+# What `submit` adds to the parameters of a wish.
+RESOLVED: Mapping[Kind, tuple[str, ...]] = {
+    Kind.START_CHARGING: ("token_kind",),
+    Kind.STOP_CHARGING: ("transaction_id", "wire_id"),
+}
 TRIGGERS = ("boot", "heartbeat", "status", "meter_values", "transaction", "firmware", "logs")
 
 
@@ -81,7 +86,7 @@ def check_parameters(kind: Kind, parameters: Mapping[str, Any]) -> None:
     known = PARAMETERS[kind]
     for name, value in parameters.items():
         if name not in known:
-            raise Invalid(f"{kind} takes {', '.join(known)}, not {name}")
+            raise Invalid(f"{kind} takes {', '.join(known) or 'no parameters'}, not {name}")
         wanted = known[name][0]
         if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
             raise Invalid(f"{kind}: {name} must be of type {wanted.__name__}")
@@ -148,7 +153,7 @@ def submit(
         if earlier:
             first = earlier[0]
             # A stop names its transaction by now, which the wish may have left open.
-            resolved = RESOLVED if kind is Kind.STOP_CHARGING else ()
+            resolved = RESOLVED.get(kind, ())
             wish = {
                 k: v for k, v in first.parameters.items() if k in parameters or k not in resolved
             }
@@ -166,7 +171,7 @@ def submit(
     parameters = dict(parameters)
     _check_evse(tx, station, parameters.get("evse"))
     if kind is Kind.START_CHARGING:
-        _check_token(tx, str(parameters["token"]), now)
+        parameters["token_kind"] = _check_token(tx, str(parameters["token"]), now)
     if kind is Kind.STOP_CHARGING:
         parameters = _resolve_stop(tx, station_id, parameters)
     command = Command(
@@ -206,14 +211,17 @@ def _check_evse(tx: Tx, station: Station, evse: int | None) -> None:
         raise Refused(f"{station.identity} has no EVSE {evse}; it has {listed}")
 
 
-def _check_token(tx: Tx, uid: str, now: datetime) -> None:
-    """A token that may not charge is not worth asking a station for; some start without asking
-    back."""
+def _check_token(tx: Tx, uid: str, now: datetime) -> str:
+    """How the token is read, or its kind. A token that may not charge is not worth asking a station
+    for; some start without asking back."""
     found = authorize(tx, Shown(uid), now)
     if found.outcome is Outcome.INVALID:
         raise no_token(uid)
     if found.outcome is not Outcome.ACCEPTED:
         raise Refused(f"token {uid} is {found.outcome}")
+    token = resolve(tx, Shown(uid), now)
+    assert token is not None, "only a token that is known is accepted"
+    return token.technology or token.kind
 
 
 def no_token(uid: str) -> Refused:
@@ -311,7 +319,7 @@ def _with_driver(started: Transaction, command: Command) -> Transaction:
     uid = command.parameters.get("token")
     if started.token_uid is not None or not isinstance(uid, str):
         return started
-    driver = Shown(uid, "app")
+    driver = Shown(uid, str(command.parameters.get("token_kind", "app")))
     return started._replace(token_uid=uid, token_key=driver.key, token_kind=driver.kind)
 
 

@@ -17,7 +17,10 @@ from csms.core.ports import Tx
 
 MAX_UID = 255
 KINDS = ("rfid", "app", "other")
+# How a card is read, where it matters: what a station compares has a type (OCPP 2.0.1 C01.FR.09).
+TECHNOLOGIES = ("iso14443", "iso15693")
 KEY_CODE = "key_code"
+_READ = frozenset(("rfid", technology) for technology in TECHNOLOGIES)
 
 
 def uid_key(uid: str) -> str:
@@ -49,7 +52,8 @@ class Token(NamedTuple):
     """What a driver shows. `kind` is rfid, app or other; `uid_key` is the uid as compared.
 
     `group_id`: tokens of one group may stop each other's transactions. `concurrent`: may charge at
-    several places at once (a fleet's shared card).
+    several places at once (a fleet's shared card). `technology`: how a card is read, None where
+    nobody has said.
     """
 
     party_id: str
@@ -62,6 +66,7 @@ class Token(NamedTuple):
     expires_at: datetime | None = None
     concurrent: bool = False
     label: str | None = None
+    technology: str | None = None
 
 
 # -- administration ------------------------------------------------------------------------------
@@ -73,6 +78,8 @@ def add(tx: Tx, token: Token, now: datetime) -> Token:
         raise Invalid(f"a token uid has 1 to {MAX_UID} characters")
     if token.kind not in KINDS:
         raise Invalid(f"the kind of a token is one of {', '.join(KINDS)}")
+    if token.technology is not None and (token.kind, token.technology) not in _READ:
+        raise Invalid(f"a token of kind rfid is read as {' or '.join(TECHNOLOGIES)}, no other is")
     token = token._replace(
         party_id=party_id(token.party_id), uid_key=uid_key(token.uid), created_at=now
     )

@@ -142,16 +142,17 @@ def test_add(api: Api) -> None:
 
 def test_add_with_everything(api: Api) -> None:
     api.on("POST", "/tokens", ok(token(), 201))
-    words = "token add X --group g --label l --concurrent --kind app --party CA*NTH"
+    words = "token add X --group g --label l --concurrent --technology iso15693 --party CA*NTH"
     api.run(*words.split(" "), "--expires", "2031-12-31T18:00:00+01:00")
     assert api.body() == {
         "uid": "X",
-        "kind": "app",
+        "kind": "rfid",
         "party_id": "CA*NTH",
         "group_id": "g",
         "expires_at": "2031-12-31T17:00:00+00:00",
         "concurrent": True,
         "label": "l",
+        "technology": "iso15693",
     }
 
 

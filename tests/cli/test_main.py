@@ -37,7 +37,10 @@ def test_the_nouns_and_verbs() -> None:
     ours = {path for path in ALL if path[0] not in ("init", "serve", "check", "demo", "db")}
     station = "list show unknown add rotate accept pending reject start stop reset unlock"
     assert ours == {
-        *(("station", verb) for verb in [*station.split(), "availability", "trigger", "call"]),
+        *(
+            ("station", verb)
+            for verb in [*station.split(), "availability", "trigger", "clear-cache", "call"]
+        ),
         *(("transaction", verb) for verb in ("list", "show", "close")),
         *(("token", verb) for verb in ("add", "list", "block", "unblock")),
         *(("key", verb) for verb in ("create", "list", "revoke")),

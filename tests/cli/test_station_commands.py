@@ -40,6 +40,12 @@ def row(**changes: Any) -> dict[str, Any]:
             {"available": False, "evse": 1, "connector": 2},
         ),
         ("trigger CP-1 meter_values --evse 1", "trigger", {"message": "meter_values", "evse": 1}),
+        (
+            "trigger CP-1 status --evse 1 --connector 2",
+            "trigger",
+            {"message": "status", "evse": 1, "connector": 2},
+        ),
+        ("clear-cache CP-1", "clear_cache", {}),
     ],
 )
 def test_what_is_asked(api: Api, words: str, kind: str, parameters: dict[str, Any]) -> None:

@@ -57,6 +57,7 @@ def test_a_wish_is_entered(site: Site) -> None:
         (Kind.RESET, {"evse": -1}),
         (Kind.RESET, {"evse": 2**31}),
         (Kind.UNLOCK, {}),
+        (Kind.CLEAR_CACHE, {"evse": 1}),
         (Kind.START_CHARGING, {"evse": 1}),
         (Kind.START_CHARGING, {"token": 5}),
         (Kind.TRIGGER, {"message": "coffee"}),
@@ -75,6 +76,23 @@ def test_a_wish_about_no_station(site: Site) -> None:
         submit(site, station="nobody")
 
 
+@pytest.mark.parametrize(
+    ("token", "kind"),
+    [
+        ({}, "rfid"),
+        ({"technology": "iso15693"}, "iso15693"),
+        ({"kind": "app"}, "app"),
+    ],
+    ids=str,
+)
+def test_a_start_knows_how_its_token_is_read(site: Site, token: dict[str, str], kind: str) -> None:
+    site.card("T", **token)
+    command, _ = submit(site, Kind.START_CHARGING, {"token": "T"}, key="k")
+    assert command.parameters == {"token": "T", "token_kind": kind}
+    again, is_new = submit(site, Kind.START_CHARGING, {"token": "T"}, key="k", name="c2")
+    assert (again.id, is_new) == ("c1", False)
+
+
 # A wish of each kind that an accepted station would be asked.
 WISHES: dict[Kind, dict[str, Any]] = {
     Kind.START_CHARGING: {"token": "CARD"},
@@ -83,6 +101,7 @@ WISHES: dict[Kind, dict[str, Any]] = {
     Kind.UNLOCK: {"evse": 1},
     Kind.SET_AVAILABILITY: {"available": True},
     Kind.TRIGGER: {"message": "boot"},
+    Kind.CLEAR_CACHE: {},
     Kind.CALL: {"action": "GetConfiguration", "payload": {}},
 }
 

@@ -31,12 +31,25 @@ def test_the_same_token_is_not_added_twice(site: Site, uid: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"uid": ""}, {"uid": "  "}, {"uid": "x" * 256}, {"kind": "chip"}, {"party_id": "x"}],
+    [
+        {"uid": ""},
+        {"uid": "  "},
+        {"uid": "x" * 256},
+        {"kind": "chip"},
+        {"party_id": "x"},
+        {"technology": "x"},
+    ],
     ids=str,
 )
 def test_what_is_no_token(site: Site, changes: dict[str, str]) -> None:
     with pytest.raises(Invalid):
         site.card(**{"uid": "NEW", **changes})
+
+
+def test_how_a_card_is_read_is_kept_and_of_cards_only(site: Site) -> None:
+    assert site.card("NEW", technology="iso15693").technology == "iso15693"
+    with pytest.raises(Invalid, match="kind rfid"):
+        site.card("OTHER", kind="app", technology="iso15693")
 
 
 def test_blocking_is_repeatable(site: Site) -> None:

@@ -73,6 +73,10 @@ def _connector_id(command: Command) -> int | None:
     return evse_of(command)
 
 
+def _clear_cache(command: Command) -> Encoded:
+    return "ClearCache", {}
+
+
 ENCODERS: Mapping[Kind, Callable[[Command], Encoded]] = {
     Kind.START_CHARGING: _start,
     Kind.STOP_CHARGING: _stop,
@@ -80,4 +84,5 @@ ENCODERS: Mapping[Kind, Callable[[Command], Encoded]] = {
     Kind.UNLOCK: _unlock,
     Kind.SET_AVAILABILITY: _availability,
     Kind.TRIGGER: _trigger,
+    Kind.CLEAR_CACHE: _clear_cache,
 }

@@ -19,6 +19,14 @@ _TRIGGERS = {
     "logs": "LogStatusNotification",
 }
 _MAX_ID_TOKEN = 36
+# What stations compare is value and type; the kinds of tokens and how cards are read, as types.
+_TYPES = {
+    "rfid": "ISO14443",
+    "iso14443": "ISO14443",
+    "iso15693": "ISO15693",
+    "app": "Central",
+    "other": "Central",
+}
 
 
 def _start(command: Command) -> Encoded:
@@ -26,8 +34,10 @@ def _start(command: Command) -> Encoded:
     if len(token) > _MAX_ID_TOKEN:
         raise Refused(f"an OCPP 2.x station takes tokens of at most {_MAX_ID_TOKEN} characters")
     payload: dict[str, Any] = {
-        # The technology is not known here; stations compare the value.
-        "idToken": {"idToken": token, "type": "ISO14443"},
+        "idToken": {
+            "idToken": token,
+            "type": _TYPES[command.parameters.get("token_kind", "rfid")],
+        },
         "remoteStartId": command.number,
     }
     evse = evse_of(command)
@@ -88,6 +98,10 @@ def _evse(command: Command) -> dict[str, int] | None:
     return {"id": evse}
 
 
+def _clear_cache(command: Command) -> Encoded:
+    return "ClearCache", {}
+
+
 ENCODERS: Mapping[Kind, Callable[[Command], Encoded]] = {
     Kind.START_CHARGING: _start,
     Kind.STOP_CHARGING: _stop,
@@ -95,4 +109,5 @@ ENCODERS: Mapping[Kind, Callable[[Command], Encoded]] = {
     Kind.UNLOCK: _unlock,
     Kind.SET_AVAILABILITY: _availability,
     Kind.TRIGGER: _trigger,
+    Kind.CLEAR_CACHE: _clear_cache,
 }

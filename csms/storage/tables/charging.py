@@ -20,6 +20,7 @@ COLUMNS: Columns = {
         moment("expires_at", null=True),
         boolean("concurrent"),
         text("label", null=True),
+        text("technology", null=True),
     ],
     Transaction: [
         number("id"),

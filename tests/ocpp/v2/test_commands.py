@@ -34,6 +34,19 @@ def encode(name: str, kind: Kind, **parameters: Any) -> tuple[str, dict[str, Any
             {"idToken": {"idToken": "04A2", "type": "ISO14443"}, "remoteStartId": 7},
         ),
         (
+            # The type is part of what a station compares (C01.FR.09).
+            Kind.START_CHARGING,
+            {"token": "04A2", "token_kind": "iso15693"},
+            "RequestStartTransaction",
+            {"idToken": {"idToken": "04A2", "type": "ISO15693"}, "remoteStartId": 7},
+        ),
+        (
+            Kind.START_CHARGING,
+            {"token": "04A2", "token_kind": "app"},
+            "RequestStartTransaction",
+            {"idToken": {"idToken": "04A2", "type": "Central"}, "remoteStartId": 7},
+        ),
+        (
             Kind.START_CHARGING,
             {"token": "04A2", "evse": 2},
             "RequestStartTransaction",
@@ -85,6 +98,7 @@ def encode(name: str, kind: Kind, **parameters: Any) -> tuple[str, dict[str, Any
             "TriggerMessage",
             {"requestedMessage": "StatusNotification", "evse": {"id": 1, "connectorId": 1}},
         ),
+        (Kind.CLEAR_CACHE, {}, "ClearCache", {}),
         (
             Kind.CALL,
             {"action": "GetBaseReport", "payload": {"requestId": 1, "reportBase": "FullInventory"}},
