@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from csms.core import commands, events, metering, quarantine
+from csms.core import billing, commands, events, metering, quarantine
 from csms.core.authorization import Authorization, Outcome, authorize, authorize_start
 from csms.core.errors import NotFound, Refused
 from csms.core.ids import Origin
@@ -121,6 +121,7 @@ def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
         opened = measure(opened, [Register(METER_START, at, report.meter_wh)])
     opened = commands.match_start(tx, opened, origin.at)
     tx.save(opened)
+    billing.fix(tx, opened, origin.at)
     _journal_start(tx, origin, opened)
     return Started(number, found)
 
@@ -249,10 +250,14 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
     tx.save(t)
     if before is None:
         _journal_start(tx, origin, t)
+    if before is None or (t.evse and not before.evse):
+        billing.fix(tx, t, origin.at)
     if not t.open and (before is None or before.end_order != t.end_order):
         _journal_end(tx, origin.at, t)
     elif before is not None:
         _journal_update(tx, origin, t, len(added))
+        if not t.open:
+            billing.due(tx, t.id)
     if report.event == ENDED:
         if ends_otherwise(t, report):
             quarantine.put(tx, origin, "ended", "differs_from_first_end", asdict(report))
@@ -359,6 +364,7 @@ def _record_late(tx: Tx, origin: Origin, t: Transaction, samples: tuple[Sample, 
         tx.mark("samples_after_end")
         tx.save(measure(t, (), newest))
         _journal_update(tx, origin, t, len(added))
+        billing.due(tx, t.id)
 
 
 def close(tx: Tx, transaction_id: int, now: datetime) -> Transaction:
@@ -431,6 +437,7 @@ def _journal_update(tx: Tx, origin: Origin, t: Transaction, samples: int) -> Non
 
 
 def _journal_end(tx: Tx, at: datetime, t: Transaction) -> None:
+    billing.due(tx, t.id)
     tx.record(
         events.TransactionEnded(
             at=at,

@@ -173,6 +173,40 @@ class ReportQuarantined(Event):
     reason: str
 
 
+# -- places and prices ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocationChanged(Event):
+    """A location changed, or the EVSE of it that is named (then `status` is what is published of
+    it, None where something else changed)."""
+
+    party_id: str
+    location_id: str
+    evse_uid: str | None
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TariffChanged(Event):
+    """A new version of a tariff, or its end."""
+
+    party_id: str
+    tariff_id: str
+    version: int
+    retired: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionPriced(Event):
+    """What an ended transaction costs; amounts are decimal text."""
+
+    transaction_id: int
+    currency: str
+    before_taxes: str
+    after_taxes: str
+
+
 # -- commands, administration --------------------------------------------------------------------
 
 

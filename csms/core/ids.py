@@ -43,3 +43,9 @@ class Origin:
     identity: str
     protocol: str
     at: datetime
+
+
+def folded(text: str) -> str:
+    """The form in which identifiers of OCPI are compared and looked up: without regard to case
+    (OCPI 2.2.1 16.1, CiString); the text itself is kept as it came."""
+    return text.strip().casefold()

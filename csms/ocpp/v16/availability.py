@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csms.core import availability
+from csms.core import availability, locations
 from csms.core.availability import UNKNOWN, ConnectorReport
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
@@ -30,7 +30,11 @@ def place(connector_id: int) -> tuple[int, int]:
 
 def status_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     connector_id = wire.integer(payload, "connectorId") or 0
-    return (availability.needs(origin.station_id, *place(connector_id)),)
+    evse, connector = place(connector_id)
+    return (
+        availability.needs(origin.station_id, evse, connector),
+        locations.needs_evse(origin.station_id, evse),
+    )
 
 
 def status_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
@@ -48,6 +52,6 @@ def status_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         info=wire.text(payload, "info"),
         vendor_error=wire.text(payload, "vendorErrorCode"),
     )
-    if availability.record(tx, origin, report) is None:
+    if locations.record(tx, origin, report) is None:
         count_refusal(tx, origin, OUT_OF_RANGE)
     return Reply({})

@@ -6,7 +6,7 @@ blocks everything that it has queued behind it.
 
 from __future__ import annotations
 
-from csms.core import authorization, charging, stations, transactions
+from csms.core import authorization, billing, charging, locations, stations, transactions
 from csms.core.charging import StartReport, StopReport
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
@@ -27,6 +27,7 @@ def start_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
         stations.needs(origin.station_id),
         *authorization.needs(token.uid),
         Need(Transaction, "open_of_station", (origin.station_id, True)),
+        locations.needs_evse(origin.station_id, max(0, wire.integer(payload, "connectorId") or 0)),
     )
 
 
@@ -53,11 +54,11 @@ def stop_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     transaction_id = wire.integer(payload, "transactionId") or 0
     token = shown(payload)
     found = (
-        transactions.needs(transaction_id)
+        (transactions.needs(transaction_id), billing.needs(transaction_id))
         if transaction_id > 0
-        else Need(Transaction, "open_of_station", (origin.station_id, True))
+        else (Need(Transaction, "open_of_station", (origin.station_id, True)),)
     )
-    return (found, *(authorization.needs(token.uid) if token else ()))
+    return (*found, *(authorization.needs(token.uid) if token else ()))
 
 
 def stop_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:

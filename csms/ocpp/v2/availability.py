@@ -5,7 +5,7 @@ A station may use either; both end in the same core function.
 
 from __future__ import annotations
 
-from csms.core import availability
+from csms.core import availability, locations
 from csms.core.availability import UNKNOWN, ConnectorReport
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
@@ -32,7 +32,10 @@ STATUSES = {
 def status_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     evse = wire.integer(payload, "evseId") or 0
     connector = wire.integer(payload, "connectorId") or 0
-    return (availability.needs(origin.station_id, evse, connector),)
+    return (
+        availability.needs(origin.station_id, evse, connector),
+        locations.needs_evse(origin.station_id, evse),
+    )
 
 
 def status_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
@@ -47,7 +50,7 @@ def status_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         status=STATUSES.get(wire.text(payload, "connectorStatus") or "", UNKNOWN),
         reported_at=wire.moment(payload.get("timestamp")),
     )
-    if availability.record(tx, origin, report) is None:
+    if locations.record(tx, origin, report) is None:
         count_refusal(tx, origin, OUT_OF_RANGE)
     return Reply({})
 
@@ -69,7 +72,7 @@ def notify_event(tx: Tx, origin: Origin, payload: Payload) -> Answer:
             status=status,
             reported_at=wire.moment(event.get("timestamp")),
         )
-        if availability.record(tx, origin, report) is None:
+        if locations.record(tx, origin, report) is None:
             count_refusal(tx, origin, OUT_OF_RANGE)
     if others:
         keep_report(tx, origin, "NotifyEvent", {"eventData": others})

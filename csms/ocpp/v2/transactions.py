@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from csms.core import authorization, charging, stations, transactions
+from csms.core import authorization, charging, locations, stations, transactions
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
 from csms.core.times import believed, plausible
@@ -25,11 +25,13 @@ def event_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     wire_id = wire.name(wire.mapping(payload, "transactionInfo"), "transactionId")
     token = shown(payload)
     started = payload.get("eventType") == "Started"
+    evse = _positive(wire.mapping(payload, "evse"), "id") if started else None
     return (
         transactions.needs_wire(origin.station_id, wire_id or ""),
         *(authorization.needs(token.uid) if token else ()),
         *((stations.needs(origin.station_id),) if token or started else ()),
         *((Need(Transaction, "open_of_station", (origin.station_id, True)),) if started else ()),
+        *((locations.needs_evse(origin.station_id, evse),) if evse else ()),
     )
 
 

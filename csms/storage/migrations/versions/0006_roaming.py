@@ -2,9 +2,118 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+MOMENT = sa.Text().with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
+JSON = sa.Text().with_variant(postgresql.JSONB(), "postgresql")
+
 revision = "0006"
 down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Nothing yet: the tables of this block come with it."""
+    _places_and_prices()
+
+
+def _places_and_prices() -> None:
+    op.create_table(
+        "locations",
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("id_key", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("last_updated", MOMENT, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("city", sa.Text(), nullable=False),
+        sa.Column("country", sa.Text(), nullable=False),
+        sa.Column("latitude", sa.Text(), nullable=False),
+        sa.Column("longitude", sa.Text(), nullable=False),
+        sa.Column("time_zone", sa.Text(), nullable=False),
+        sa.Column("publish", sa.Boolean(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("postal_code", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=True),
+        sa.Column("data", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("party_id", "id_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "location_evses",
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("uid_key", sa.Text(), nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("location_key", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("last_updated", MOMENT, nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("lifecycle", sa.Text(), nullable=False),
+        sa.Column("operative", sa.Boolean(), nullable=False),
+        sa.Column("station_id", sa.Text(), nullable=True),
+        sa.Column("evse", sa.BigInteger(), nullable=True),
+        sa.Column("evse_id", sa.Text(), nullable=True),
+        sa.Column("connectors", JSON, nullable=False),
+        sa.Column("data", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("party_id", "uid_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("location_evses_location", "location_evses", ["party_id", "location_key"])
+    op.create_index(
+        "location_evses_served_by", "location_evses", ["station_id", "evse"], unique=True
+    )
+    op.create_index("location_evses_station", "location_evses", ["station_id"])
+    op.create_table(
+        "tariffs",
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("id_key", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("current", sa.Boolean(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("last_updated", MOMENT, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=True),
+        sa.Column("starts_at", MOMENT, nullable=True),
+        sa.Column("ends_at", MOMENT, nullable=True),
+        sa.Column("data", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("party_id", "id_key", "version"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("tariffs_current", "tariffs", ["party_id", "id_key", "current"])
+    op.create_index("tariffs_versions", "tariffs", ["party_id", "id_key"])
+    op.create_table(
+        "tariff_assignments",
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("location_key", sa.Text(), nullable=False),
+        sa.Column("uid_key", sa.Text(), nullable=False),
+        sa.Column("tariff_key", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("party_id", "location_key", "uid_key", "tariff_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("tariff_assignments_place", "tariff_assignments", ["party_id", "location_key"])
+    op.create_index("tariff_assignments_tariff", "tariff_assignments", ["party_id", "tariff_key"])
+    op.create_table(
+        "transaction_prices",
+        sa.Column("transaction_id", sa.BigInteger(), nullable=False),
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("tariff_id", sa.Text(), nullable=False),
+        sa.Column("tariff_version", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("location_id", sa.Text(), nullable=False),
+        sa.Column("evse_uid", sa.Text(), nullable=False),
+        sa.Column("time_zone", sa.Text(), nullable=False),
+        sa.Column("country", sa.Text(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=True),
+        sa.Column("fixed_at", MOMENT, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("before_taxes", sa.Text(), nullable=True),
+        sa.Column("after_taxes", sa.Text(), nullable=True),
+        sa.Column("details", JSON, nullable=True),
+        sa.Column("computed_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("transaction_id"),
+        sqlite_with_rowid=True,
+    )
+    op.create_index("transaction_prices_state", "transaction_prices", ["state"])

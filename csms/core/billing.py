@@ -1,0 +1,139 @@
+"""What a transaction costs: the tariff that it got at its start, and the cost once it has ended.
+
+The row stands beside the transaction, so that meter values never touch it. It is written at the
+start (or when the EVSE becomes known), marked `due` at the end, and filled in by whoever computes:
+the computation needs all samples, which no function of a batch may read. A transaction without a
+row has no price, which is not the same as free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from csms.core import events, locations, tariffs
+from csms.core.countries import alpha_2
+from csms.core.entities import entity
+from csms.core.locations import Location
+from csms.core.ports import Need, Tx
+from csms.core.transactions import Transaction
+
+
+class State(StrEnum):
+    """Where a price is: the transaction runs, its cost has to be computed, it is known."""
+
+    RUNNING = "running"
+    DUE = "due"
+    PRICED = "priced"
+
+
+@entity("transaction_prices", key=("transaction_id",), finders={"state": ("state",)})
+class TransactionPrice(NamedTuple):
+    """The price of one transaction. Which tariff, where, and in which time zone is fixed at the
+    start. Amounts are decimal text in `currency`, None until computed; `details` is the breakdown
+    as it is shown; `revision` counts how often it became due, so that an old computation cannot
+    take the place of a new one."""
+
+    transaction_id: int
+    party_id: str
+    tariff_id: str
+    tariff_version: int
+    currency: str
+    location_id: str
+    evse_uid: str
+    time_zone: str
+    country: str
+    region: str | None
+    fixed_at: datetime
+    state: str = State.RUNNING
+    revision: int = 0
+    before_taxes: str | None = None
+    after_taxes: str | None = None
+    details: Mapping[str, Any] | None = None
+    computed_at: datetime | None = None
+
+
+def needs(transaction_id: int) -> Need:
+    """Declares the read of the price of a transaction."""
+    return Need(TransactionPrice, None, (transaction_id,))
+
+
+def fix(tx: Tx, t: Transaction, now: datetime) -> TransactionPrice | None:
+    """Give a transaction the tariff that applies where and when it starts. May be repeated: the
+    first one stays. None: nothing applies there."""
+    if not t.evse:
+        return None
+    evse = locations.serving(tx, t.station_id, t.evse)
+    if evse is None:
+        return None
+    known = tx.get(TransactionPrice, t.id)
+    if known is not None:
+        return known
+    location = tx.get(Location, evse.party_id, evse.location_key)
+    tariff = tariffs.at_start(tx, evse, t.started_at)
+    if location is None or tariff is None:
+        return None
+    price = TransactionPrice(
+        transaction_id=t.id,
+        party_id=tariff.party_id,
+        tariff_id=tariff.id,
+        tariff_version=tariff.version,
+        currency=tariff.currency,
+        location_id=location.id,
+        evse_uid=evse.uid,
+        time_zone=location.time_zone,
+        country=alpha_2(location.country) or "",
+        region=location.state,
+        fixed_at=now,
+        state=State.RUNNING if t.open else State.DUE,
+    )
+    tx.save(price)
+    return price
+
+
+def due(tx: Tx, transaction_id: int) -> None:
+    """The transaction has ended, or what is known of an ended one has changed: its cost has to be
+    computed (again)."""
+    price = tx.get(TransactionPrice, transaction_id)
+    if price is not None:
+        tx.save(price._replace(state=State.DUE, revision=price.revision + 1))
+
+
+def settle(
+    tx: Tx,
+    transaction_id: int,
+    revision: int,
+    amounts: tuple[str, str],
+    details: Mapping[str, Any],
+    now: datetime,
+) -> bool:
+    """Note what a transaction cost: before and after taxes, as decimal text. False, and nothing
+    changes, when it became due once more meanwhile."""
+    price = tx.get(TransactionPrice, transaction_id)
+    if price is None or price.revision != revision or price.state != State.DUE:
+        tx.mark("stale_price_ignored")
+        return False
+    before_taxes, after_taxes = amounts
+    tx.save(
+        price._replace(
+            state=State.PRICED,
+            before_taxes=before_taxes,
+            after_taxes=after_taxes,
+            details=details,
+            computed_at=now,
+        )
+    )
+    t = tx.get(Transaction, transaction_id)
+    tx.record(
+        events.TransactionPriced(
+            at=now,
+            station_id=t.station_id if t else None,
+            transaction_id=transaction_id,
+            currency=price.currency,
+            before_taxes=before_taxes,
+            after_taxes=after_taxes,
+        )
+    )
+    return True

@@ -1,0 +1,85 @@
+"""The tables of places and prices: locations with their EVSEs, tariffs, what transactions cost."""
+
+from __future__ import annotations
+
+from csms.core.billing import TransactionPrice
+from csms.core.locations import Location, LocationEvse
+from csms.core.tariffs import Assignment, Tariff
+from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
+
+COLUMNS: Columns = {
+    Location: [
+        text("party_id"),
+        text("id_key"),
+        text("id"),
+        moment("created_at"),
+        moment("last_updated"),
+        text("address"),
+        text("city"),
+        text("country"),
+        text("latitude"),
+        text("longitude"),
+        text("time_zone"),
+        boolean("publish"),
+        text("name", null=True),
+        text("postal_code", null=True),
+        text("state", null=True),
+        structure("data"),
+    ],
+    LocationEvse: [
+        text("party_id"),
+        text("uid_key"),
+        text("uid"),
+        text("location_key"),
+        moment("created_at"),
+        moment("last_updated"),
+        text("status"),
+        text("lifecycle"),
+        boolean("operative"),
+        text("station_id", null=True),
+        number("evse", null=True),
+        text("evse_id", null=True),
+        structure("connectors"),
+        structure("data"),
+    ],
+    Tariff: [
+        text("party_id"),
+        text("id_key"),
+        number("version"),
+        text("id"),
+        boolean("current"),
+        moment("created_at"),
+        moment("last_updated"),
+        text("currency"),
+        text("kind", null=True),
+        moment("starts_at", null=True),
+        moment("ends_at", null=True),
+        structure("data"),
+    ],
+    Assignment: [
+        text("party_id"),
+        text("location_key"),
+        text("uid_key"),
+        text("tariff_key"),
+        moment("created_at"),
+    ],
+    TransactionPrice: [
+        number("transaction_id"),
+        text("party_id"),
+        text("tariff_id"),
+        number("tariff_version"),
+        text("currency"),
+        text("location_id"),
+        text("evse_uid"),
+        text("time_zone"),
+        text("country"),
+        text("region", null=True),
+        moment("fixed_at"),
+        text("state"),
+        number("revision"),
+        text("before_taxes", null=True),
+        text("after_taxes", null=True),
+        structure("details", null=True),
+        moment("computed_at", null=True),
+    ],
+}

@@ -1,0 +1,132 @@
+"""What a transaction costs: fixed at its start, due at its end, computed once."""
+
+from __future__ import annotations
+
+import pytest
+
+from csms.core import billing, charging, locations, tariffs
+from csms.core.billing import State, TransactionPrice
+from csms.core.transactions import TransactionReport
+from tests.core.test_locations import EVSE, HERE
+from tests.core.test_tariffs import FIRST
+from tests.support.charging import NOW, PARTY, Site, at, wh
+
+
+@pytest.fixture
+def place(site: Site) -> Site:
+    site.run(locations.put, HERE._replace(state="Quebec"), [EVSE], NOW)
+    site.run(tariffs.put, FIRST, NOW)
+    site.run(tariffs.assign, PARTY, "DAY", "LOC-1", None, NOW)
+    return site
+
+
+def price(site: Site, transaction_id: int) -> TransactionPrice | None:
+    found: TransactionPrice | None = site.get(TransactionPrice, transaction_id)
+    return found
+
+
+def test_a_start_fixes_the_tariff_for_good(place: Site) -> None:
+    """P12; 23 CFR 680.116(a)(2): the price that was shown does not change during the session."""
+    started = place.start()
+    place.run(tariffs.put, FIRST._replace(data={"price": "9.99"}), at(60))
+    found = price(place, started.transaction_id)
+    assert found is not None
+    assert (found.tariff_id, found.tariff_version, found.currency) == ("DAY", 1, "CAD")
+    assert (found.location_id, found.evse_uid, found.time_zone) == ("LOC-1", "E-1", "UTC")
+    assert (found.country, found.region, found.state) == ("CA", "Quebec", State.RUNNING)
+    place.start()
+    assert price(place, started.transaction_id) == found
+
+
+def test_where_no_tariff_applies_there_is_no_price(place: Site) -> None:
+    assert price(place, place.start(evse=2).transaction_id) is None
+    assert price(place, place.start(station="s2").transaction_id) is None
+    place.stop(1)
+    assert price(place, 1) is None
+
+
+def test_an_end_makes_the_cost_due(place: Site) -> None:
+    number = place.start().transaction_id
+    place.meter([wh(1_500, 60)], number)
+    running = price(place, number)
+    assert running is not None
+    assert (running.state, running.revision) == (State.RUNNING, 0)
+    place.stop(number)
+    ended = price(place, number)
+    assert ended is not None
+    assert (ended.state, ended.revision) == (State.DUE, 1)
+    place.stop(number)
+    assert price(place, number) == ended
+
+
+@pytest.mark.parametrize("how", ["closed", "superseded"])
+def test_an_end_that_nobody_reported_is_due_as_well_and_again_when_it_is(
+    place: Site, how: str
+) -> None:
+    number = place.start().transaction_id
+    if how == "closed":
+        place.run(charging.close, number, at(5_000))
+    else:
+        place.start(4_000)
+    found = price(place, number)
+    assert found is not None
+    assert (found.state, found.revision) == (State.DUE, 1)
+    place.stop(number)
+    found = price(place, number)
+    assert found is not None
+    assert (found.state, found.revision) == (State.DUE, 2)
+
+
+def test_an_evse_that_becomes_known_later_gives_the_price_then(place: Site) -> None:
+    """OCPP 2.0.1 E01: a transaction may start before a cable says where."""
+    place.event(TransactionReport("T", "started", 0, at(0)))
+    number = place.wire("T").id
+    assert price(place, number) is None
+    place.event(TransactionReport("T", "updated", 1, at(5), evse=1))
+    found = price(place, number)
+    assert found is not None
+    assert found.state == State.RUNNING
+    place.event(TransactionReport("T", "ended", 3, at(60)))
+    place.event(TransactionReport("T", "updated", 2, at(30), samples=(wh(7, 30),)))
+    found = price(place, number)
+    assert found is not None
+    assert (found.state, found.revision) == (State.DUE, 2)
+
+
+def test_a_transaction_that_is_first_heard_of_at_its_end_has_a_price(place: Site) -> None:
+    place.event(TransactionReport("T", "ended", 3, at(60), evse=1))
+    found = price(place, place.wire("T").id)
+    assert found is not None
+    assert found.state == State.DUE
+
+
+def test_a_cost_is_settled_once_for_each_time_it_became_due(place: Site) -> None:
+    number = place.start().transaction_id
+    place.stop(number)
+    arguments = (number, 1, ("3.00", "3.45"), {"lines": []}, at(9_000))
+    assert place.run(billing.settle, *arguments)
+    found = price(place, number)
+    assert found is not None
+    assert (found.before_taxes, found.after_taxes) == ("3.00", "3.45")
+    assert (found.state, found.computed_at) == (State.PRICED, at(9_000))
+    (fact,) = place.facts("transaction_priced")
+    assert (fact["transaction_id"], fact["currency"]) == (number, "CAD")
+    assert (fact["after_taxes"], fact["station_id"]) == ("3.45", "s1")
+    assert not place.run(billing.settle, *arguments)
+
+
+def test_a_computation_that_was_overtaken_is_ignored(place: Site) -> None:
+    number = place.start().transaction_id
+    place.stop(number)
+    place.run(billing.due, number)
+    assert not place.run(billing.settle, number, 1, ("1.00", "1.00"), {}, at(9_000))
+    assert "stale_price_ignored" in place.marks()
+    assert place.run(billing.settle, number, 2, ("2.00", "2.00"), {}, at(9_001))
+    found = price(place, number)
+    assert found is not None
+    assert found.after_taxes == "2.00"
+
+
+def test_a_location_that_is_not_there_any_more_gives_no_price(place: Site) -> None:
+    place.run(locations.remove_evse, PARTY, "E-1", at(1))
+    assert price(place, place.start(2).transaction_id) is None
