@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import fcntl
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -32,7 +34,9 @@ async def open_store(
     on_commit: Callable[[int], None] = lambda events: None,
     on_mark: Callable[[str], None] = lambda name: None,
 ) -> AsyncIterator[QueuedStore]:
-    """A running store with its schema up to date; stopped and closed at the end."""
+    """A running store with its schema up to date; stopped and closed at the end. Raises
+    `StoreUnavailable`, also when another process has it: its links and commands would be taken for
+    those of a process that died."""
     path = sqlite_path(address)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +44,42 @@ async def open_store(
         path.touch(mode=0o600)
     except OSError as error:
         raise StoreUnavailable(f"cannot open {path}: {error.strerror}") from error
+    with _owned(path):
+        async with _opened(path, max_queue, grace_s, on_commit, on_mark) as store:
+            yield store
+
+
+@contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """The right to write a database, for one process at a time. A file of its own: closing the
+    database's would drop the locks that SQLite holds on it. It stays, because whoever removes it
+    may remove another's."""
+    owner = os.open(f"{path}-owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        other = os.pread(owner, 32, 0).decode("ascii", "replace").strip()
+        os.close(owner)
+        raise StoreUnavailable(
+            f"{path} is in use by another process ({other or 'unknown'}): stop that one, or give "
+            "this one a database of its own (store.url)"
+        ) from error
+    try:
+        os.truncate(owner, 0)
+        os.pwrite(owner, f"pid {os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(owner)
+
+
+@asynccontextmanager
+async def _opened(
+    path: Path,
+    max_queue: int,
+    grace_s: float,
+    on_commit: Callable[[int], None],
+    on_mark: Callable[[str], None],
+) -> AsyncIterator[QueuedStore]:
     upgrade(engine_for(path))
     database = SqliteDatabase(path)
     reader = SqliteReader(STATEMENTS, DIALECT, path)

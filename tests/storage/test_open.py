@@ -41,7 +41,22 @@ async def test_a_store_makes_its_folder_and_schema_and_keeps_its_rows(tmp_path: 
     assert told == ["opened"]
     async with open_store(address) as store:
         assert await store.reader.get(UnknownStation, "A") == knocker("A")
-    assert [p.name for p in (tmp_path / "new" / "folder").iterdir()] == ["a?b%20c.db"]
+    left = {p.name for p in (tmp_path / "new" / "folder").iterdir()}
+    assert left == {"a?b%20c.db", "a?b%20c.db-owner"}
+
+
+async def test_a_database_has_one_process_at_a_time(tmp_path: Path) -> None:
+    """A second one would take the links and commands of the first for those of a dead process."""
+    address = f"sqlite:///{tmp_path}/store.db"
+    async with open_store(address) as store:
+        with pytest.raises(
+            StoreUnavailable, match=rf"in use by another process \(pid {os.getpid()}"
+        ):
+            async with open_store(address):
+                pass
+        assert await store.transact(lambda tx: "still works") == "still works"
+    async with open_store(address) as store:
+        assert await store.transact(lambda tx: "free again") == "free again"
 
 
 async def test_what_cannot_be_opened_says_so(tmp_path: Path) -> None:
