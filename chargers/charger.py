@@ -16,6 +16,7 @@ import logging
 import random
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from chargers.car import Car
@@ -50,8 +51,9 @@ def dialect_for(profile: ChargerProfile) -> Dialect:
 class Charger:
     """A charger connects when `run` is started and lives until `stop`.
 
-    `url` is the central system's address without the identity. `clock` and `rng` make a run
-    repeatable; by default time is real and randomness is not. Used as `async with`, the
+    `url` is the central system's address without the identity, `authority` the file of the
+    certificate authority behind a wss address. `clock` and `rng` make a run repeatable; by default
+    time is real and randomness is not. Used as `async with`, the
     charger runs inside the block and is stopped at its end.
     """
 
@@ -62,6 +64,7 @@ class Charger:
         *,
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        authority: Path | None = None,
     ) -> None:
         self.profile = profile
         self.ledger = Ledger()
@@ -80,6 +83,7 @@ class Charger:
             self._went_online,
             self._went_offline,
             self._wake,
+            authority,
         )
         self._notices = Notices(self._report_status)
         self._outbox = Outbox(

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import signal
+import ssl
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,7 @@ from rich.console import Console
 from chargers.fleet import Fleet, FleetError, FleetPlan, read_plan
 from chargers.profile import ChargerProfile, ProfileError
 from chargers.report import fleet_report, plain_lines, version_table
+from chargers.wire import trusting
 
 FAILED = 1
 USAGE = 2
@@ -69,6 +71,10 @@ def run(
         list[str] | None, typer.Option("--rfid", help="Token of a driver; may be repeated.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Repeats the same drivers.")] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", metavar="FILE", help="Who signed the server's certificate (wss)."),
+    ] = None,
     seconds: Seconds = None,
     drain_seconds: DrainSeconds = 10.0,
 ) -> None:
@@ -79,6 +85,8 @@ def run(
 
     Example: `chargers run ws://127.0.0.1:9000/ocpp --id DC-1 --version 2.0.1 --dc --power-kw 150
     --rfid DRIVER-1 --seconds 60`
+
+    Example: `chargers run wss://localhost:9443/ocpp --ca tls/ca.pem --id CP-1 --token SECRET`
     """
     try:
         profile = ChargerProfile(
@@ -95,9 +103,11 @@ def run(
         _stop_usage(f"speed = {speed}: allowed is a number above 0, up to 10000")
     if not url.startswith(("ws://", "wss://")):
         _stop_usage(f"URL = {url!r}: allowed is an address that begins with ws:// or wss://")
+    if ca is not None:
+        _check_authority(ca)
     _log_to(sys.stdout, logging.INFO)
     tokens = tuple(rfid or ["DRIVER-1"])
-    plan = FleetPlan(url=url, tokens=tokens, chargers=(profile,), speed=speed, seed=seed)
+    plan = FleetPlan(url=url, tokens=tokens, chargers=(profile,), speed=speed, seed=seed, ca=ca)
     fleet = _run(plan, seconds, drain_seconds)
     for line in plain_lines(fleet_report(fleet.chargers)):
         print(line)
@@ -161,6 +171,13 @@ def _exit(fleet: Fleet) -> None:
         raise typer.Exit(UNREACHABLE)
     if fleet.undrained:
         raise typer.Exit(FAILED)
+
+
+def _check_authority(file: Path) -> None:
+    try:
+        trusting(file)
+    except (OSError, ssl.SSLError) as error:
+        _stop_usage(f"--ca {file}: allowed is a file with certificates (PEM): {error.strerror}")
 
 
 def _stop_usage(text: str) -> NoReturn:

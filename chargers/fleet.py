@@ -4,6 +4,7 @@
     speed = 10                        # virtual seconds per wall second
     seed = 1
     tokens = ["DRIVER-1", "DRIVER-2"]
+    ca = "tls/ca.pem"                 # optional, for wss: who signed the server's certificate
 
     [driver]                          # optional, virtual seconds
     stay_s = [120, 900]
@@ -51,9 +52,10 @@ class FleetPlan:
     speed: float = 1.0
     seed: int | None = None
     habits: Habits = field(default_factory=Habits)
+    ca: Path | None = None
 
 
-_TOP_KEYS = ("url", "speed", "seed", "tokens", "driver", "charger")
+_TOP_KEYS = ("url", "speed", "seed", "tokens", "ca", "driver", "charger")
 
 _CHARGER_KEYS: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -93,7 +95,18 @@ def read_plan(file: Path) -> FleetPlan:
         speed=float(speed),
         seed=seed,
         habits=_habits(file, content.get("driver", {})),
+        ca=_authority(file, content.get("ca")),
     )
+
+
+def _authority(file: Path, value: object) -> Path | None:
+    """The authority's certificate, beside the fleet file unless the path is absolute."""
+    if value is None:
+        return None
+    found = file.parent / value if isinstance(value, str) else None
+    if found is None or not found.is_file():
+        raise FleetError(file, "ca", "a file with certificates (PEM)", value)
+    return found
 
 
 def _tokens(file: Path, value: object) -> tuple[str, ...]:
@@ -177,7 +190,7 @@ class Fleet:
         self._drivers: list[Driver] = []
         for profile in plan.chargers:
             rng = random.Random(None if plan.seed is None else f"{plan.seed}/{profile.id}")
-            charger = Charger(profile, plan.url, clock=clock, rng=rng)
+            charger = Charger(profile, plan.url, clock=clock, rng=rng, authority=plan.ca)
             self.chargers.append(charger)
             self._drivers.append(Driver(charger, plan.tokens, rng, plan.habits))
         self.undrained: list[Charger] = []

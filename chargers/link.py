@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from chargers.clock import Clock, sleep_unless
@@ -39,6 +40,7 @@ class Link:
         went_online: Callable[[], None],
         went_offline: Callable[[], None],
         changed: Callable[[], None],
+        authority: Path | None = None,
     ) -> None:
         self._profile = profile
         self._url = url
@@ -50,6 +52,7 @@ class Link:
         self._went_online = went_online
         self._went_offline = went_offline
         self._changed = changed
+        self._authority = authority
         self._wire: Wire | None = None
         self._boot_reason: BootReason | None = BootReason.POWER_UP
         self._accepted = asyncio.Event()
@@ -105,6 +108,7 @@ class Link:
                     self._profile.id,
                     self._dialect.subprotocol,
                     self._configuration.password,
+                    self._authority,
                 )
             except ConnectFailed as error:
                 self._ledger.connections_failed += 1

@@ -12,7 +12,9 @@ import base64
 import functools
 import importlib
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -224,11 +226,25 @@ def _audible(handler: Handler) -> Handler:
     return handle
 
 
+@functools.cache
+def trusting(authority: Path) -> ssl.SSLContext:
+    """What checks a central system's certificate: signed by that authority (a PEM file), for the
+    host in the URL. Raises `OSError` and `ssl.SSLError` for a file that cannot be used."""
+    return ssl.create_default_context(cafile=authority)
+
+
 async def open_connection(
-    url: str, charger_id: str, subprotocol: str, password: bytes | None
+    url: str,
+    charger_id: str,
+    subprotocol: str,
+    password: bytes | None,
+    authority: Path | None = None,
 ) -> ClientConnection:
-    """Connect to `<url>/<id>`. Raises `ConnectFailed` when that does not work out."""
+    """Connect to `<url>/<id>`. Raises `ConnectFailed` when that does not work out. `authority`:
+    the only one that may have signed the certificate of a wss address; None: those of the
+    machine."""
     address = f"{url.rstrip('/')}/{quote(charger_id, safe='')}"
+    secure = url.startswith("wss:")
     headers = {}
     if password is not None:
         credentials = base64.b64encode(charger_id.encode() + b":" + password).decode()
@@ -244,6 +260,7 @@ async def open_connection(
             # Saves 50 kB per connection; chargers without compression are common.
             compression=None,
             proxy=None,
+            ssl=(trusting(authority) if authority else True) if secure else None,
         )
     except InvalidStatus as error:
         raise ConnectFailed(f"{address} answered HTTP {error.response.status_code}") from error

@@ -8,10 +8,11 @@ import resource
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as installed_version
 
 import structlog
@@ -27,9 +28,11 @@ from csms.flows.commands import Commander, Performed
 from csms.flows.exchange import Nobody
 from csms.observability import Metrics
 from csms.ocpp.admission import Admission
+from csms.ocpp.certificates import Pair
 from csms.ocpp.gateway import Gateway, GatewayLimits
 from csms.ocpp.link import GOING_AWAY, Link, LinkLimits
 from csms.ocpp.registry import Registry
+from csms.ocpp.tls import Certificates
 from csms.settings import Settings
 from csms.storage.open import open_store
 from csms.storage.store import QueuedStore
@@ -47,14 +50,17 @@ FILES_BESIDE_LINKS = 1_500
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A system that is up: where it listens, and its parts for those who started it."""
+    """A system that is up: where it listens, and its parts for those who started it. Ports are
+    None where there is no such listener. `reload`: look at the certificate files now."""
 
-    ocpp_port: int
+    ocpp_port: int | None
+    tls_port: int | None
     http_port: int
     station_url: str
     api: System
     store: QueuedStore
     registry: Registry
+    reload: Callable[[], None]
 
 
 def now() -> datetime:
@@ -113,12 +119,21 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             tasks, commander, command_id, performed
         )
         admission = Admission(store, keyring)
+        certificates = _certificates(settings, metrics)
         gateway = await stack.enter_async_context(
             Gateway(
-                store, admission, registry, Nobody(), metrics, _limits(settings), settings.node, now
+                store,
+                admission,
+                registry,
+                Nobody(),
+                metrics,
+                _limits(settings),
+                settings.node,
+                now,
+                certificates,
             )
         )
-        station_url = settings.ocpp.public_url or f"ws://{_host(settings)}:{gateway.port}/ocpp"
+        station_url = settings.ocpp.public_url or _address(settings, gateway)
         api = System(
             store=store,
             commander=commander,
@@ -133,28 +148,44 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             stopping=stopping.is_set,
             party=settings.party,
             station_url=station_url,
+            warnings=lambda: certificates.warnings if certificates else [],
             node=settings.node,
             max_wait_s=settings.http.max_wait_s,
             max_body_bytes=settings.http.max_body_bytes,
             event_streams=settings.http.event_streams,
         )
         http_port = await stack.enter_async_context(_http(settings, api))
-        watch = tasks.create_task(_watch(store, metrics), name="watch the store")
-        log.info("started", node=settings.node, ocpp_port=gateway.port, http_port=http_port)
+        watching = [tasks.create_task(_watch(store, metrics), name="watch the store")]
+        if certificates is not None:
+            watch = certificates.watch(settings.ocpp.tls.reload_check_s)
+            watching.append(tasks.create_task(watch, name="watch the certificates"))
+        ports = {"ocpp_port": gateway.port, "tls_port": gateway.tls_port, "http_port": http_port}
+        log.info("started", node=settings.node, **ports)
         try:
-            yield Running(gateway.port, http_port, station_url, api, store, registry)
+            yield Running(
+                gateway.port,
+                gateway.tls_port,
+                http_port,
+                station_url,
+                api,
+                store,
+                registry,
+                partial(_reload, certificates),
+            )
         finally:
             log.info("stopping", node=settings.node)
             stopping.set()
             bus.wake()
-            watch.cancel()
+            for task in watching:
+                task.cancel()
 
 
 def _limits(settings: Settings) -> GatewayLimits:
     ocpp = settings.ocpp
     return GatewayLimits(
         host=ocpp.host,
-        port=ocpp.port,
+        port=ocpp.port if ocpp.plain else None,
+        tls_port=ocpp.tls.port,
         max_links=ocpp.max_links,
         max_handshakes=ocpp.max_handshakes,
         max_message_bytes=ocpp.max_message_bytes,
@@ -170,6 +201,27 @@ def _limits(settings: Settings) -> GatewayLimits:
             strict=ocpp.strict,
         ),
     )
+
+
+def _certificates(settings: Settings, metrics: Metrics) -> Certificates | None:
+    """The certificates of the listener with TLS, None without one. Raises `Invalid`."""
+    tls = settings.ocpp.tls
+    if not tls.certificates:
+        return None
+    pairs = [Pair(pair.certificate, pair.key) for pair in tls.certificates]
+    return Certificates(pairs, metrics, now, tls.max_handshakes, tls.handshake_timeout_s)
+
+
+def _reload(certificates: Certificates | None) -> None:
+    if certificates is not None:
+        certificates.reload()
+
+
+def _address(settings: Settings, gateway: Gateway) -> str:
+    """What stations are given to connect to where no other address is configured: the safer."""
+    if gateway.tls_port is not None:
+        return f"wss://{_host(settings)}:{gateway.tls_port}/ocpp"
+    return f"ws://{_host(settings)}:{gateway.port}/ocpp"
 
 
 def _host(settings: Settings) -> str:

@@ -88,6 +88,17 @@ class Metrics:
         self.handshakes_refused = Counter(
             "csms_handshakes_refused", "Links refused", ["reason"], registry=self.registry
         )
+        self.tls_expires = Gauge(
+            "csms_tls_certificate_expires_seconds",
+            "When a certificate that is served expires (Unix time)",
+            ["file"],
+            registry=self.registry,
+        )
+        self.tls_broken = Gauge(
+            "csms_tls_files_broken",
+            "1 while the certificate files on disk cannot be used and older ones are served",
+            registry=self.registry,
+        )
         self.marks = Counter(
             "csms_marks", "Rare branches taken in the core", ["mark"], registry=self.registry
         )

@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,15 +27,39 @@ DEFAULT_FILE = Path("csms.toml")
 MIN_KEY_HEX = 32
 
 
+class CertificatePair(BaseModel):
+    """Two PEM files: the server's certificate with what signed it, and its private key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    certificate: Path
+    key: Path
+
+
+class TlsSettings(BaseModel):
+    """The listener for stations that speak TLS; there is one where certificates are given. An RSA
+    and an EC pair together serve every station."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    port: int = Field(9443, ge=0, le=65535)
+    certificates: tuple[CertificatePair, ...] = Field((), max_length=8)
+    reload_check_s: float = Field(10.0, gt=0)
+    max_handshakes: int = Field(2_000, ge=1)
+    handshake_timeout_s: float = Field(10.0, gt=0)
+
+
 class OcppSettings(BaseModel):
-    """The listener for stations."""
+    """The listeners for stations."""
 
     model_config = ConfigDict(extra="forbid")
 
     host: str = "0.0.0.0"  # noqa: S104 - stations come from outside, that is the purpose
     port: int = Field(9000, ge=0, le=65535)
+    plain: bool = True
+    """False: no listener without TLS."""
     public_url: str | None = None
-    """What installers type into stations, when it is not ws://HOST:PORT/ocpp."""
+    """What installers type into stations, when it is not wss://HOST:PORT/ocpp (or ws://)."""
     max_links: int = Field(18_000, ge=1)
     max_handshakes: int = Field(500, ge=1)
     max_message_bytes: int = Field(524_288, ge=4_096, le=16_777_216)
@@ -49,6 +73,13 @@ class OcppSettings(BaseModel):
     call_timeouts: int = Field(3, ge=1)
     strict: bool = False
     trusted_proxies: tuple[str, ...] = ()
+    tls: TlsSettings = TlsSettings()
+
+    @model_validator(mode="after")
+    def _reachable(self) -> OcppSettings:
+        if not self.plain and not self.tls.certificates:
+            raise ValueError("plain = false needs ocpp.tls.certificates, or nobody can connect")
+        return self
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -163,6 +194,9 @@ def load(file: Path | None) -> Settings:
         raise Invalid("\n".join(_explain(file, fault) for fault in error.errors())) from error
     if file is not None:
         settings.store.url = _beside(file, settings.store.url)
+        for pair in settings.ocpp.tls.certificates:
+            pair.certificate = file.parent.resolve() / pair.certificate.expanduser()
+            pair.key = file.parent.resolve() / pair.key.expanduser()
     return settings
 
 

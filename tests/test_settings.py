@@ -155,3 +155,14 @@ def test_a_secret_is_never_in_a_complaint_or_a_print(
     settings = load(written(tmp_path, f'[security]\nkeys = {{k1 = "{SECRET}"}}'))
     assert SECRET not in repr(settings)
     assert isinstance(settings, Settings)
+
+
+def test_certificates_are_named_beside_the_file(tmp_path: Path) -> None:
+    text = '[ocpp.tls]\ncertificates = [{ certificate = "tls/c.pem", key = "/keys/k.pem" }]\n'
+    (pair,) = load(written(tmp_path, text)).ocpp.tls.certificates
+    assert (pair.certificate, pair.key) == (tmp_path / "tls/c.pem", Path("/keys/k.pem"))
+
+
+def test_without_any_listener_nobody_could_connect(tmp_path: Path) -> None:
+    said = complaint(written(tmp_path, "[ocpp]\nplain = false\n"))
+    assert said.endswith("plain = false needs ocpp.tls.certificates, or nobody can connect")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import generate_latest
@@ -55,13 +56,15 @@ def _add_health(app: FastAPI, system: System) -> None:
         return {"status": "ok", "node": system.node}
 
     @app.get("/readyz", tags=["health"])
-    async def readyz(response: Response) -> dict[str, str]:
-        """The process can do its work: the store writes, and it is not on its way out."""
+    async def readyz(response: Response) -> dict[str, Any]:
+        """The process can do its work: the store writes, and it is not on its way out. `warnings`:
+        what needs to be seen to before it cannot, such as certificates that expire."""
         trouble = system.store.trouble or ("stopping" if system.stopping() else None)
         if trouble is not None:
             response.status_code = 503
             return {"status": "not ready", "reason": trouble}
-        return {"status": "ready"}
+        warnings = system.warnings()
+        return {"status": "ready", "warnings": warnings} if warnings else {"status": "ready"}
 
     @app.get("/metrics", tags=["health"])
     async def metrics() -> Response:

@@ -44,7 +44,8 @@ class System:
 
     `seen(station_id)`: when the live link of a station last said something, None without a link
     here. `drop_link(station_id)`: end the link, so that a new secret has to be shown.
-    `stopping()`: True once the process is on its way out.
+    `stopping()`: True once the process is on its way out. `warnings()`: what an operator should see
+    to although the system works.
     """
 
     store: Store
@@ -64,6 +65,7 @@ class System:
     max_wait_s: float = 60.0
     max_body_bytes: int = 1_048_576
     event_streams: int = 100
+    warnings: Callable[[], list[str]] = list
     recent_secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Secrets just issued, by Idempotency-Key, so that a retry can show them again."""
 

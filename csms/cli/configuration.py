@@ -5,6 +5,8 @@ The same text without keys is `config/csms.toml`; a test compares both with the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _TEXT = """\
 # Configuration of the central system. Every line that is commented out shows the default.
 # Environment variables come first: CSMS_OCPP__PORT=9100 sets [ocpp] port.
@@ -19,11 +21,12 @@ party = "{party}"
 # log_level = "info"
 
 [ocpp]
-# Where stations connect. Behind a proxy that speaks TLS, set public_url to what installers
-# type into stations, for example "wss://ocpp.example.com/ocpp".
+# Where stations connect without TLS; plain = false switches that off. public_url is what
+# installers type into stations, when it is not this machine's own address.
 # host = "0.0.0.0"
 # port = 9000
-# public_url = ""
+# plain = true
+{public_url}
 
 # Live links, and attempts to connect under way; more get 503.
 # max_links = 18000
@@ -54,6 +57,19 @@ party = "{party}"
 # Networks whose X-Forwarded-For is believed.
 # trusted_proxies = ["10.0.0.0/8"]
 
+[ocpp.tls]
+# Where stations connect with TLS (wss): there is such a port where certificates are given. One pair
+# with an RSA key and one with an EC key serve every station. Files are in PEM form, beside this one
+# unless the path is absolute; the certificate's file holds the server's own first, then what signed
+# it. Files that change are used from the next handshake on (looked at so often, and on SIGHUP).
+# port = 9443
+{certificates}
+# reload_check_s = 10.0
+
+# Handshakes under way at once, and how long one may take.
+# max_handshakes = 2000
+# handshake_timeout_s = 10.0
+
 [http]
 # The operator API. Put a proxy with TLS in front before it listens on anything but loopback.
 # host = "127.0.0.1"
@@ -79,6 +95,22 @@ keys = {{ {key_id} = "{key}" }}
 """
 
 
-def commented(party: str, key: str, key_id: str = "k1") -> str:
-    """The text of a new configuration."""
-    return _TEXT.format(party=party, key=key, key_id=key_id)
+_NO_CERTIFICATES = "# certificates = []"
+_NO_URL = '# public_url = "wss://ocpp.example.com:9443/ocpp"'
+
+
+def commented(
+    party: str,
+    key: str,
+    key_id: str = "k1",
+    *,
+    certificates: Sequence[tuple[str, str]] = (),
+    public_url: str | None = None,
+) -> str:
+    """The text of a new configuration. `certificates`: pairs of certificate and key file."""
+    listed = _NO_CERTIFICATES
+    if certificates:
+        pairs = (f'    {{ certificate = "{c}", key = "{k}" }},\n' for c, k in certificates)
+        listed = f"certificates = [\n{''.join(pairs)}]"
+    url = _NO_URL if public_url is None else f'public_url = "{public_url}"'
+    return _TEXT.format(party=party, key=key, key_id=key_id, certificates=listed, public_url=url)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import secrets
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -27,12 +29,14 @@ from csms.settings import DEFAULT_FILE, Settings, load
 
 if TYPE_CHECKING:
     from csms.app import Running
+    from csms.cli.authority import Made
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 db = typer.Typer(help="The database of this system.", no_args_is_help=True)
 app.add_typer(db, name="db")
 
 FAILED, USAGE = 1, 2
+TLS_PORT = 9443
 
 ConfigFile = Annotated[
     Path,
@@ -65,11 +69,24 @@ def _settings(file: Path) -> Settings:
 def init(
     config: ConfigFile = DEFAULT_FILE,
     party: Annotated[str, typer.Option(help="Country code * party id of this network.")] = "XX*CSM",
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Make certificates, so that stations can use wss.")
+    ] = False,
+    host: Annotated[
+        str | None,
+        typer.Option(help="With --tls: the name stations reach us by.", show_default=False),
+    ] = None,
     output: Annotated[str, typer.Option("--output", help="table or json.")] = "table",
 ) -> None:
     """Write a commented configuration and show the first admin key, once.
 
+    With `--tls` a small certificate authority of your own is made as well, and server certificates
+    for HOST; its file `tls/ca.pem` is what stations need to know. Certificates of another authority
+    are named in the configuration, under [ocpp.tls].
+
     Example: `csms init --party CA*NTH`
+
+    Example: `csms init --tls --host ocpp.example.com`
 
     Example: `export CSMS_API_KEY=$(csms init --output json | jq -r .admin_key)`
     """
@@ -80,16 +97,24 @@ def init(
 
     if config.exists():
         fail(FAILED, f"{config} exists already; remove it first, or choose another with --config")
+    if host is not None and not tls:
+        fail(USAGE, "--host is the name in the certificates: it needs --tls")
     admin_key = f"{new_id()}.{new_secret()}"
-    text = configuration.commented(party=party, key=secrets.token_hex(32))
     try:
         config.parent.mkdir(parents=True, exist_ok=True)
+        made = _make_certificates(config.parent / "tls", host, party) if tls else None
+        text = configuration.commented(
+            party=party,
+            key=secrets.token_hex(32),
+            certificates=_relative(made, config.parent) if made else (),
+            public_url=f"wss://{host}:{TLS_PORT}/ocpp" if host else None,
+        )
         # The file holds the key that all secrets are hashed with: for its owner only.
         descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
     except OSError as error:
-        fail(FAILED, f"cannot write {config}: {error.strerror}")
+        fail(FAILED, f"cannot write {error.filename or config}: {error.strerror}")
     try:
         settings = load(config)
         uvloop.run(_make_key(settings, admin_key))
@@ -98,17 +123,45 @@ def init(
         fail(USAGE if isinstance(error, Invalid) else FAILED, error.detail)
     if output == "json":
         facts = {"config": str(config), "database": settings.store.url, "admin_key": admin_key}
+        if made is not None:
+            facts["ca"] = str(made.authority)
         print(json.dumps(facts))
         return
     print(f"Wrote {config} and {sqlite_path(settings.store.url)}. Back up both: the configuration")
     print("holds the key that all tokens are hashed with.")
     print()
+    if made is not None:
+        print(f"Wrote certificates for {', '.join(_names(host))}.")
+        print("Stations have to know the authority that signed them; install this file in each:")
+        print()
+        print(f"  {made.authority}")
+        print()
+        print(f"Keep {made.authority_key} to yourself: whoever has it can be this server.")
+        print()
     print("The first admin key, shown this once:")
     print()
     print(f"  export CSMS_API_KEY={admin_key}")
     print()
     print(f"Next:  csms serve --config {config}")
     print("then:  csms station add CP-1 --evses 2")
+
+
+def _make_certificates(folder: Path, host: str | None, party: str) -> Made:
+    """Raises `OSError`."""
+    from csms.cli.authority import make
+
+    if host is not None and not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", host):
+        fail(USAGE, f"--host: {host!r} is no host name; an example is ocpp.example.com")
+    return make(folder, _names(host), party, datetime.now(UTC))
+
+
+def _names(host: str | None) -> tuple[str, ...]:
+    """What the certificates stand for: the host given, and this machine as seen from itself."""
+    return tuple(dict.fromkeys((host or socket.gethostname(), "localhost", "127.0.0.1", "::1")))
+
+
+def _relative(made: Made, folder: Path) -> list[tuple[str, str]]:
+    return [(str(c.relative_to(folder)), str(k.relative_to(folder))) for c, k in made.pairs]
 
 
 async def _make_key(settings: Settings, admin_key: str) -> None:
@@ -145,7 +198,11 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         print(f"csms: {warning}", file=sys.stderr)
     async with running(settings) as system:
         settle_memory()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, system.reload)
         print(f"stations connect to {system.station_url}/IDENTITY", file=sys.stderr)
+        if system.tls_port is not None and system.ocpp_port is not None:
+            hint = "ocpp.plain = false in the configuration closes it"
+            print(f"port {system.ocpp_port} takes stations without TLS; {hint}", file=sys.stderr)
         print(
             f"operators use http://{settings.http.host}:{system.http_port}"
             f" (documentation at /docs)",
@@ -199,12 +256,34 @@ def check(config: ConfigFile = DEFAULT_FILE) -> None:
 
     settings = _settings(config)
     path = sqlite_path(settings.store.url)
-    if not path.exists():
+    if path.exists():
+        current, head = _revisions(path)
+        state = "up to date" if current == head else f"schema {current}, will be upgraded to {head}"
+        print(f"{config}: ok; the database {path} is {state}")
+    else:
         print(f"{config}: ok; the database {path} will be made at the first start")
-        return
-    current, head = _revisions(path)
-    state = "up to date" if current == head else f"schema {current}, will be upgraded to {head}"
-    print(f"{config}: ok; the database {path} is {state}")
+    if settings.ocpp.tls.certificates:
+        _check_certificates(settings)
+
+
+def _check_certificates(settings: Settings) -> None:
+    """A line for each certificate, and for whatever is wrong; ends the program when stations could
+    not connect."""
+    from csms.ocpp.certificates import Pair, inspect, kinds_missing
+
+    tls = settings.ocpp.tls
+    found = [inspect(Pair(p.certificate, p.key), datetime.now(UTC)) for p in tls.certificates]
+    for one in found:
+        if one.expires_at is not None and not one.fatal:
+            names = ", ".join(one.names)
+            print(f"{one.pair.certificate}: ok; {one.kind}, {names}, until {one.expires_at:%F}")
+    notes = [str(problem) for one in found for problem in one.problems if not problem.fatal]
+    missing = kinds_missing(found)
+    for text in (*notes, *((missing,) if missing else ())):
+        print(f"csms: warning: {text}", file=sys.stderr)
+    fatal = [str(problem) for one in found for problem in one.fatal]
+    if fatal:
+        fail(FAILED, "\n".join(fatal))
 
 
 def _revisions(path: Path) -> tuple[str | None, str | None]:

@@ -1,8 +1,9 @@
-"""The listener: one port for all versions; from the TCP connection to a running link.
+"""The listeners: each port serves all versions; from the TCP connection to a running link.
 
-Order of an attempt: limits, identity and secret (`admission`) before the upgrade, sub-protocol, the
-link's generation from the store, then the link runs. Its end is written down, also when the store
-was away meanwhile.
+There is one port without TLS and one with it where certificates are configured, and one set of
+limits for both. Order of an attempt: limits, identity and secret (`admission`) before the upgrade,
+sub-protocol, the link's generation from the store, then the link runs. Its end is written down,
+also when the store was away meanwhile.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from csms.observability import Metrics
 from csms.ocpp.admission import Admission, Denial, Failures
 from csms.ocpp.link import GOING_AWAY, PROTOCOL_ERROR, TRY_AGAIN_LATER, Link, LinkLimits
 from csms.ocpp.registry import Registry
+from csms.ocpp.tls import Certificates, shaken
 from csms.ocpp.versions import PROTOCOLS, Protocol, choose
 
 log = structlog.get_logger("ocpp.gateway")
@@ -49,11 +51,13 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """`max_handshakes`: attempts under way at once, more get 503. `slowed`: refused attempts
-    whose answer is being delayed at once, more are answered without delay."""
+    """`port`: without TLS, None for none; `tls_port`: with it, where there are certificates.
+    `max_handshakes`: attempts under way at once, more get 503. `slowed`: refused attempts whose
+    answer is being delayed at once, more are answered without delay."""
 
     host: str = "127.0.0.1"
-    port: int = 9000
+    port: int | None = 9000
+    tls_port: int = 9443
     max_links: int = 18_000
     max_handshakes: int = 500
     max_message_bytes: int = 512 * 1024
@@ -88,6 +92,7 @@ class StationConnection(ServerConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        shaken(transport.get_extra_info("ssl_object"))
         self._silent[self] = None
         if len(self._silent) > self._most:
             oldest = next(iter(self._silent))
@@ -112,8 +117,10 @@ class Gateway:
         limits: GatewayLimits,
         node: str,
         clock: Callable[[], datetime],
+        certificates: Certificates | None = None,
     ) -> None:
         self._store = store
+        self._certificates = certificates
         self._admission = admission
         self._registry = registry
         self._outside = outside
@@ -126,17 +133,36 @@ class Gateway:
         self._handshakes = 0
         self._slowed = 0
         self._proxies = [ipaddress.ip_network(proxy) for proxy in limits.trusted_proxies]
-        self._server: Server | None = None
+        self._plain: Server | None = None
+        self._secure: Server | None = None
         self._stopping = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Gateway:
         await self._forget_lost_links()
+        try:
+            if self._limits.port is not None:
+                self._plain = await self._listen(self._limits.port)
+            if self._certificates is not None:
+                self._secure = await self._listen(
+                    self._limits.tls_port,
+                    ssl=self._certificates.context,
+                    ssl_handshake_timeout=self._certificates.handshake_timeout_s,
+                    ssl_shutdown_timeout=self._limits.close_timeout_s,
+                )
+        except OSError:
+            # A port that is taken must not leave the other one open.
+            await self._close()
+            raise
+        self._sweeper = asyncio.create_task(self._sweep(), name="sweep silent links")
+        return self
+
+    async def _listen(self, port: int, **tls: Any) -> Server:
         limits = self._limits
-        self._server = await serve(
+        return await serve(
             self._serve,
             limits.host,
-            limits.port,
+            port,
             process_request=self._process_request,
             select_subprotocol=self._select_subprotocol,
             compression=None,
@@ -153,27 +179,34 @@ class Gateway:
                 type[ServerConnection],
                 partial(StationConnection, self._silent, limits.max_handshakes),
             ),
+            **tls,
         )
-        self._sweeper = asyncio.create_task(self._sweep(), name="sweep silent links")
-        return self
 
     async def __aexit__(self, *exc: object) -> None:
-        assert self._server is not None
         assert self._sweeper is not None
         self._stopping.set()
         self._sweeper.cancel()
+        await self._close()
+
+    async def _close(self) -> None:
         reason = "the central system is stopping"
-        self._server.close(code=GOING_AWAY, reason=reason)
+        servers = [server for server in (self._plain, self._secure) if server is not None]
+        for server in servers:
+            server.close(code=GOING_AWAY, reason=reason)
         # The server would wait for ever for a station that does not read.
         await self._registry.close_all(GOING_AWAY, reason)
-        await self._server.wait_closed()
+        for server in servers:
+            await server.wait_closed()
 
     @property
-    def port(self) -> int:
-        """The port in use (of interest when 0 was asked for)."""
-        assert self._server is not None
-        port: int = next(iter(self._server.sockets)).getsockname()[1]
-        return port
+    def port(self) -> int | None:
+        """The port without TLS in use (of interest when 0 was asked for), None for none."""
+        return _port_of(self._plain)
+
+    @property
+    def tls_port(self) -> int | None:
+        """The port with TLS in use, None for none."""
+        return _port_of(self._secure)
 
     # -- before the upgrade ----------------------------------------------------------------------
 
@@ -379,6 +412,10 @@ class Gateway:
                 if (now - link.last_seen_at).total_seconds() > self._limits.silent_link_s:
                     log.warning("link_cut_silent", station=link.identity)
                     await link.close(GOING_AWAY, "silent for too long")
+
+
+def _port_of(server: Server | None) -> int | None:
+    return None if server is None else int(next(iter(server.sockets)).getsockname()[1])
 
 
 def _deflate() -> ServerPerMessageDeflateFactory:

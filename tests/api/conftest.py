@@ -64,6 +64,7 @@ class Api:
         self.store = store
         self.stations = stations
         self.bus = bus
+        self.warnings: list[str] = []
         self._client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api"
         )
@@ -104,6 +105,7 @@ async def api() -> AsyncIterator[Api]:
 async def serving() -> AsyncIterator[Api]:
     """A system of its own, always with the same keys."""
     store, stations, bus = open_inline(), Stations(), LocalBus()
+    warnings: list[str] = []
     stations.answers.set()
     ids = count(1)
 
@@ -135,9 +137,12 @@ async def serving() -> AsyncIterator[Api]:
         station_url="ws://host:9000/ocpp",
         node="node",
         event_streams=2,
+        warnings=lambda: warnings,
         max_body_bytes=10_000,
     )
     try:
-        yield Api(create(described, "0"), store, stations, bus)
+        made = Api(create(described, "0"), store, stations, bus)
+        made.warnings = warnings
+        yield made
     finally:
         await commander.stop()

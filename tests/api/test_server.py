@@ -41,3 +41,10 @@ async def test_the_description_of_the_api_is_complete(api: Api) -> None:
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             assert operation.get("description"), f"{method} {path} does not say what it does"
+
+
+async def test_what_needs_to_be_seen_to_is_told_and_the_system_is_ready(api: Api) -> None:
+    api.warnings.append("server.pem: expires in 3 days")
+    answer = await api("GET", "/readyz", role=None)
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "warnings": ["server.pem: expires in 3 days"]}

@@ -102,3 +102,13 @@ async def test_nobody_there_ends_with_3(tmp_path: Path) -> None:
     assert process.returncode == 3
     assert b"no charger could connect" in err
     assert out.count(b"stations 1") == 3
+
+
+def test_an_authority_that_is_none(tmp_path: Path) -> None:
+    for name, content in (("missing.pem", None), ("text.pem", "no certificate")):
+        file = tmp_path / name
+        if content is not None:
+            file.write_text(content)
+        result = CliRunner().invoke(app, ["run", "wss://127.0.0.1:1/ocpp", "--ca", str(file)])
+        assert result.exit_code == 2
+        assert f"--ca {file}: allowed is a file with certificates (PEM)" in result.output

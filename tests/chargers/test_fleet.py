@@ -123,3 +123,11 @@ async def test_what_could_not_be_told_is_known_at_the_end(central: Any) -> None:
         await fleet.chargers[0].until(lambda: bool(fleet.chargers[0].ledger.running))
         stop.set()
     assert fleet.undrained == fleet.chargers
+
+
+def test_an_authority_is_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("a certificate")
+    plan = read_plan(write(tmp_path, f'ca = "ca.pem"\n{GOOD}'))
+    assert plan.ca == tmp_path / "ca.pem"
+    with pytest.raises(FleetError, match=r"ca = 'no\.pem': allowed is a file with certificates"):
+        read_plan(write(tmp_path, f'ca = "no.pem"\n{GOOD}'))

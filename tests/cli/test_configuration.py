@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -27,6 +28,17 @@ def flat(model: BaseModel, prefix: str = "") -> dict[str, object]:
     return found
 
 
+def flat_table(table: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in table.items():
+        # The keys of `security.keys` are names that somebody chose.
+        if isinstance(value, dict) and name != "keys":
+            found |= flat_table(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
 def uncommented(text: str) -> str:
     """The file with every default switched on: lines such as `# port = 9000`."""
     return re.sub(r"^# ([a-z_]+ = )", r"\1", text, flags=re.MULTILINE)
@@ -44,17 +56,23 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
 def test_every_setting_is_there_with_its_default() -> None:
     written = tomllib.loads(uncommented(commented("CA*NTH", KEY)))
     expected = flat(Settings())
-    found: dict[str, object] = {}
-    for name, value in written.items():
-        if isinstance(value, dict):
-            found |= {f"{name}.{inner}": v for inner, v in value.items()}
-        else:
-            found[name] = value
+    found = flat_table(written)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         if name == "ocpp.trusted_proxies" or name in NOT_DEFAULTS:
             continue
-        assert found[name] == value, name
+        assert found[name] == (list(value) if isinstance(value, tuple) else value), name
+
+
+def test_certificates_and_an_address_are_written_where_there_are_some(tmp_path: Path) -> None:
+    file = tmp_path / "csms.toml"
+    pairs = [("tls/rsa.pem", "tls/rsa-key.pem"), ("/abs/ec.pem", "/abs/ec-key.pem")]
+    url = "wss://ocpp.example.com:9443/ocpp"
+    file.write_text(commented("CA*NTH", KEY, certificates=pairs, public_url=url))
+    settings = load(file)
+    assert settings.ocpp.public_url == url
+    found = [(str(p.certificate), str(p.key)) for p in settings.ocpp.tls.certificates]
+    assert found == [(f"{tmp_path}/tls/rsa.pem", f"{tmp_path}/tls/rsa-key.pem"), pairs[1]]
 
 
 def test_the_reference_configuration_is_the_same_text() -> None:

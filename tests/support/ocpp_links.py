@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from csms.ocpp.admission import Admission
 from csms.ocpp.gateway import Gateway, GatewayLimits
 from csms.ocpp.link import LinkLimits
 from csms.ocpp.registry import Registry
+from csms.ocpp.tls import Certificates
 from csms.storage.batch import RefusedByDatabase
 from tests.support.ocpp import NOW, PARTY
 
@@ -162,10 +164,12 @@ class Central:
         headers: Sequence[tuple[str, str]] = (),
         wait: bool = True,
         narrow: bool = False,
+        ssl: ssl.SSLContext | None = None,
         **options: Any,
     ) -> AsyncIterator[Socket]:
         """A link of a station; `authorization` None sends none. With `wait` it is in the registry
-        when the block begins. `narrow`: as little room for what it does not read as there is."""
+        when the block begins. `narrow`: as little room for what it does not read as there is.
+        `ssl`: over TLS."""
         sent = list(headers)
         if authorization is not None:
             sent.append(("Authorization", authorization or basic(identity, self.secrets[identity])))
@@ -175,7 +179,10 @@ class Central:
             sock.setblocking(False)
             await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.gateway.port))
             options |= {"sock": sock, "max_queue": 1}
-        url = self.url + (path if path is not None else f"/ocpp/{identity.replace(' ', '%20')}")
+        base = self.url
+        if ssl is not None:
+            base, options["ssl"] = f"wss://127.0.0.1:{self.gateway.tls_port}", ssl
+        url = base + (path if path is not None else f"/ocpp/{identity.replace(' ', '%20')}")
         before = self.registry.get(f"id {identity}")
         connection = await connect(
             url,
@@ -217,9 +224,11 @@ async def listening(
     node: str = "node-1",
     max_unknown: int = 1_000,
     link: dict[str, Any] | None = None,
+    certificates: Certificates | None = None,
+    port: int | None = 0,
     **limits: Any,
 ) -> AsyncIterator[Central]:
-    """A gateway on a free port over that store."""
+    """A gateway on free ports over that store; with `certificates` it has one with TLS as well."""
     central = Central(store, clock or Clock(), node)
     central.gateway = Gateway(
         store,
@@ -227,9 +236,10 @@ async def listening(
         central.registry,
         outside or Nobody(),
         central.metrics,
-        GatewayLimits(port=0, link=LinkLimits(**(link or {})), **limits),
+        GatewayLimits(port=port, tls_port=0, link=LinkLimits(**(link or {})), **limits),
         node,
         central.clock,
+        certificates,
     )
     async with central.gateway:
         yield central

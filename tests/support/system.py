@@ -71,10 +71,11 @@ class System:
         headers = {"Authorization": f"Bearer {self.admin_key}"}
         return httpx.AsyncClient(base_url=f"{self.http_url}/api/v1", headers=headers, timeout=30)
 
-    async def init(self, **environment: str) -> None:
+    async def init(self, *arguments: str, **environment: str) -> None:
         """`csms init`; further settings go into the environment of every start."""
         self.environment |= environment
-        code, out, err = await csms("init", "--config", str(self.config), "--output", "json")
+        how = ("--config", str(self.config), "--output", "json", *arguments)
+        code, out, err = await csms("init", *how)
         assert code == 0, err
         self.admin_key = json.loads(out)["admin_key"]
 
