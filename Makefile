@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint types bench format clean
+.PHONY: help demo serve test fuzz lint types bench format clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/'
@@ -21,6 +21,9 @@ demo: $(READY)  ## Run a central system with six simulated chargers (ARGS="--sec
 
 test: $(READY)  ## Run the whole test suite (ARGS="-k name")
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(READY)  ## Send everything a station could send, on all versions (ARGS="--seconds 600 --seed 7")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(READY)  ## Check style, formatting and the direction of imports
 	$(BIN)/ruff check .
@@ -38,4 +41,4 @@ bench: $(READY)  ## Measure against the floor; writes docs/benchmarks (ARGS="--s
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean:  ## Remove what was made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz build *.egg-info
