@@ -26,6 +26,7 @@ from csms.core.errors import CsmsError, Invalid
 from csms.core.security import ApiKey, Keyring, Role
 from csms.flows.commands import Commander, Performed
 from csms.flows.exchange import Nobody
+from csms.flows.messages import MessageLimits, MessageLog
 from csms.observability import Metrics
 from csms.ocpp.admission import Admission
 from csms.ocpp.certificates import Pair
@@ -120,6 +121,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         admission = Admission(store, keyring)
         certificates = _certificates(settings, metrics)
+        messages = _message_log(settings, store)
         gateway = await stack.enter_async_context(
             Gateway(
                 store,
@@ -131,6 +133,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 settings.node,
                 now,
                 certificates,
+                messages,
             )
         )
         station_url = settings.ocpp.public_url or _address(settings, gateway)
@@ -159,6 +162,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         if certificates is not None:
             watch = certificates.watch(settings.ocpp.tls.reload_check_s)
             watching.append(tasks.create_task(watch, name="watch the certificates"))
+        if messages is not None:
+            watching.append(tasks.create_task(messages.run(), name="write the message log"))
         ports = {"ocpp_port": gateway.port, "tls_port": gateway.tls_port, "http_port": http_port}
         log.info("started", node=settings.node, **ports)
         try:
@@ -178,6 +183,14 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             bus.wake()
             for task in watching:
                 task.cancel()
+
+
+def _message_log(settings: Settings, store: QueuedStore) -> MessageLog | None:
+    wanted = settings.messages
+    if not wanted.enabled:
+        return None
+    limits = MessageLimits(wanted.burst, wanted.per_minute, wanted.rows_per_s, wanted.max_chars)
+    return MessageLog(store, limits, now)
 
 
 def _limits(settings: Settings) -> GatewayLimits:

@@ -121,6 +121,19 @@ class StoreSettings(BaseModel):
         return url
 
 
+class MessagesSettings(BaseModel):
+    """The log of OCPP messages for people: what each link may log at once and in the long run,
+    what the whole process writes, and how much of each message."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool = True
+    burst: int = Field(120, ge=1, le=100_000)
+    per_minute: float = Field(60.0, ge=0)
+    rows_per_s: int = Field(1_000, ge=1, le=100_000)
+    max_chars: int = Field(2_000, ge=80, le=1_000_000)
+
+
 class SecuritySettings(BaseModel):
     """Keys for hashing secrets: id -> at least 32 hex digits. `current` makes new hashes; a key
     that is taken out makes every secret hashed with it invalid. Back these up."""
@@ -159,6 +172,7 @@ class Settings(BaseSettings):
     ocpp: OcppSettings = OcppSettings()
     http: HttpSettings = HttpSettings()
     store: StoreSettings = StoreSettings()
+    messages: MessagesSettings = MessagesSettings()
     security: SecuritySettings = SecuritySettings()
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -43,22 +43,24 @@ async def page(
     """One page of entities. `where` values of None do not filter. Raises `Invalid`."""
     filters = {name: value for name, value in (where or {}).items() if value is not None}
     key = SHAPES[kind].key
-    after = _decode(cursor, len(key)) if cursor else None
+    after = decode(cursor, len(key)) if cursor else None
     found = await reader.page(
         kind, filters, after=after, limit=limit + 1, newest_first=newest_first
     )
     more = len(found) > limit
     shown = found[:limit]
     last = [getattr(shown[-1], f) for f in key] if more else None
-    return Page(items=[show(entity) for entity in shown], next=_encode(last) if last else None)
+    return Page(items=[show(entity) for entity in shown], next=encode(last) if last else None)
 
 
-def _encode(key: list[Any]) -> str:
+def encode(key: Sequence[Any]) -> str:
+    """A cursor: the key of the last entity shown."""
     parts = [[part.isoformat()] if isinstance(part, datetime) else part for part in key]
     return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
 
 
-def _decode(cursor: str, parts: int) -> list[Any]:
+def decode(cursor: str, parts: int) -> list[Any]:
+    """The key in a cursor. Raises `Invalid`."""
     padded = cursor + "=" * (-len(cursor) % 4)
     try:
         key = [_part(part) for part in orjson.loads(base64.urlsafe_b64decode(padded))]

@@ -11,9 +11,11 @@ from typing import Any, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from csms.api.paging import Page
 from csms.core.audit import AuditEntry
 from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, Connector
 from csms.core.commands import Kind
+from csms.core.messages import Message
 from csms.core.metering import MeterSample
 from csms.core.security import MAX_PARTIES, ApiKey, Role
 from csms.core.stations import Registration, Station, UnknownStation
@@ -131,6 +133,26 @@ class UnknownStationOut(BaseModel):
     @classmethod
     def of(cls, u: UnknownStation) -> UnknownStationOut:
         return cls(**u._asdict())
+
+
+class MessageOut(BaseModel):
+    at: datetime
+    direction: str = Field(examples=["in"], description="in: from the station, out: to it")
+    kind: str = Field(description="call, result, error, send, refused (no message) or ignored")
+    action: str | None = Field(examples=["Heartbeat"])
+    text: str = Field(description="Cut where it is long; secrets are hidden")
+    size: int = Field(description="Characters of the whole message")
+    skipped: int = Field(description="Messages right before it that were not logged")
+
+    @classmethod
+    def of(cls, m: Message) -> MessageOut:
+        return cls(**{name: getattr(m, name) for name in cls.model_fields})
+
+
+class MessagePage(Page[MessageOut]):
+    """`newest` is where `after` goes on."""
+
+    newest: str | None = None
 
 
 # -- commands ------------------------------------------------------------------------------------

@@ -87,6 +87,16 @@ party = "{party}"
 # keep what they have to say.
 # grace_s = 10.0
 
+[messages]
+# The log of OCPP messages (csms station logs), without secrets. Of a link that says more than
+# burst at once, or per_minute in the long run, the rest is left out; so is what goes beyond
+# rows_per_s for the whole process, and of each message what goes beyond max_chars.
+# enabled = true
+# burst = 120
+# per_minute = 60.0
+# rows_per_s = 1000
+# max_chars = 2000
+
 [security]
 # Keys that station tokens and API keys are hashed with. Without them every token is worthless:
 # back this file up. To renew: add a second key, make it current, rotate tokens, take the old out.

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-import csms.cli.station_commands  # noqa: F401 - adds its commands to `station`
+import csms.cli.station_commands
+import csms.cli.station_logs  # noqa: F401 - adds its command to `station`
 from csms.cli import administration, audit, charging, events, local, stations
 from csms.cli.client import DEFAULT_URL, Surroundings
 from csms.cli.failures import ExitCode, Failure

@@ -141,6 +141,16 @@ class Printer:
         """A line for people."""
         self._write(printable(text).rstrip() + "\n")
 
+    def styled(self, *parts: tuple[str, str]) -> None:
+        """A line for people, of texts with their styles; these on a terminal only."""
+        if not self.terminal:
+            self.line("".join(text for text, _ in parts))
+            return
+        line = Text()
+        for text, style in parts:
+            line.append(printable(text), style)
+        self._console().print(line, soft_wrap=True)
+
     # -- parts -------------------------------------------------------------------------------------
 
     def time(self, text: Any) -> str:

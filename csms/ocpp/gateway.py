@@ -31,6 +31,7 @@ from csms.core.errors import CsmsError, StoreUnavailable
 from csms.core.ids import Origin
 from csms.core.ports import Outside, Store
 from csms.core.stations import Station
+from csms.flows.messages import MessageLog
 from csms.observability import Metrics
 from csms.ocpp.admission import Admission, Denial, Failures
 from csms.ocpp.link import GOING_AWAY, PROTOCOL_ERROR, TRY_AGAIN_LATER, Link, LinkLimits
@@ -118,7 +119,9 @@ class Gateway:
         node: str,
         clock: Callable[[], datetime],
         certificates: Certificates | None = None,
+        messages: MessageLog | None = None,
     ) -> None:
+        self._messages = messages
         self._store = store
         self._certificates = certificates
         self._admission = admission
@@ -338,6 +341,7 @@ class Gateway:
             self._limits.link,
             self._clock,
             self._registry.late,
+            self._messages.tap(station.id) if self._messages else None,
         )
         reason = "replaced"
         try:

@@ -25,6 +25,7 @@ from csms.core.ids import Origin
 from csms.core.ports import Ask, Outside, Reply, Store
 from csms.core.stations import Station
 from csms.flows.exchange import exchange
+from csms.flows.messages import Tap
 from csms.observability import Metrics
 from csms.ocpp.routing import Answer, Payload, Refusal, count_refusal, dispatch, needs, serve
 from csms.ocpp.rpc import (
@@ -73,7 +74,8 @@ class Lost:
 class Link:
     """A live WebSocket of one station. `run` it until it returns; `call` it meanwhile.
 
-    `on_late` is told of answers to our calls that come after their time, with the call's id.
+    `on_late` is told of answers to our calls that come after their time, with the call's id; `tap`
+    is where its frames are noted for people.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Link:
         limits: LinkLimits,
         clock: Callable[[], datetime],
         on_late: Callable[[Link, str, Result | Failure], None],
+        tap: Tap | None = None,
     ) -> None:
         self.station_id = station.id
         self.identity = station.identity
@@ -101,6 +104,7 @@ class Link:
         self._limits = limits
         self._clock = clock
         self._on_late = on_late
+        self._tap = tap
         self._rpc = Rpc(version.dialect.version)
         self._later: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
@@ -140,11 +144,14 @@ class Link:
 
     async def _read(self, tasks: asyncio.TaskGroup) -> None:
         receive = self._rpc.receive
+        tap = self._tap
         while True:
             # Undecoded: text that is no UTF-8 is for the machine to judge, and no reason to close.
             frame = await self._websocket.recv(decode=False)
             self.last_seen_at = self._clock()
             received = receive(frame)
+            if tap is not None:
+                tap.heard(received, frame, self.last_seen_at)
             kind = type(received)
             if kind is Call or kind is Notice:
                 await self._take(received, tasks)  # type: ignore[arg-type]
@@ -153,7 +160,7 @@ class Link:
             elif isinstance(received, Refused):
                 self._metrics.frames_refused.labels(received.reason).inc()
                 log.info("frame_refused", station=self.identity, reason=received.reason)
-                await self._send(received.frame)
+                await self._send(received.frame, "error")
                 await self._count(received.reason)
             elif isinstance(received, Ignored):
                 self._metrics.frames_ignored.labels(received.reason).inc()
@@ -227,7 +234,8 @@ class Link:
             self._metrics.calls_refused.labels(answer.code).inc()
             frame = self._rpc.error(call.message_id, answer.code, answer.description)
         if type(call) is Call:
-            await self._send(frame)
+            kind = "result" if isinstance(answer, Reply) else "error"
+            await self._send(frame, kind, call.action)
 
     def _origin(self) -> Origin:
         return Origin(self.station_id, self.identity, self.version.version, self._clock())
@@ -283,7 +291,7 @@ class Link:
         self._answer = answer
         try:
             async with asyncio.timeout_at(deadline):
-                await self._send(frame)
+                await self._send(frame, "call", action)
                 outcome = await answer
         except ConnectionClosed:
             self._rpc.abandon()
@@ -317,7 +325,7 @@ class Link:
         else:
             self._on_late(self, outcome.message_id, outcome)
         if isinstance(outcome, Failure) and outcome.reply is not None:
-            await self._send(outcome.reply)
+            await self._send(outcome.reply, "error", outcome.action)
         if isinstance(outcome, Result):
             faults = self.version.dialect.schemas.response_faults(outcome.action, outcome.payload)
             if faults:
@@ -326,7 +334,7 @@ class Link:
                     outcome.message_id, faults[0].code, f"{faults[0].path}: {faults[0].detail}"
                 )
                 if reply is not None:
-                    await self._send(reply)
+                    await self._send(reply, "error", outcome.action)
 
     def _end_call(self) -> None:
         """The link is over: whoever waits for an answer will not get one."""
@@ -337,8 +345,10 @@ class Link:
 
     # -- sending ---------------------------------------------------------------------------------
 
-    async def _send(self, frame: str) -> None:
+    async def _send(self, frame: str, kind: str, action: str | None = None) -> None:
         """Send a frame; a station that does not take it in time is cut off."""
+        if self._tap is not None:
+            self._tap.said(kind, action, frame)
         if not self._websocket.transport.get_write_buffer_size():
             await self._websocket.send(frame)
             return

@@ -23,6 +23,7 @@ PREFIX = "/api/v1"
 # What is about one thing: the path and body of a request, and the places where it stands.
 OBJECTS: dict[str, Any] = {
     "GET /stations/{station}": None,
+    "GET /stations/{station}/messages": None,
     "PATCH /stations/{station}": {"ping": False},
     "POST /stations/{station}/credentials": None,
     "POST /stations/{station}/commands": {"kind": "reset"},

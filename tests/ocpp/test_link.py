@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from csms.core.messages import Message
 from csms.core.quarantine import Quarantined
 from csms.core.transactions import Transaction
+from csms.flows.messages import MessageLimits, MessageLog
 from csms.storage.store import QueuedStore
 from tests.support.ocpp import start, stop
-from tests.support.ocpp_links import Central, SeamDatabase, listening, until
+from tests.support.ocpp_links import Central, Clock, SeamDatabase, listening, until
 from tests.support.stores import FaultyDatabase, SqliteSite, running
 
 
@@ -261,3 +263,31 @@ async def test_a_short_outage_is_waited_for(tmp_path: Path) -> None:
             await station.reads_nothing()
             database.down = None
             assert (await station.reads())[:2] == [3, "m1"]
+
+
+async def test_what_is_said_on_a_link_is_noted_for_people(store: QueuedStore) -> None:
+    """In the order of the wire, with the action that an answer belongs to."""
+    clock = Clock()
+    messages = MessageLog(store, MessageLimits(), clock)
+    async with listening(store, clock=clock, messages=messages) as central:
+        await central.onboard()
+        async with central.connect() as station:
+            await station.calls("Heartbeat")
+            await station.sends("no message")
+            await station.reads()
+            calling = asyncio.create_task(central.link().call("c1", "Reset", {"type": "Soft"}, 5))
+            await station.reads()
+            await station.sends([3, "c1", {"status": "Accepted"}])
+            await calling
+    await messages.write()
+    rows = await store.reader.page(Message)
+    assert [(row.direction, row.kind, row.action) for row in rows] == [
+        ("in", "call", "Heartbeat"),
+        ("out", "result", "Heartbeat"),
+        ("in", "refused", None),
+        ("out", "error", None),
+        ("out", "call", "Reset"),
+        ("in", "result", "Reset"),
+    ]
+    assert rows[0].text == '[2, "call 1", "Heartbeat", {}]'
+    assert {row.station_id for row in rows} == {"id CS 1"}

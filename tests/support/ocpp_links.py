@@ -24,6 +24,7 @@ from csms.core.ports import Outside
 from csms.core.security import BASIC, Credential, Keyring
 from csms.core.stations import NewStation, Registration, Station
 from csms.flows.exchange import Nobody
+from csms.flows.messages import MessageLog
 from csms.observability import Metrics
 from csms.ocpp.admission import Admission
 from csms.ocpp.gateway import Gateway, GatewayLimits
@@ -226,6 +227,7 @@ async def listening(
     link: dict[str, Any] | None = None,
     certificates: Certificates | None = None,
     port: int | None = 0,
+    messages: MessageLog | None = None,
     **limits: Any,
 ) -> AsyncIterator[Central]:
     """A gateway on free ports over that store; with `certificates` it has one with TLS as well."""
@@ -240,6 +242,7 @@ async def listening(
         node,
         central.clock,
         certificates,
+        messages,
     )
     async with central.gateway:
         yield central

@@ -1,8 +1,9 @@
-"""The tables of stations: what they are, how they log in, the state of their connectors."""
+"""The tables of stations: what they are, how they log in, their connectors, what was said."""
 
 from __future__ import annotations
 
 from csms.core.availability import Connector
+from csms.core.messages import Message
 from csms.core.policies import Policy
 from csms.core.security import Credential
 from csms.core.stations import Station, UnknownStation
@@ -42,6 +43,17 @@ COLUMNS: Columns = {
         number("min_profile"),
         structure("switches"),
         structure("exceptions"),
+    ],
+    Message: [
+        text("station_id"),
+        moment("at"),
+        number("n"),
+        text("direction"),
+        text("kind"),
+        text("action", null=True),
+        text("text"),
+        number("size"),
+        number("skipped"),
     ],
     Credential: [
         text("id"),

@@ -37,3 +37,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number"),
         sqlite_with_rowid=True,
     )
+    op.create_table(
+        "messages",
+        sa.Column("station_id", sa.Text(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("skipped", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("station_id", "at", "n"),
+        sqlite_with_rowid=False,
+    )
