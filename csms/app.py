@@ -34,7 +34,8 @@ from csms.ocpp.gateway import Gateway, GatewayLimits
 from csms.ocpp.link import GOING_AWAY, Link, LinkLimits
 from csms.ocpp.registry import Registry
 from csms.ocpp.tls import Certificates
-from csms.settings import Settings
+from csms.ocpp.treatment import Treatments
+from csms.settings import Settings, catalogue
 from csms.storage.open import open_store
 from csms.storage.store import QueuedStore
 
@@ -95,6 +96,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     """The whole system, listening, until the block ends. Raises `CsmsError` when it cannot start,
     `OSError` when a port is taken."""
     keyring = keyring_of(settings)
+    known = catalogue(settings.ocpp.quirks_file)
     metrics, bus = Metrics(), LocalBus()
     stopping = asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -119,9 +121,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         registry.on_late = lambda command_id, performed: _note_late(
             tasks, commander, command_id, performed
         )
-        admission = Admission(store, keyring)
         certificates = _certificates(settings, metrics)
         messages = _message_log(settings, store)
+        admission, treatments = Admission(store, keyring), Treatments(store, known)
         gateway = await stack.enter_async_context(
             Gateway(
                 store,
@@ -134,6 +136,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 now,
                 certificates,
                 messages,
+                treatments,
             )
         )
         station_url = settings.ocpp.public_url or _address(settings, gateway)
@@ -148,6 +151,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             new_secret=new_secret,
             seen=lambda station_id: _seen(registry, station_id),
             drop_link=lambda station_id: _drop_link(tasks, registry, station_id),
+            treat=lambda station_id: _treat(tasks, registry, treatments, station_id),
+            catalogue=known,
             stopping=stopping.is_set,
             party=settings.party,
             station_url=station_url,
@@ -250,6 +255,24 @@ def _drop_link(tasks: asyncio.TaskGroup, registry: Registry, station_id: str) ->
     link = registry.get(station_id)
     if link is not None:
         tasks.create_task(_end(link), name=f"drop {link.identity}")
+
+
+def _treat(
+    tasks: asyncio.TaskGroup, registry: Registry, treatments: Treatments, station_id: str
+) -> None:
+    link = registry.get(station_id)
+    if link is not None:
+        tasks.create_task(_treat_link(link, treatments), name=f"treat {link.identity}")
+
+
+async def _treat_link(link: Link, treatments: Treatments) -> None:
+    """What an operator has set holds for the live link as far as it can."""
+    try:
+        switches = await treatments.now(link.station_id)
+        if switches is not None:
+            link.treat(switches)
+    except Exception:
+        log.exception("switches_not_applied", station=link.identity)
 
 
 async def _end(link: Link) -> None:

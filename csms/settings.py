@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from pydantic_settings import (
 )
 
 from csms.core.errors import Invalid
+from csms.core.quirks import Catalogue, parse
 
 DEFAULT_FILE = Path("csms.toml")
 MIN_KEY_HEX = 32
@@ -72,6 +74,8 @@ class OcppSettings(BaseModel):
     call_timeout_s: float = Field(30.0, gt=0)
     call_timeouts: int = Field(3, ge=1)
     strict: bool = False
+    quirks_file: str = ""
+    """A data file of the operator's own, beside the one that comes with the program."""
     trusted_proxies: tuple[str, ...] = ()
     tls: TlsSettings = TlsSettings()
 
@@ -211,6 +215,9 @@ def load(file: Path | None) -> Settings:
         for pair in settings.ocpp.tls.certificates:
             pair.certificate = file.parent.resolve() / pair.certificate.expanduser()
             pair.key = file.parent.resolve() / pair.key.expanduser()
+        if settings.ocpp.quirks_file:
+            own = file.parent.resolve() / Path(settings.ocpp.quirks_file).expanduser()
+            settings.ocpp.quirks_file = str(own)
     return settings
 
 
@@ -230,3 +237,19 @@ def _explain(file: Path | None, fault: Any) -> str:
         return f"{where}: {key}: there is no such setting"
     message = fault["msg"].removeprefix("Value error, ")
     return f"{where}: {key}: {message[:1].lower()}{message[1:]}"
+
+
+def catalogue(own_file: str = "") -> Catalogue:
+    """What is known of makes of stations: the file that comes with the program, and the operator's
+    own. Raises `Invalid` that names file and entry."""
+    built_in = files("csms.data").joinpath("quirks.toml")
+    found = parse(tomllib.loads(built_in.read_text("utf-8")), Catalogue(), "quirks.toml")
+    if not own_file:
+        return found
+    try:
+        data = tomllib.loads(Path(own_file).read_text("utf-8"))
+    except OSError as error:
+        raise Invalid(f"{own_file}: {error.strerror}; ocpp.quirks_file names it") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{own_file}: not valid TOML: {error}") from error
+    return parse(data, found, own_file)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from csms.core.errors import Invalid
-from csms.settings import Settings, load
+from csms.settings import Settings, catalogue, load
 
 SECRET = "deadbeefdeadbeefdeadbeefdeadbeef"
 
@@ -166,3 +166,44 @@ def test_certificates_are_named_beside_the_file(tmp_path: Path) -> None:
 def test_without_any_listener_nobody_could_connect(tmp_path: Path) -> None:
     said = complaint(written(tmp_path, "[ocpp]\nplain = false\n"))
     assert said.endswith("plain = false needs ocpp.tls.certificates, or nobody can connect")
+
+
+# -- what is known of makes of stations ------------------------------------------------------------
+
+
+def test_the_file_that_comes_with_the_program_is_read() -> None:
+    known = catalogue()
+    assert len(known.entries) >= 5
+    assert all("#" in entry.source for entry in known.entries)
+
+
+def test_what_people_see_in_config_is_what_is_packaged() -> None:
+    root = Path(__file__).parent.parent
+    assert (root / "config/quirks.toml").resolve() == root / "csms/data/quirks.toml"
+
+
+def test_a_file_of_the_operators_own_is_beside_the_configuration(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(
+        '[[entry]]\nname = "mine"\nvendor = "X"\nsource = "seen"\nswitches = { ping = false }\n'
+    )
+    settings = load(written(tmp_path, '[ocpp]\nquirks_file = "own.toml"\n'))
+    assert settings.ocpp.quirks_file == str(own)
+    assert catalogue(settings.ocpp.quirks_file).entries[-1].name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "No such file or directory; ocpp.quirks_file names it"),
+        ("[[entry", "not valid TOML: "),
+        ("[[entry]]\n", "entry 1: name: is needed"),
+    ],
+)
+def test_a_mistake_in_it_is_named(tmp_path: Path, text: str | None, words: str) -> None:
+    own = tmp_path / "own.toml"
+    if text is not None:
+        own.write_text(text)
+    with pytest.raises(Invalid) as caught:
+        catalogue(str(own))
+    assert caught.value.detail.startswith(f"{own}: {words}")

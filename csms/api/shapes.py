@@ -17,6 +17,7 @@ from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, Connector
 from csms.core.commands import Kind
 from csms.core.messages import Message
 from csms.core.metering import MeterSample
+from csms.core.quirks import SWITCHES, Treated
 from csms.core.security import MAX_PARTIES, ApiKey, Role
 from csms.core.stations import Registration, Station, UnknownStation
 from csms.core.tokens import Token
@@ -50,12 +51,15 @@ class StationNew(Given):
     party_id: str | None = Field(None, examples=["CA*NTH"], description="Default: this network")
     evses: int = Field(1, ge=1, le=MAX_EVSES)
     connectors: int = Field(1, ge=1, le=MAX_CONNECTORS, description="Per EVSE")
-    ping: bool = Field(True, description="False for stations that do not survive pings")
+    switches: dict[str, bool | int | str] = Field(
+        default_factory=dict,
+        examples=[{"version": "1.6"}],
+        description="How it is to be treated otherwise than its make; see /switches",
+    )
 
 
 class StationChange(Given):
     registration: Registration | None = None
-    ping: bool | None = None
 
 
 class ConnectorOut(BaseModel):
@@ -91,7 +95,6 @@ class StationOut(BaseModel):
     last_seen_at: datetime | None
     booted_at: datetime | None
     created_at: datetime
-    ping: bool
     violations: dict[str, int] = Field(description="Faults against the protocol, by kind")
     connectors: list[ConnectorOut]
 
@@ -111,6 +114,34 @@ class StationOut(BaseModel):
                 if name not in ("connected", "version", "connectors", "last_seen_at")
             },
         )
+
+
+class SwitchOut(BaseModel):
+    """One way in which a station may be treated otherwise than the rest."""
+
+    name: str
+    value: bool | int | str
+    origin: str = Field(
+        description="default, operator, or the entry of the quirks file", examples=["default"]
+    )
+    source: str | None = Field(description="Where the entry is known from")
+    meaning: str
+
+    @classmethod
+    def of(cls, t: Treated) -> SwitchOut:
+        return cls(**t._asdict(), meaning=SWITCHES[t.name].meaning)
+
+
+class SwitchSet(Given):
+    value: bool | int | str = Field(examples=[False])
+
+
+class ViolationOut(BaseModel):
+    """How often a station broke the protocol in one way."""
+
+    kind: str
+    count: int
+    meaning: str
 
 
 class Onboarded(BaseModel):

@@ -35,6 +35,7 @@ from csms.core.availability import Connector
 from csms.core.commands import Command, Kind, Status, no_token
 from csms.core.errors import Invalid, NotFound
 from csms.core.ports import Tx
+from csms.core.quirks import Value, checked, set_switch
 from csms.core.security import BASIC, Credential, Role
 from csms.core.stations import NewStation, Station, UnknownStation
 from csms.core.tokens import Token, uid_key
@@ -106,7 +107,8 @@ async def add_station(new: StationNew, writer: AdminWriter) -> Onboarded:
     """Add a station. Its token is in the answer and nowhere else."""
     provided = writer.provided
     party = writer.who.party_for(new.party_id, provided.party)
-    station = NewStation(new.identity, party, new.evses, new.connectors, new.ping)
+    station = NewStation(new.identity, party, new.evses, new.connectors)
+    switches = {name: checked(name, value) for name, value in new.switches.items()}
     token = writer.secret()
     credential = _credential(provided, token)
     station_id = provided.new_id()
@@ -117,6 +119,7 @@ async def add_station(new: StationNew, writer: AdminWriter) -> Onboarded:
         station_id,
         station,
         credential,
+        switches,
         provided.clock(),
         station_id=station_id,
         party_id=party,
@@ -126,9 +129,16 @@ async def add_station(new: StationNew, writer: AdminWriter) -> Onboarded:
 
 
 def _onboard(
-    tx: Tx, station_id: str, new: NewStation, credential: Credential, now: Any
+    tx: Tx,
+    station_id: str,
+    new: NewStation,
+    credential: Credential,
+    switches: Mapping[str, Value],
+    now: Any,
 ) -> Mapping[str, Any]:
     station = stations.onboard(tx, station_id, new, now)
+    for name, value in switches.items():
+        set_switch(tx, station_id, name, value, now)
     security.issue(tx, credential._replace(station_id=station.id), now)
     return {"id": station.id, "identity": station.identity, "credential_id": credential.id}
 
@@ -184,9 +194,7 @@ async def change_station(station: str, change: StationChange, writer: AdminWrite
 
 
 def _change(tx: Tx, station_id: str, change: StationChange, now: Any) -> Mapping[str, Any]:
-    changed = stations.change(
-        tx, station_id, now, registration=change.registration, ping=change.ping
-    )
+    changed = stations.change(tx, station_id, now, registration=change.registration)
     return {"id": changed.id}
 
 

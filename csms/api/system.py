@@ -12,6 +12,7 @@ from fastapi import Request
 from csms.core.audit import Actor
 from csms.core.commands import Command, Kind
 from csms.core.ports import Store
+from csms.core.quirks import Catalogue
 from csms.core.security import Keyring
 from csms.observability import Metrics
 
@@ -45,7 +46,8 @@ class System:
     `seen(station_id)`: when the live link of a station last said something, None without a link
     here. `drop_link(station_id)`: end the link, so that a new secret has to be shown.
     `stopping()`: True once the process is on its way out. `warnings()`: what an operator should see
-    to although the system works.
+    to although the system works. `treat(station_id)`: its switches were changed, apply them to the
+    link. `catalogue`: what is known of makes.
     """
 
     store: Store
@@ -62,6 +64,8 @@ class System:
     party: str
     station_url: str
     node: str
+    treat: Callable[[str], None] = lambda station_id: None
+    catalogue: Catalogue = field(default_factory=Catalogue)
     max_wait_s: float = 60.0
     max_body_bytes: int = 1_048_576
     event_streams: int = 100

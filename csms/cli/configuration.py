@@ -42,7 +42,7 @@ party = "{party}"
 # send_timeout_s = 20.0
 # silent_link_s = 900.0
 
-# WebSocket pings; a station can be exempted (csms station add --no-ping).
+# WebSocket pings; a station can be exempted: csms station switch CP-1 ping false
 # ping_interval_s = 50.0
 # ping_timeout_s = 50.0
 
@@ -53,6 +53,10 @@ party = "{party}"
 
 # true: refuse what could be repaired (for certification only).
 # strict = false
+
+# What makes of stations do otherwise than the specification: a file of your own, read after the
+# one that comes with the program (see docs/quirks.md).
+# quirks_file = ""
 
 # Networks whose X-Forwarded-For is believed.
 # trusted_proxies = ["10.0.0.0/8"]

@@ -25,7 +25,7 @@ import typer
 from csms.cli import configuration
 from csms.cli.demo import DemoFailed, run_demo
 from csms.core.errors import CsmsError, Invalid
-from csms.settings import DEFAULT_FILE, Settings, load
+from csms.settings import DEFAULT_FILE, Settings, catalogue, load
 
 if TYPE_CHECKING:
     from csms.app import Running
@@ -255,6 +255,10 @@ def check(config: ConfigFile = DEFAULT_FILE) -> None:
     from csms.storage.open import sqlite_path
 
     settings = _settings(config)
+    try:
+        catalogue(settings.ocpp.quirks_file)
+    except CsmsError as error:
+        fail(FAILED, error.detail)
     path = sqlite_path(settings.store.url)
     if path.exists():
         current, head = _revisions(path)

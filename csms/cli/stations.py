@@ -11,6 +11,7 @@ import typer
 from csms.cli.client import Row, segment
 from csms.cli.output import Column, Format, cell, column
 from csms.cli.session import LimitOption, OutputOption, Session, StationArgument, paste
+from csms.cli.treatment import SWITCHES, show_treatment, shown
 
 app = typer.Typer(
     help="Charging stations: add them, look at them, command them.",
@@ -106,8 +107,6 @@ _DETAILS = (
     column("firmware", "firmware"),
     column("booted", "booted_at", time=True),
     column("added", "created_at", time=True),
-    column("pings", "ping"),
-    column("violations", "violations"),
 )
 
 
@@ -142,7 +141,8 @@ def list_stations(
 def show_station(
     context: typer.Context, station: StationArgument, output: OutputOption = None
 ) -> None:
-    """Everything about one station: its link, its make, its connectors, its violations.
+    """Everything about one station: its link, its make, its connectors, how it is treated, and how
+    often it broke the protocol.
 
     Example: `csms station show CP-1`
     """
@@ -153,6 +153,7 @@ def show_station(
         session.out.line()
         empty = "it has no connectors"
         session.out.rows(row.get("connectors") or [], _CONNECTOR_COLUMNS, empty)
+        show_treatment(session, path_of(station))
 
 
 @app.command("unknown", rich_help_panel=LOOK)
@@ -183,9 +184,14 @@ def add_station(
         str | None,
         typer.Option(help="Its owner, like CA*NTH; without it, this network.", show_default=False),
     ] = None,
-    ping: Annotated[
-        bool, typer.Option("--ping/--no-ping", help="No pings, for stations that break on them.")
-    ] = True,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--switch",
+            metavar="NAME=VALUE",
+            help="Treat it otherwise than its make; see csms station switch.",
+        ),
+    ] = None,
     output: OutputOption = None,
 ) -> None:
     """Add a station, and show what its installer has to type in.
@@ -195,14 +201,25 @@ def add_station(
     Example: `csms station add CP-1`
 
     Example: `csms station add "Depot 7" --evses 2 --party CA*NTH`
+
+    Example: `csms station add CP-2 --switch version=1.6 --switch ping=false`
     """
     session = Session.of(context, output)
-    body = {"identity": identity, "evses": evses, "connectors": connectors, "ping": ping}
+    body: dict[str, Any] = {"identity": identity, "evses": evses, "connectors": connectors}
+    if switch:
+        body["switches"] = dict(_pair(text) for text in switch)
     if party is not None:
         body["party_id"] = party
     hints = {"already_exists": f"{paste('station', 'rotate', identity)} gives it a new token"}
     answer = session.client.write("POST", "/stations", body, hints=hints)
     _onboarded(session, answer, f"{answer['identity']} is added. Type this into the station:")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text}: write it as NAME=VALUE", param_hint="--switch")
+    return name.strip(), value.strip()
 
 
 @app.command("rotate", rich_help_panel=ADD)
@@ -280,3 +297,48 @@ def reject(context: typer.Context, station: StationArgument, output: OutputOptio
     Example: `csms station reject CP-1`
     """
     _decide(context, station, "rejected", output)
+
+
+@app.command("switch", rich_help_panel=DECIDE)
+def switch(
+    context: typer.Context,
+    station: StationArgument,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a switch; without it, all are shown.")
+    ] = None,
+    value: Annotated[str | None, typer.Argument(help="What it is set to.")] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Give it back to what is known of the make.")
+    ] = False,
+    output: OutputOption = None,
+) -> None:
+    """Treat a station otherwise than its make: for what it does that the specification does not
+    say. Without a name, all switches are shown with where each comes from.
+
+    Example: `csms station switch CP-1`
+
+    Example: `csms station switch CP-1 ping false`
+
+    Example: `csms station switch CP-1 version 1.6`
+
+    Example: `csms station switch CP-1 ping --clear`
+    """
+    session = Session.of(context, output)
+    base = f"{path_of(station)}/switches"
+    if name is None:
+        session.out.rows(list(session.client.get(base)), SWITCHES, "")
+        return
+    if clear == (value is not None):
+        raise typer.BadParameter("give a value, or --clear", param_hint="VALUE")
+    path = f"{base}/{segment(name, 'NAME')}"
+    rows: list[Row] = list(
+        session.client.write("DELETE", path)
+        if clear
+        else session.client.write("PUT", path, {"value": value})
+    )
+    if session.out.is_json:
+        session.out.json(rows)
+        return
+    row = next(r for r in rows if r.get("name") == name)
+    session.out.line(f"{name} of {station} is {shown(row['value'])} (from: {row['origin']})")
+    session.out.line("version and compression hold from the next connection")

@@ -46,8 +46,8 @@ class Station(NamedTuple):
 
     `node` is the process that holds its link, None while it is offline; `generation` counts its
     links, so that the end of an old one cannot touch the new one. `last_seen_at` is that of the
-    last ended link (of a live one the node knows it). `ping` is False for stations that do not
-    survive WebSocket pings. `violations` counts by kind how often it broke the protocol.
+    last ended link (of a live one the node knows it). `violations` counts by kind how often it
+    broke the protocol.
     """
 
     id: str
@@ -67,7 +67,6 @@ class Station(NamedTuple):
     disconnected_at: datetime | None = None
     last_seen_at: datetime | None = None
     remote_address: str | None = None
-    ping: bool = True
     violations: Mapping[str, int] = {}
 
 
@@ -123,7 +122,6 @@ class NewStation:
     party_id: str
     evses: int = 1
     connectors: int = 1
-    ping: bool = True
 
 
 def onboard(tx: Tx, station_id: str, new: NewStation, now: datetime) -> Station:
@@ -141,7 +139,6 @@ def onboard(tx: Tx, station_id: str, new: NewStation, now: datetime) -> Station:
         party_id=party_id(new.party_id),
         registration=Registration.NEW,
         created_at=now,
-        ping=new.ping,
     )
     tx.save(station)
     for evse in range(1, new.evses + 1):
@@ -163,20 +160,15 @@ def change(
     now: datetime,
     *,
     registration: Registration | None = None,
-    ping: bool | None = None,
 ) -> Station:
     """Set what an operator may set; None leaves a field as it is."""
     before = require(tx, station_id)
     after = before._replace(
         registration=before.registration if registration is None else registration,
-        ping=before.ping if ping is None else ping,
     )
     if after != before:
         tx.save(after)
-        changed = tuple(
-            f for f in ("registration", "ping") if getattr(before, f) != getattr(after, f)
-        )
-        tx.record(events.StationChanged(at=now, station_id=station_id, fields=changed))
+        tx.record(events.StationChanged(at=now, station_id=station_id, fields=("registration",)))
     return after
 
 

@@ -115,7 +115,12 @@ class Admission:
     async def _denied(
         self, station: Station, reason: str, remote_address: str, now: datetime
     ) -> Denial:
-        """401, journaled once a minute and reason."""
+        """401, journaled."""
+        await self.tell(station, reason, remote_address, now)
+        return Denial(401, reason, station.identity)
+
+    async def tell(self, station: Station, reason: str, remote_address: str, now: datetime) -> None:
+        """Journal that a station could not get in, once a minute and reason."""
         told_at = self._told.get((station.id, reason))
         if told_at is None or now - told_at >= TELL_AGAIN:
             self._told.pop((station.id, reason), None)
@@ -128,7 +133,6 @@ class Admission:
                 )
             except CsmsError:
                 pass  # The log has it; the answer is the same.
-        return Denial(401, reason, station.identity)
 
     async def _remember(self, identity: str, remote_address: str, now: datetime) -> None:
         try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from csms.core.commands import Command, Kind, Status
 from csms.core.errors import Invalid, Refused
+from csms.core.quirks import DEFAULTS, Switches
 from csms.ocpp.routing import Payload
 from csms.ocpp.validation import Schemas
 
@@ -46,16 +47,31 @@ def evse_of(command: Command) -> int | None:
     return evse
 
 
+def fitted(command: Command, switches: Switches) -> Command:
+    """The command as this station can take it (quirks 27, 29). Raises `Refused`."""
+    if command.kind != Kind.TRIGGER:
+        return command
+    if switches.trigger == "none":
+        raise Refused("this station answers no triggers (switch trigger)")
+    if command.parameters.get("message") == "boot" and not switches.trigger_boot:
+        raise Refused("this station restarts when asked to boot (switch trigger_boot)")
+    if switches.trigger == "global":
+        whole = {k: v for k, v in command.parameters.items() if k not in ("evse", "connector")}
+        return command._replace(parameters=whole)
+    return command
+
+
 def encode(
     command: Command,
     encoders: Mapping[Kind, Callable[[Command], Encoded]],
     schemas: Schemas,
     from_station: Collection[str],
+    switches: Switches = DEFAULTS,
 ) -> Encoded:
     """The call for a command, valid by the schema of the station's version.
 
-    Raises `Refused` where the version has no such command, `Invalid` for a raw call that is not
-    valid or that only a station may send.
+    Raises `Refused` where the version has no such command or the station's switches forbid it,
+    `Invalid` for a raw call that is not valid or that only a station may send.
     """
     kind = Kind(command.kind)
     if kind is Kind.CALL:
@@ -64,7 +80,7 @@ def encode(
         if action not in schemas.actions or only_theirs:
             raise Invalid(f"{action} is not a call that a central system makes in this version")
     else:
-        action, payload = encoders[kind](command)
+        action, payload = encoders[kind](fitted(command, switches))
     faults = schemas.request_faults(action, payload)
     if faults:
         raise Invalid(f"{action} {faults[0].path or '/'}: {faults[0].detail}")

@@ -30,19 +30,24 @@ from csms.core import stations
 from csms.core.errors import CsmsError, StoreUnavailable
 from csms.core.ids import Origin
 from csms.core.ports import Outside, Store
+from csms.core.quirks import DEFAULTS, Switches
 from csms.core.stations import Station
 from csms.flows.messages import MessageLog
 from csms.observability import Metrics
+from csms.ocpp import handshake
 from csms.ocpp.admission import Admission, Denial, Failures
 from csms.ocpp.link import GOING_AWAY, PROTOCOL_ERROR, TRY_AGAIN_LATER, Link, LinkLimits
 from csms.ocpp.registry import Registry
 from csms.ocpp.tls import Certificates, shaken
-from csms.ocpp.versions import PROTOCOLS, Protocol, choose
+from csms.ocpp.treatment import Treatments
+from csms.ocpp.versions import PROTOCOLS, Protocol, assumed, choose
 
 log = structlog.get_logger("ocpp.gateway")
 
 RECORD_END_EVERY_S = 1.0
 RECOVERY_PAGE = 500
+SWEEP_EVERY_S = 30.0
+NO_SUBPROTOCOL = "no_subprotocol"
 _WORDS = {
     401: "The user name must be the station's identity and the password its token.",
     404: "No station of this name is known here. Add it first: csms station add IDENTITY",
@@ -83,6 +88,8 @@ class StationConnection(ServerConnection):
 
     station: Station
     client_address: str
+    switches: Switches = DEFAULTS
+    noted: tuple[str, ...] = ()
 
     def __init__(
         self, silent: dict[ServerConnection, None], most: int, *args: Any, **more: Any
@@ -120,8 +127,10 @@ class Gateway:
         clock: Callable[[], datetime],
         certificates: Certificates | None = None,
         messages: MessageLog | None = None,
+        treatments: Treatments | None = None,
     ) -> None:
         self._messages = messages
+        self._treatments = treatments or Treatments(store)
         self._store = store
         self._certificates = certificates
         self._admission = admission
@@ -167,6 +176,7 @@ class Gateway:
             limits.host,
             port,
             process_request=self._process_request,
+            process_response=self._process_response,
             select_subprotocol=self._select_subprotocol,
             compression=None,
             extensions=[_deflate()],
@@ -237,11 +247,23 @@ class Gateway:
         full = len(self._registry) >= self._limits.max_links
         if full and not self._registry.holds(found.id):
             return self._deny(Denial(503, "too_many_links", found.identity))
-        if not found.ping:
+        try:
+            switches = await self._treatments.of(found)
+        except StoreUnavailable:
+            return self._deny(Denial(503, "store_unavailable", found.identity))
+        if not switches.ping:
             connection.ping_interval = None
         assert isinstance(connection, StationConnection)
         connection.station, connection.client_address = found, address
+        connection.switches, connection.noted = switches, handshake.mend(request)
+        handshake.compress(connection, switches.compression)
         return None
+
+    def _process_response(
+        self, connection: ServerConnection, request: Request, response: Response
+    ) -> None:
+        assert isinstance(connection, StationConnection)
+        handshake.inflate(connection, connection.switches.compression)
 
     async def _slow_down(self, address: str, denial: Denial) -> None:
         log.warning("link_refused", reason=denial.reason, station=denial.identity, address=address)
@@ -297,7 +319,8 @@ class Gateway:
         self, connection: ServerConnection, offered: Sequence[Subprotocol]
     ) -> Subprotocol | None:
         # None finishes the handshake without the header, as OCPP-J 2.0.1 3.2 demands.
-        chosen = choose(offered)
+        assert isinstance(connection, StationConnection)
+        chosen = choose(offered, connection.switches.version)
         return Subprotocol(chosen.subprotocol) if chosen else None
 
     # -- after the upgrade -----------------------------------------------------------------------
@@ -305,14 +328,14 @@ class Gateway:
     async def _serve(self, connection: ServerConnection) -> None:
         assert isinstance(connection, StationConnection)
         station, address = connection.station, connection.client_address
-        if connection.subprotocol is None:
-            self._metrics.handshakes_refused.labels("no_subprotocol").inc()
-            log.warning("link_refused", reason="no_subprotocol", station=station.identity)
-            await connection.close(
-                PROTOCOL_ERROR, f"no common sub-protocol; offer one of {', '.join(PROTOCOLS)}"
-            )
+        version = assumed(connection.switches.version)
+        if connection.subprotocol is not None:
+            version = PROTOCOLS[connection.subprotocol]
+        elif version is not None:
+            connection.noted = (*connection.noted, NO_SUBPROTOCOL)
+        if version is None:
+            await self._without_version(connection)
             return
-        version = PROTOCOLS[connection.subprotocol]
         origin = Origin(station.id, station.identity, version.version, self._clock())
         try:
             station = await self._store.transact(
@@ -330,7 +353,19 @@ class Gateway:
             return
         await self._run(connection, station, version)
 
-    async def _run(self, connection: ServerConnection, station: Station, version: Protocol) -> None:
+    async def _without_version(self, connection: StationConnection) -> None:
+        """OCPP-J 1.6, 2.0.1 3.2; TC_088, TC_B_58: the handshake has ended, and so does the link."""
+        station, address = connection.station, connection.client_address
+        self._metrics.handshakes_refused.labels(NO_SUBPROTOCOL).inc()
+        log.warning("link_refused", reason=NO_SUBPROTOCOL, station=station.identity)
+        await connection.close(
+            PROTOCOL_ERROR, f"no common sub-protocol; offer one of {', '.join(PROTOCOLS)}"
+        )
+        await self._admission.tell(station, NO_SUBPROTOCOL, address, self._clock())
+
+    async def _run(
+        self, connection: StationConnection, station: Station, version: Protocol
+    ) -> None:
         link = Link(
             connection,
             station,
@@ -342,11 +377,15 @@ class Gateway:
             self._clock,
             self._registry.late,
             self._messages.tap(station.id) if self._messages else None,
+            connection.switches,
+            self._treatments.now,
         )
         reason = "replaced"
         try:
             if self._registry.attach(link):
                 log.info("link_opened", station=station.identity, version=version.version)
+                for kind in connection.noted:
+                    await link.count(kind)
                 reason = await link.run()
             else:
                 await connection.close(GOING_AWAY, "a newer connection exists")
@@ -408,12 +447,13 @@ class Gateway:
         """Pings find dead links, and a station that answers them may be silent for a day (OCPP asks
         no more of heartbeats); of stations that do not answer pings only silence tells."""
         while True:
-            await asyncio.sleep(self._limits.silent_link_s / 10)
+            await asyncio.sleep(min(self._limits.silent_link_s / 10, SWEEP_EVERY_S))
             now = self._clock()
             for link in self._registry:
                 if link.pinged:
                     continue
-                if (now - link.last_seen_at).total_seconds() > self._limits.silent_link_s:
+                allowed_s = link.switches.silent_link_s or self._limits.silent_link_s
+                if (now - link.last_seen_at).total_seconds() > allowed_s:
                     log.warning("link_cut_silent", station=link.identity)
                     await link.close(GOING_AWAY, "silent for too long")
 

@@ -23,6 +23,7 @@ from csms.core import quarantine
 from csms.core.errors import StoreUnavailable
 from csms.core.ids import Origin
 from csms.core.ports import Ask, Outside, Reply, Store
+from csms.core.quirks import DEFAULTS, Switches
 from csms.core.stations import Station
 from csms.flows.exchange import exchange
 from csms.flows.messages import Tap
@@ -76,6 +77,7 @@ class Link:
 
     `on_late` is told of answers to our calls that come after their time, with the call's id; `tap`
     is where its frames are noted for people.
+    `switches`: how the station is treated; `treated` tells anew, after each boot.
     """
 
     def __init__(
@@ -90,12 +92,15 @@ class Link:
         clock: Callable[[], datetime],
         on_late: Callable[[Link, str, Result | Failure], None],
         tap: Tap | None = None,
+        switches: Switches = DEFAULTS,
+        treated: Callable[[str], Awaitable[Switches | None]] | None = None,
     ) -> None:
         self.station_id = station.id
         self.identity = station.identity
         self.generation = station.generation
         self.version = version
-        self.pinged = station.ping
+        self.switches = switches
+        self.pinged = switches.ping
         self.last_seen_at = clock()
         self._websocket = websocket
         self._store = store
@@ -112,6 +117,10 @@ class Link:
         self._answer: asyncio.Future[Result | Failure | Lost] | None = None
         self._timeouts_in_a_row = 0
         self._ended = False
+        self._treated = treated
+        self._opened_s = asyncio.get_running_loop().time()
+        self._booted = False
+        self._settling: asyncio.Future[None] | None = None
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -161,7 +170,7 @@ class Link:
                 self._metrics.frames_refused.labels(received.reason).inc()
                 log.info("frame_refused", station=self.identity, reason=received.reason)
                 await self._send(received.frame, "error")
-                await self._count(received.reason)
+                await self.count(received.reason)
             elif isinstance(received, Ignored):
                 self._metrics.frames_ignored.labels(received.reason).inc()
                 if received.late is not None:
@@ -192,7 +201,7 @@ class Link:
         work = dispatch(self.version.dialect, call, strict=self._limits.strict)
         if isinstance(work, Refusal):
             # Remembered before it is answered, like everything else.
-            await self._count(f"{call.action[:40]}: {work.code}")
+            await self.count(f"{call.action[:40]}: {work.code}")
             return work
         origin = self._origin()
         return await self._store.transact(serve, origin, work, needs=needs(origin, work))
@@ -236,11 +245,36 @@ class Link:
         if type(call) is Call:
             kind = "result" if isinstance(answer, Reply) else "error"
             await self._send(frame, kind, call.action)
+        if known == "BootNotification":
+            await self._has_booted()
+
+    async def _has_booted(self) -> None:
+        """Its boot is answered: it takes calls now, and its make is known."""
+        self._booted = True
+        self._settle_no_longer()
+        if self._treated is None:
+            return
+        try:
+            switches = await self._treated(self.station_id)
+        except StoreUnavailable:
+            return  # As before; the next boot or link tells.
+        if switches is not None:
+            self.treat(switches)
+
+    def treat(self, switches: Switches) -> None:
+        """Treat the station so from now on. What is agreed on when a link opens (version,
+        compression, pings where there were none) holds for the next link."""
+        self.switches = switches
+        if self.pinged and not switches.ping:
+            self.pinged = False
+            self._websocket.ping_interval = None
+            if self._websocket.keepalive_task is not None:
+                self._websocket.keepalive_task.cancel()
 
     def _origin(self) -> Origin:
         return Origin(self.station_id, self.identity, self.version.version, self._clock())
 
-    async def _count(self, kind: str) -> None:
+    async def count(self, kind: str) -> None:
         """Count a violation with the station; losing the count in an outage is no harm."""
         try:
             await self._store.transact(count_refusal, self._origin(), kind)
@@ -273,6 +307,7 @@ class Link:
         self._waiting += 1
         try:
             async with self._turn:
+                await self._settle()
                 if self._ended:
                     return Lost("closed", sent=False)
                 if sending is not None:
@@ -280,6 +315,20 @@ class Link:
                 return await self._call(message_id, action, payload, timeout_s)
         finally:
             self._waiting -= 1
+
+    async def _settle(self) -> None:
+        """Wait until the station can take a call of ours (quirks 23, 28: the switch `settle_s`)."""
+        loop = asyncio.get_running_loop()
+        left_s = self._opened_s + self.switches.settle_s - loop.time()
+        if left_s <= 0 or self._booted or self._ended:
+            return
+        self._settling = loop.create_future()
+        await asyncio.wait((self._settling,), timeout=left_s)
+        self._settling = None
+
+    def _settle_no_longer(self) -> None:
+        if self._settling is not None and not self._settling.done():
+            self._settling.set_result(None)
 
     async def _call(
         self, message_id: str, action: str, payload: Mapping[str, Any], timeout_s: float
@@ -329,7 +378,7 @@ class Link:
         if isinstance(outcome, Result):
             faults = self.version.dialect.schemas.response_faults(outcome.action, outcome.payload)
             if faults:
-                await self._count(f"{outcome.action} result: {faults[0].kind}")
+                await self.count(f"{outcome.action} result: {faults[0].kind}")
                 reply = self._rpc.result_error(
                     outcome.message_id, faults[0].code, f"{faults[0].path}: {faults[0].detail}"
                 )
@@ -339,6 +388,7 @@ class Link:
     def _end_call(self) -> None:
         """The link is over: whoever waits for an answer will not get one."""
         self._ended = True
+        self._settle_no_longer()
         self._rpc.abandon()
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(Lost("closed"))

@@ -90,7 +90,7 @@ class Registry:
         if link is None:
             raise StationOffline("the station is not connected")
         try:
-            action, payload = link.version.encode(command)
+            action, payload = link.version.encode(command, link.switches)
         except (Invalid, Refused) as error:
             return Performed(Status.REJECTED, detail=error.detail)
         outcome = await link.call(command.id, action, payload, timeout_s, sending)

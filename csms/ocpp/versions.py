@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from csms.core.commands import Command, Kind
+from csms.core.quirks import DEFAULTS, Switches
 from csms.ocpp.commands import Encoded, encode
 from csms.ocpp.routing import Dialect
 from csms.ocpp.v2 import commands as v2_commands
@@ -26,9 +27,9 @@ class Protocol:
     def version(self) -> str:
         return self.dialect.version
 
-    def encode(self, command: Command) -> Encoded:
+    def encode(self, command: Command, switches: Switches = DEFAULTS) -> Encoded:
         """See `commands.encode`."""
-        return encode(command, self.encoders, self.dialect.schemas, self.dialect.routes)
+        return encode(command, self.encoders, self.dialect.schemas, self.dialect.routes, switches)
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
@@ -41,6 +42,14 @@ PROTOCOLS: Mapping[str, Protocol] = {
 }
 
 
-def choose(offered: Sequence[str]) -> Protocol | None:
-    """The first of the station's sub-protocols that we speak (OCPP-J 2.0.1 3.2)."""
-    return next((PROTOCOLS[name] for name in offered if name in PROTOCOLS), None)
+def choose(offered: Sequence[str], wanted: str = DEFAULTS.version) -> Protocol | None:
+    """The first of the station's sub-protocols that we speak (OCPP-J 2.0.1 3.2); the `wanted`
+    version (the switch `version`) goes before the others if it is offered."""
+    names = [name for name in offered if name in PROTOCOLS]
+    preferred = f"ocpp{wanted}"
+    return PROTOCOLS[preferred if preferred in names else names[0]] if names else None
+
+
+def assumed(wanted: str) -> Protocol | None:
+    """What a station speaks that offers nothing of ours (quirk 1): the switch `version` says it."""
+    return PROTOCOLS.get(f"ocpp{wanted}")

@@ -41,7 +41,7 @@ async def audit(api: Api, query: str = "") -> list[Any]:
 
 async def test_the_audit_trail_says_who_did_what_newest_first(api: Api) -> None:
     await api.add_station("CP-1")
-    await api("PATCH", "/stations/CP-1", json={"ping": False})
+    await api("PATCH", "/stations/CP-1", json={"registration": "pending"})
     reset = {"kind": "reset", "parameters": {"immediate": True}}
     await api("POST", "/stations/CP-1/commands", Role.OPERATOR, json=reset)
     found = await audit(api)
@@ -49,7 +49,7 @@ async def test_the_audit_trail_says_who_did_what_newest_first(api: Api) -> None:
     assert [entry["actor_name"] for entry in found] == ["operator", "admin", "admin"]
     assert [entry["target"] for entry in found] == ["CP-1"] * 3
     assert found[0]["facts"]["immediate"] is True
-    assert found[1]["facts"] == {"ping": False}
+    assert found[1]["facts"] == {"registration": "pending"}
     assert found[1]["remote_address"] == "127.0.0.1"
     assert {entry["station_id"] for entry in found} == {found[0]["station_id"]}
 
@@ -162,7 +162,7 @@ async def test_the_rows_of_other_stations_are_read_once(api: Api) -> None:
         api.bus.wake()
         await until(lambda end=end: end in reader.given)
     assert not waiting.done()
-    await api("PATCH", "/stations/CP-1", json={"ping": False})
+    await api("PATCH", "/stations/CP-1", json={"registration": "pending"})
     api.bus.wake()
     told = await asyncio.wait_for(waiting, 5)
     assert "event: station_changed" in told
@@ -174,7 +174,7 @@ async def test_the_end_of_a_filtered_stream_is_found_behind_many_rows_of_others(
     mine = await api.add_station("CP-1")
     for number in range(ROWS_AT_ONCE // 2):
         await api.add_station(f"CP-other-{number}")
-    await api("PATCH", "/stations/CP-1", json={"ping": False})
+    await api("PATCH", "/stations/CP-1", json={"registration": "pending"})
     reader = Counting(api.store.reader)
     api.store.reader = reader
     text = (await api("GET", "/events?after=0&follow=false&station=CP-1")).text

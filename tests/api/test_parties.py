@@ -24,7 +24,11 @@ PREFIX = "/api/v1"
 OBJECTS: dict[str, Any] = {
     "GET /stations/{station}": None,
     "GET /stations/{station}/messages": None,
-    "PATCH /stations/{station}": {"ping": False},
+    "PATCH /stations/{station}": {"registration": "pending"},
+    "PUT /stations/{station}/switches/{name}": {"value": False},
+    "DELETE /stations/{station}/switches/{name}": None,
+    "GET /stations/{station}/switches": None,
+    "GET /stations/{station}/violations": None,
     "POST /stations/{station}/credentials": None,
     "POST /stations/{station}/commands": {"kind": "reset"},
     "POST /stations/{station}/ocpp/{action}": {},
@@ -85,6 +89,7 @@ async def furnish(api: Api) -> dict[str, str]:
     return {
         "station": "CP-1",
         "action": "ClearCache",
+        "name": "ping",
         "command_id": command["id"],
         "transaction_id": str(started.transaction_id),
         "party_id": MINE,
@@ -98,6 +103,7 @@ async def furnish(api: Api) -> dict[str, str]:
 NOWHERE = {
     "station": "CP-0",
     "action": "ClearCache",
+    "name": "ping",
     "command_id": "nowhere",
     "transaction_id": "99999",
     "party_id": MINE,

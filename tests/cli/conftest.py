@@ -33,7 +33,6 @@ STATION = {
     "last_seen_at": "2031-05-01T11:00:00Z",
     "booted_at": "2031-05-01T10:00:01Z",
     "created_at": "2031-04-01T00:00:00Z",
-    "ping": True,
     "violations": {"extra_field": 2, "bad_time": 1},
     "connectors": [
         {"evse": 1, "connector": 1, "status": "charging"},

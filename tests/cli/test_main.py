@@ -35,7 +35,8 @@ ALL = dict(commands(typer.main.get_command(app)))
 
 def test_the_nouns_and_verbs() -> None:
     ours = {path for path in ALL if path[0] not in ("init", "serve", "check", "demo", "db")}
-    station = "list show unknown add rotate accept pending reject start stop reset unlock logs"
+    station = "list show unknown add rotate accept pending reject switch start stop reset unlock"
+    station += " logs"
     assert ours == {
         *(
             ("station", verb)

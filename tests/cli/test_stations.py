@@ -20,6 +20,17 @@ ONBOARDED = {
 }
 
 
+def treatment(api: Api) -> None:
+    """What the API says of the switches and the violations of CP-1."""
+    switches = [
+        {"name": "ping", "value": False, "origin": "en-plus", "meaning": "send pings"},
+        {"name": "settle_s", "value": 0, "origin": "default", "meaning": "wait"},
+    ]
+    violations = [{"kind": "trimmed", "count": 3, "meaning": "sent spaces"}]
+    api.on("GET", "/stations/CP-1/switches", ok(switches))
+    api.on("GET", "/stations/CP-1/violations", ok(violations))
+
+
 def at(evse: int, connector: int, status: str) -> dict[str, Any]:
     return {"evse": evse, "connector": connector, "status": status}
 
@@ -76,11 +87,14 @@ def test_an_empty_network_says_how_to_begin(api: Api) -> None:
 
 def test_show(api: Api) -> None:
     api.on("GET", "/stations/CP-1", ok(STATION))
+    treatment(api)
     text = api.run("station", "show", "CP-1").stdout
-    assert "violations       extra_field=2 bad_time=1\n" in text
     assert "connected since  2031-05-01T10:00:00Z\n" in text
     assert "disconnected" not in text
-    assert text.splitlines()[-1].split()[:2] == ["2.1", "available"]
+    lines = text.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.split()[:2] == ["2.1", "available"])
+    assert " ".join(lines[place + 3].split()) == "ping false en-plus send pings"
+    assert " ".join(lines[place + 6].split()) == "trimmed 3 sent spaces"
 
 
 def test_show_as_json_is_the_object(api: Api) -> None:
@@ -99,8 +113,8 @@ def test_a_station_that_is_not_there(api: Api) -> None:
 
 def test_add_prints_what_an_installer_types(api: Api) -> None:
     api.on("POST", "/stations", ok(ONBOARDED, 201))
-    result = api.run("station", "add", "Depot 7", "--evses", "2", "--connectors", "3", "--no-ping")
-    assert api.body() == {"identity": "Depot 7", "evses": 2, "connectors": 3, "ping": False}
+    result = api.run("station", "add", "Depot 7", "--evses", "2", "--connectors", "3")
+    assert api.body() == {"identity": "Depot 7", "evses": 2, "connectors": 3}
     for words in (
         "  URL       ws://csms.test:9000/ocpp\n",
         "  full URL  ws://csms.test:9000/ocpp/Depot%207\n",
@@ -164,3 +178,43 @@ def test_a_limit(api: Api) -> None:
     api.on("GET", "/stations", page(STATION, following="n"))
     api.run("station", "list", "--limit", "1")
     assert [r.url.params["limit"] for r in api.requests] == ["1"]
+
+
+# -- switches --------------------------------------------------------------------------------------
+
+
+def test_all_switches_are_shown_with_where_each_comes_from(api: Api) -> None:
+    treatment(api)
+    lines = api.run("station", "switch", "CP-1").stdout.splitlines()
+    assert lines[0].split() == ["switch", "value", "from", "meaning"]
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["ping", "false", "en-plus"],
+        ["settle_s", "0", "default"],
+    ]
+
+
+def test_a_switch_is_set_and_given_back(api: Api) -> None:
+    row = {"name": "ping", "value": False, "origin": "operator", "source": None, "meaning": "-"}
+    api.on("PUT", "/stations/CP-1/switches/ping", ok([row]))
+    result = api.run("station", "switch", "CP-1", "ping", "false")
+    assert api.body() == {"value": "false"}
+    assert result.stdout.startswith("ping of CP-1 is false (from: operator)\n")
+    api.on("DELETE", "/stations/CP-1/switches/ping", ok([{**row, "value": True}]))
+    result = api.run("station", "switch", "CP-1", "ping", "--clear", "--output", "json")
+    assert json.loads(result.stdout) == [{**row, "value": True}]
+
+
+@pytest.mark.parametrize("words", [[], ["false", "--clear"]])
+def test_a_switch_wants_a_value_or_to_be_cleared(api: Api, words: list[str]) -> None:
+    result = api.run("station", "switch", "CP-1", "ping", *words)
+    assert result.exit_code == 2
+    assert "give a value, or --clear" in result.stderr
+
+
+def test_switches_are_set_when_a_station_is_added(api: Api) -> None:
+    api.on("POST", "/stations", ok(ONBOARDED, 201))
+    api.run("station", "add", "CP-2", "--switch", "version=1.6", "--switch", "ping=false")
+    assert api.body()["switches"] == {"version": "1.6", "ping": "false"}
+    result = api.run("station", "add", "CP-2", "--switch", "version")
+    assert result.exit_code == 2
+    assert "write it as NAME=VALUE" in result.stderr

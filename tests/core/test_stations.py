@@ -35,7 +35,7 @@ def unknown(site: Site, identity: str) -> UnknownStation | None:
 def test_a_station_is_added_with_its_connectors(site: Site) -> None:
     row = onboard(site, evses=2, connectors=3)
     assert site.get(Station, "s9") == row
-    assert (row.registration, row.generation, row.ping) == ("new", 0, True)
+    assert (row.registration, row.generation) == ("new", 0)
     found = site.store.run(lambda tx: tx.find(Connector, "station", "s9"))
     assert [(c.evse, c.connector) for c in found] == [(e, c) for e in (1, 2) for c in (1, 2, 3)]
     assert {c.status for c in found} == {"unknown"}
@@ -91,12 +91,11 @@ def test_an_operator_changes_what_is_given(site: Site) -> None:
     before = site.get(Station, "s1")
     after = site.run(stations.change, "s1", NOW, registration=Registration.REJECTED)
     assert after == before._replace(registration="rejected")
-    assert site.run(stations.change, "s1", NOW, ping=False).ping is False
     events = site.journal()
-    site.run(stations.change, "s1", NOW, registration=Registration.REJECTED, ping=False)
+    site.run(stations.change, "s1", NOW, registration=Registration.REJECTED)
     assert site.journal() == events
     with pytest.raises(NotFound):
-        site.run(stations.change, "nobody", NOW, ping=True)
+        site.run(stations.change, "nobody", NOW)
 
 
 def test_unknown_stations_are_listed_up_to_a_limit(site: Site) -> None:

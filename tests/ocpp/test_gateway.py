@@ -253,7 +253,7 @@ async def test_no_compression_for_who_does_not_offer_it(central: Central) -> Non
 async def test_a_station_that_does_not_survive_pings_gets_none() -> None:
     """Quirks 15, 17."""
     async with listening(open_inline(), ping_interval_s=0.02, ping_timeout_s=30.0) as central:
-        await central.onboard("CS 1", ping=False)
+        await central.onboard("CS 1", switches={"ping": False})
         await central.onboard("CS 2")
         async with central.connect("CS 1") as quiet, central.connect("CS 2") as other:
             await until(lambda: central.link("CS 2")._websocket.latency > 0)
@@ -266,7 +266,7 @@ async def test_a_station_that_does_not_survive_pings_gets_none() -> None:
 async def test_silence_ends_only_links_that_are_not_pinged() -> None:
     """A station that answers pings may be silent for a day (heartbeats are for its clock)."""
     async with listening(open_inline(), silent_link_s=0.1, close_timeout_s=1.0) as central:
-        await central.onboard("CS 1", ping=False)
+        await central.onboard("CS 1", switches={"ping": False})
         await central.onboard("CS 2")
         async with central.connect("CS 1") as silent, central.connect("CS 2") as other:
             central.clock.later(hours=1)

@@ -13,11 +13,12 @@ import pytest
 
 from csms.core.errors import Invalid, StoreUnavailable
 from csms.core.stations import Station, UnknownStation
+from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 from csms.storage.open import open_inline, open_store
 from csms.storage.reader import MAX_PAGE, EntityReader, SqliteReader
 from csms.storage.sqlite import DIALECT, STATEMENTS
-from tests.support.stores import knocker, station
+from tests.support.stores import NOW, card, knocker, station
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -67,10 +68,10 @@ async def test_a_value_that_no_row_can_have_is_invalid(store: Any, read: Any) ->
 
 
 async def test_booleans_and_moments_are_filters_too(store: Any) -> None:
-    row = station("s1", ping=False)
+    row = card("X", blocked=True, created_at=NOW)
     await store.transact(lambda tx: tx.save(row))
-    assert await store.reader.page(Station, {"ping": False, "created_at": row.created_at}) == [row]
-    assert await store.reader.page(Station, {"ping": True}) == []
+    assert await store.reader.page(Token, {"blocked": True, "created_at": NOW}) == [row]
+    assert await store.reader.page(Token, {"blocked": False}) == []
 
 
 async def test_the_same_fields_with_and_without_a_value(store: Any) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import op
+from alembic import command, op
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from csms.core.errors import Invalid, StoreUnavailable
-from csms.storage.schema import create_all, engine_for, revisions, upgrade
+from csms.storage.schema import _config, create_all, engine_for, revisions, upgrade
 from csms.storage.tables import metadata
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> sa.Engine:
     return engine_for(tmp_path / "store.db")
+
+
+def upgrade_to(engine: sa.Engine, revision: str) -> None:
+    with engine.connect() as connection:
+        command.upgrade(_config(connection), revision)
+        connection.commit()
 
 
 def indexes(engine: sa.Engine) -> dict[str, Any]:
@@ -117,3 +124,29 @@ def test_an_interrupted_upgrade_can_be_repeated(
 def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     upgrade(engine_for(tmp_path / name))
     assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_station_that_got_no_pings_keeps_that(engine: sa.Engine) -> None:
+    """Step 0008: the column became a switch of the station's policy."""
+    upgrade_to(engine, "0007")
+    with engine.begin() as connection:
+        for station_id, ping in (("quiet", 0), ("known", 0), ("other", 1)):
+            connection.exec_driver_sql(
+                "INSERT INTO stations (id, identity, party_id, registration, created_at,"
+                f" generation, ping, violations)"
+                f" VALUES ('{station_id}', '{station_id}', 'CA*NTH', 'new',"
+                f" '2024-05-01T12:00:00.000000Z', 0, {ping}, '{{}}')"
+            )
+        connection.exec_driver_sql(
+            """INSERT INTO station_policies (station_id, min_profile, switches, exceptions)
+            VALUES ('known', 2, '{"settle_s": 5}', '{}')"""
+        )
+    upgrade(engine)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT station_id, min_profile, switches FROM station_policies ORDER BY station_id"
+        ).all()
+    assert [(row[0], row[1], json.loads(row[2])) for row in found] == [
+        ("known", 2, {"settle_s": 5, "ping": False}),
+        ("quiet", 0, {"ping": False}),
+    ]

@@ -11,7 +11,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,8 +19,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from csms.core import security, stations
+from csms.core import quirks, security, stations
 from csms.core.ports import Outside
+from csms.core.quirks import Catalogue
 from csms.core.security import BASIC, Credential, Keyring
 from csms.core.stations import NewStation, Registration, Station
 from csms.flows.exchange import Nobody
@@ -31,6 +32,7 @@ from csms.ocpp.gateway import Gateway, GatewayLimits
 from csms.ocpp.link import LinkLimits
 from csms.ocpp.registry import Registry
 from csms.ocpp.tls import Certificates
+from csms.ocpp.treatment import Treatments
 from csms.storage.batch import RefusedByDatabase
 from tests.support.ocpp import NOW, PARTY
 
@@ -136,14 +138,16 @@ class Central:
         identity: str = "CS 1",
         *,
         secret: bytes = b"",
-        ping: bool = True,
+        switches: Mapping[str, Any] | None = None,
         registration: Registration | None = Registration.ACCEPTED,
     ) -> str:
         """Add a station with a token; its id."""
         station_id = f"id {identity}"
         secret = secret or f"secret of {identity}".encode()
-        new = NewStation(identity, PARTY, 2, ping=ping)
+        new = NewStation(identity, PARTY, 2)
         await self.store.transact(stations.onboard, station_id, new, NOW)
+        for name, value in (switches or {}).items():
+            await self.store.transact(quirks.set_switch, station_id, name, value, NOW)
         if registration is not None:
             await self.store.transact(
                 lambda tx: stations.change(tx, station_id, NOW, registration=registration)
@@ -224,6 +228,7 @@ async def listening(
     clock: Clock | None = None,
     node: str = "node-1",
     max_unknown: int = 1_000,
+    catalogue: Catalogue | None = None,
     link: dict[str, Any] | None = None,
     certificates: Certificates | None = None,
     port: int | None = 0,
@@ -243,6 +248,7 @@ async def listening(
         central.clock,
         certificates,
         messages,
+        Treatments(store, catalogue) if catalogue else None,
     )
     async with central.gateway:
         yield central

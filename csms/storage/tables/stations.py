@@ -7,7 +7,7 @@ from csms.core.messages import Message
 from csms.core.policies import Policy
 from csms.core.security import Credential
 from csms.core.stations import Station, UnknownStation
-from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
+from csms.storage.tables.columns import Columns, moment, number, structure, text
 
 COLUMNS: Columns = {
     Station: [
@@ -28,7 +28,6 @@ COLUMNS: Columns = {
         moment("disconnected_at", null=True),
         moment("last_seen_at", null=True),
         text("remote_address", null=True),
-        boolean("ping"),
         structure("violations"),
     ],
     UnknownStation: [

@@ -1,0 +1,27 @@
+"""How a station is treated: its make and its operator's word, read from the store."""
+
+from __future__ import annotations
+
+from csms.core import quirks, stations
+from csms.core.ids import Origin
+from csms.core.quirks import DEFAULTS, Catalogue, Entry, Switches
+from csms.core.stations import BootReport
+from csms.ocpp.treatment import Treatments
+from tests.support.ocpp import NOW, Inbound, at_once
+
+KNOWN = Catalogue((Entry("e", "EN+", "*", "*", {"ping": False}, "a/b#1"),))
+
+
+def test_from_the_store() -> None:
+    station = Inbound()
+    treatments = Treatments(station.store, KNOWN)
+    assert at_once(treatments.now("s1")) == DEFAULTS
+    origin = Origin("s1", "CS s1", "1.6", NOW)
+    station.store.run(stations.boot, origin, BootReport("EN+", "AC7000"))
+    assert at_once(treatments.now("s1")) == Switches(ping=False)
+    station.store.run(quirks.set_switch, "s1", "ping", True, NOW)
+    assert at_once(treatments.of(station.station)) == DEFAULTS
+
+
+def test_a_station_that_is_gone_is_not_treated() -> None:
+    assert at_once(Treatments(Inbound().store).now("nobody")) is None
