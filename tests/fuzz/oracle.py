@@ -198,7 +198,9 @@ def first_fault(version: str, name: str, payload: Any) -> str | None:
 
 def broken_keywords(version: str, name: str, payload: Any) -> set[str]:
     """The keywords of the schema that the payload breaks."""
-    return {error.kind.name for error in _validator(version, name).iter_errors(payload)}
+    broken = {error.kind.name for error in _validator(version, name).iter_errors(payload)}
+    # No field of OCPP holds an integer beyond 64 bits; it may be told to be of another type.
+    return broken | {"type"} if _beyond_64_bits(payload) else broken
 
 
 @cache
@@ -227,6 +229,19 @@ def _is_text(value: Any) -> bool:
         elif type(part) in (int, float) and abs(part) >= TOO_LARGE:
             return False
     return True
+
+
+def _beyond_64_bits(value: Any) -> bool:
+    stack = [value]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict):
+            stack += part.values()
+        elif isinstance(part, list):
+            stack += part
+        elif isinstance(part, int) and not -(2**63) <= part < 2**64:
+            return True
+    return False
 
 
 def _depth(value: Any) -> int:
