@@ -97,6 +97,30 @@ class UnknownStationSeen(Event):
     remote_address: str
 
 
+# -- the device model ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationChanged(Event):
+    """A desired value has a new state (`device_model.State`, or `no_longer`)."""
+
+    name: str
+    value: str
+    state: str
+    reason: str | None = None
+    template: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReceived(Event):
+    """A report that a station was asked for is there (`complete`), or as much of it as came."""
+
+    request_id: int
+    scope: str
+    state: str
+    variables: int
+
+
 # -- availability --------------------------------------------------------------------------------
 
 

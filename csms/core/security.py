@@ -191,8 +191,13 @@ def without_secrets(value: Any, depth: int = 0) -> Any:
     }
 
 
+def names_secret(text: str) -> bool:
+    """Whether what is called so is a secret."""
+    return _SECRET.search(text) is not None
+
+
 def _names_secret(item: Any) -> bool:
     """A name of a secret, or an object whose own name is one (2.x `variable: {name: ...}`)."""
     if isinstance(item, Mapping):
         item = item.get("name")
-    return isinstance(item, str) and len(item) <= 64 and _SECRET.search(item) is not None
+    return isinstance(item, str) and len(item) <= 64 and names_secret(item)

@@ -364,6 +364,14 @@ def add_seen(seen: str, seq: int) -> str:
     return text if len(text) <= MAX_SEEN_TEXT else seen
 
 
+def each_seen(seen: str, limit: int) -> list[int]:
+    """The numbers in ranges, in order, at most `limit`."""
+    found: list[int] = []
+    for low, high in (_range(part) for part in seen.split(",") if part):
+        found += range(low, min(high, low + limit - len(found) - 1) + 1)
+    return found
+
+
 def missing(seen: str) -> int:
     """How many sequence numbers are missing between the first and the last that arrived."""
     if not seen:

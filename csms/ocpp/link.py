@@ -121,6 +121,7 @@ class Link:
         self._opened_s = asyncio.get_running_loop().time()
         self._booted = False
         self._settling: asyncio.Future[None] | None = None
+        self.on_boot: Callable[[str], None] = lambda station_id: None
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -247,6 +248,7 @@ class Link:
             await self._send(frame, kind, call.action)
         if known == "BootNotification":
             await self._has_booted()
+            self.on_boot(self.station_id)
 
     async def _has_booted(self) -> None:
         """Its boot is answered: it takes calls now, and its make is known."""
@@ -298,10 +300,13 @@ class Link:
         payload: Mapping[str, Any],
         timeout_s: float,
         sending: Callable[[], Awaitable[object]] | None = None,
+        *,
+        lenient: bool = False,
     ) -> Result | Failure | Lost:
         """Make a call when its turn comes (one at a time, in the order of asking) and wait for its
-        outcome. `timeout_s` counts from its turn, `sending` is awaited right before it goes out.
-        Raises `CallOutstanding` when `waiting_commands` others wait already."""
+        outcome. `timeout_s` counts from its turn, `sending` is awaited right before it goes out;
+        `lenient`: no answer is no reason to cut the link. Raises `CallOutstanding` when
+        `waiting_commands` others wait already."""
         if self._waiting >= self._limits.waiting_commands:
             raise CallOutstanding(f"{self._waiting} calls are waiting for {self.identity}")
         self._waiting += 1
@@ -312,7 +317,7 @@ class Link:
                     return Lost("closed", sent=False)
                 if sending is not None:
                     await sending()
-                return await self._call(message_id, action, payload, timeout_s)
+                return await self._call(message_id, action, payload, timeout_s, lenient)
         finally:
             self._waiting -= 1
 
@@ -331,7 +336,12 @@ class Link:
             self._settling.set_result(None)
 
     async def _call(
-        self, message_id: str, action: str, payload: Mapping[str, Any], timeout_s: float
+        self,
+        message_id: str,
+        action: str,
+        payload: Mapping[str, Any],
+        timeout_s: float,
+        lenient: bool,
     ) -> Result | Failure | Lost:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
@@ -348,7 +358,7 @@ class Link:
         except TimeoutError:
             if not answer.done() or answer.cancelled():
                 self._rpc.expire(deadline)
-                return await self._timed_out(action)
+                return await self._timed_out(action, lenient)
             # It came in the very moment that its time was up.
             outcome = answer.result()
         finally:
@@ -359,9 +369,11 @@ class Link:
             self._timeouts_in_a_row = 0
         return outcome
 
-    async def _timed_out(self, action: str) -> Lost:
-        self._timeouts_in_a_row += 1
+    async def _timed_out(self, action: str, lenient: bool) -> Lost:
         log.warning("call_timed_out", station=self.identity, action=action)
+        if lenient:
+            return Lost("timed_out")
+        self._timeouts_in_a_row += 1
         if self._timeouts_in_a_row >= self._limits.call_timeouts:
             # Field experience: a station that answers nothing does so again after a new connection.
             await self.close(POLICY, "no answer to several calls")

@@ -12,9 +12,12 @@ from collections.abc import Awaitable, Callable, Iterator
 import structlog
 
 from csms.core.commands import Command, Kind, Status
-from csms.core.errors import Invalid, Refused, StationOffline
+from csms.core.errors import CsmsError, Invalid, Refused, StationOffline
+from csms.core.inquiries import Answer, Inquiry, NoAnswer
 from csms.flows.commands import Performed
 from csms.observability import Metrics
+from csms.ocpp import asking
+from csms.ocpp.asking import Fault, Heard, Silence
 from csms.ocpp.commands import outcome as meaning
 from csms.ocpp.link import POLICY, Link, Lost
 from csms.ocpp.rpc import Failure, Result
@@ -23,16 +26,23 @@ log = structlog.get_logger("ocpp.registry")
 
 # How many links are told to close at the same time.
 CLOSE_AT_ONCE = 500
+# Message ids of inquiries begin so: nobody waits for a late answer to one.
+INQUIRY = "~"
 
 
 class Registry:
-    """Station id -> link."""
+    """Station id -> link. `on_attached`, `on_detached` and `on_boot` are told of links that came
+    up, went down, and on which a boot has been answered."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._links: dict[str, Link] = {}
         self._metrics = metrics
         self._closing: set[asyncio.Task[None]] = set()
         self.on_late: Callable[[str, Performed], None] = lambda command_id, performed: None
+        self.on_attached: Callable[[str], None] = lambda station_id: None
+        self.on_detached: Callable[[str], None] = lambda station_id: None
+        self.on_boot: Callable[[str], None] = lambda station_id: None
+        self._inquiries = 0
 
     def __iter__(self) -> Iterator[Link]:
         return iter(list(self._links.values()))
@@ -63,6 +73,8 @@ class Registry:
             )
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+        link.on_boot = self.on_boot
+        self.on_attached(link.station_id)
         return True
 
     def detach(self, link: Link) -> None:
@@ -70,6 +82,7 @@ class Registry:
         if self._links.get(link.station_id) is link:
             del self._links[link.station_id]
             self._metrics.links.set(len(self._links))
+            self.on_detached(link.station_id)
 
     async def close_all(self, code: int, reason: str) -> None:
         """End every link, some hundreds at a time."""
@@ -105,8 +118,42 @@ class Registry:
 
     def late(self, link: Link, command_id: str, outcome: Result | Failure) -> None:
         """An answer to a command that had timed out."""
+        if command_id.startswith(INQUIRY):
+            return
         # Which kind it was is in the ledger; an answer as such is all that is passed on.
         self.on_late(command_id, understand(None, outcome))
+
+    # -- inquiries -------------------------------------------------------------------------------
+
+    async def ask(self, station_id: str, inquiry: Inquiry, timeout_s: float) -> Answer:
+        """Ask something of a station, as its version says it, in as many calls as it takes, each
+        at most `timeout_s`; no answer never raises, and never costs the station its link."""
+        link = self._links.get(station_id)
+        if link is None:
+            return NoAnswer("offline")
+        exchange = link.version.ask(inquiry)
+        said: Heard | None = None
+        while True:
+            try:
+                action, payload = next(exchange) if said is None else exchange.send(said)
+            except StopIteration as end:
+                answer: Answer = end.value
+                return answer
+            said = asking.unsendable((action, payload), link.version.dialect.schemas)
+            if said is None:
+                said = await self._hear(link, action, payload, timeout_s)
+
+    async def _hear(
+        self, link: Link, action: str, payload: dict[str, object], timeout_s: float
+    ) -> Heard:
+        self._inquiries += 1
+        message_id = f"{INQUIRY}{link.generation}-{self._inquiries}"
+        try:
+            outcome = await link.call(message_id, action, payload, timeout_s, lenient=True)
+        except CsmsError as error:
+            # As many of an operator's commands wait for this station as may.
+            return Fault(error.detail, unsupported=False)
+        return Silence(outcome.reason) if isinstance(outcome, Lost) else asking.heard(outcome)
 
 
 def understand(kind: Kind | None, answer: Result | Failure) -> Performed:

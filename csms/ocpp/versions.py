@@ -6,22 +6,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from csms.core.commands import Command, Kind
+from csms.core.inquiries import Inquiry
 from csms.core.quirks import DEFAULTS, Switches
+from csms.ocpp import asking
+from csms.ocpp.asking import Askers, Exchange
 from csms.ocpp.commands import Encoded, encode
 from csms.ocpp.routing import Dialect
 from csms.ocpp.v2 import commands as v2_commands
+from csms.ocpp.v2 import device_model as v2_device_model
 from csms.ocpp.v2.routes import DIALECT_21, DIALECT_201
 from csms.ocpp.v16 import commands as v16_commands
+from csms.ocpp.v16 import device_model as v16_device_model
 from csms.ocpp.v16.routes import DIALECT as DIALECT_16
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One version: how its calls are served and its commands are said."""
+    """One version: how its calls are served, its commands said, its inquiries asked."""
 
     subprotocol: str
     dialect: Dialect
     encoders: Mapping[Kind, Callable[[Command], Encoded]]
+    askers: Askers
 
     @property
     def version(self) -> str:
@@ -31,13 +37,17 @@ class Protocol:
         """See `commands.encode`."""
         return encode(command, self.encoders, self.dialect.schemas, self.dialect.routes, switches)
 
+    def ask(self, inquiry: Inquiry) -> Exchange:
+        """See `asking.begin`."""
+        return asking.begin(inquiry, self.askers)
+
 
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.subprotocol: protocol
     for protocol in (
-        Protocol("ocpp1.6", DIALECT_16, v16_commands.ENCODERS),
-        Protocol("ocpp2.0.1", DIALECT_201, v2_commands.ENCODERS),
-        Protocol("ocpp2.1", DIALECT_21, v2_commands.ENCODERS),
+        Protocol("ocpp1.6", DIALECT_16, v16_commands.ENCODERS, v16_device_model.ASKERS),
+        Protocol("ocpp2.0.1", DIALECT_201, v2_commands.ENCODERS, v2_device_model.ASKERS),
+        Protocol("ocpp2.1", DIALECT_21, v2_commands.ENCODERS, v2_device_model.ASKERS),
     )
 }
 

@@ -19,6 +19,25 @@ from csms.ocpp.rpc import Call, ErrorCode, Rpc
 from csms.ocpp.versions import PROTOCOLS
 from tests.support.ocpp import Inbound, event, meter, minimal_request, rfid, start, stop
 
+REPORT = {
+    "requestId": 1,
+    "generatedAt": "2024-05-01T12:00:00Z",
+    "seqNo": 0,
+    "tbc": True,
+    "reportData": [
+        {
+            "component": {"name": "EVSE", "instance": "a", "evse": {"id": 1, "connectorId": 1}},
+            "variable": {"name": "Power", "instance": "b"},
+            "variableAttribute": [{"type": "Actual", "value": "1", "mutability": "ReadOnly"}],
+            "variableCharacteristics": {
+                "dataType": "decimal",
+                "unit": "W",
+                "minLimit": 0,
+                "supportsMonitoring": False,
+            },
+        }
+    ],
+}
 EVENTS = {
     "eventData": [
         {
@@ -58,6 +77,7 @@ WORTHWHILE: dict[str, dict[str, Any]] = {
         info={"chargingState": "Charging", "remoteStartId": 1},
     ),
     "NotifyEvent": EVENTS,
+    "NotifyReport": REPORT,
 }
 # Numbers at the edges of what a column, a clock or a float can hold, and texts that are no text.
 ODD = st.sampled_from(

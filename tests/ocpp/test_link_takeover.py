@@ -30,7 +30,7 @@ async def central(database: SeamDatabase, tmp_path: Path) -> AsyncIterator[Centr
 async def settled(central: Central) -> None:
     """The end of every link but the newest is written down or found to be stale."""
     async with asyncio.timeout(10):
-        while len(central.gateway._server.handler_tasks) > 1:  # type: ignore[union-attr]
+        while len(central.gateway._plain.handler_tasks) > 1:  # type: ignore[union-attr]
             await asyncio.sleep(0)
 
 

@@ -11,6 +11,7 @@ import pytest
 from csms.core import commands
 from csms.core.commands import Command, Kind, Status
 from csms.core.errors import StationOffline
+from csms.core.inquiries import Limits, NoAnswer, ReadVariables, TriggerStatus, Variables
 from csms.flows.commands import Performed
 from csms.ocpp.rpc import CallOutstanding
 from csms.ocpp.versions import PROTOCOLS
@@ -37,6 +38,7 @@ COMMANDS: list[tuple[Kind, dict[str, Any], str, str]] = [
     (Kind.UNLOCK, {"evse": 1}, "UnlockConnector", "UnlockConnector"),
     (Kind.SET_AVAILABILITY, {"available": False}, "ChangeAvailability", "ChangeAvailability"),
     (Kind.TRIGGER, {"message": "heartbeat"}, "TriggerMessage", "TriggerMessage"),
+    (Kind.CLEAR_CACHE, {}, "ClearCache", "ClearCache"),
     (Kind.CALL, {"action": "ClearCache", "payload": {}}, "ClearCache", "ClearCache"),
 ]
 
@@ -283,3 +285,46 @@ async def test_what_waited_for_its_turn_when_the_link_ended_was_not_sent(central
     except StationOffline:
         status = Status.FAILED
     assert (status, noted) == (Status.FAILED, [])
+
+
+# -- inquiries -------------------------------------------------------------------------------------
+
+
+async def test_an_inquiry_is_asked_in_as_many_calls_as_it_takes(central: Central) -> None:
+    async with central.connect() as station, asyncio.TaskGroup() as tasks:
+        inquiry = ReadVariables(("A", "B"), Limits(1))
+        asked = tasks.create_task(central.registry.ask("id CS 1", inquiry, 10.0))
+        for key in ("A", "B"):
+            _, message_id, action, payload = await station.reads()
+            assert (action, payload) == ("GetConfiguration", {"key": [key]})
+            found = {"configurationKey": [{"key": key, "readonly": False, "value": "1"}]}
+            await station.sends([3, message_id, found])
+        answer = await asked
+        assert isinstance(answer, Variables)
+        assert [f.name for f in answer.found] == ["A", "B"]
+
+
+async def test_nobody_is_offline_and_silence_never_costs_the_link(central: Central) -> None:
+    """Field: a burst of questions after connecting makes some stations go away."""
+    inquiry = TriggerStatus(1)
+    assert await central.registry.ask("id CS 1", inquiry, 0.01) == NoAnswer("offline")
+    async with central.connect() as station:
+        for _ in range(5):
+            assert await central.registry.ask("id CS 1", inquiry, 0.01) == NoAnswer("timed_out")
+            _, message_id, *_ = await station.reads()
+            # A late answer is nobody's.
+            await station.sends([3, message_id, {"status": "Accepted"}])
+        await station.is_alive()
+
+
+async def test_a_boot_is_told_after_its_answer(central: Central) -> None:
+    told: list[str] = []
+    central.registry.on_attached = told.append
+    central.registry.on_boot = lambda station_id: told.append(f"boot {station_id}")
+    central.registry.on_detached = lambda station_id: told.append(f"gone {station_id}")
+    async with central.connect() as station:
+        boot = {"chargePointVendor": "V", "chargePointModel": "M"}
+        await station.calls("BootNotification", boot)
+        await station.is_alive()
+        assert told == ["id CS 1", "boot id CS 1"]
+    await until(lambda: told[-1] == "gone id CS 1")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from csms.ocpp.routing import Before, Dialect, Route, station_needs, stored
 from csms.ocpp.v2 import (
     authorization,
     availability,
+    device_model,
     metering,
     only21,
     registration,
@@ -55,7 +54,9 @@ ROUTES = {
         metering.meter_values, metering.meter_needs, money=True, before=Before.ALWAYS
     ),
     # Asked for before acceptance, to decide about it (B02.FR.02).
-    "NotifyReport": replace(stored("NotifyReport", {}), before=Before.ALWAYS),
+    "NotifyReport": Route(
+        device_model.notify_report, device_model.report_needs, money=True, before=Before.ALWAYS
+    ),
     **{action: stored(action, answer) for action, answer in _STORED.items()},
 }
 

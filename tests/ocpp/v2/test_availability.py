@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 import pytest
 
 from csms.core.availability import Connector
@@ -139,24 +138,6 @@ def test_a_flood_of_events_is_answered_and_bounded(station2: Inbound) -> None:
     (kept,) = station2.journal("station_reported")
     assert "eventData" not in kept["payload"]
     assert station2.violations == {"report_too_large": 1}
-
-
-def test_a_long_report_is_kept_whole(station2: Inbound) -> None:
-    """B07: a base report comes in parts of what a station can send at once."""
-    data = [
-        {
-            "component": {"name": f"Component{n}"},
-            "variable": {"name": "V" * 50},
-            "variableAttribute": [{"value": "\u00e9" * 100}],
-        }
-        for n in range(130)
-    ]
-    report = {"requestId": 1, "generatedAt": "2024-05-01T12:00:00Z", "seqNo": 0, "reportData": data}
-    assert len(orjson.dumps(report)) > 40_000
-    assert station2.answers("NotifyReport", report) == {}
-    (kept,) = station2.journal("station_reported")
-    assert (kept["action"], kept["payload"]) == ("NotifyReport", report)
-    assert station2.violations == {}
 
 
 @pytest.mark.parametrize(

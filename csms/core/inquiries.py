@@ -1,0 +1,169 @@
+"""Inquiries: what the central system asks of a station by itself, and what comes back.
+
+Version-neutral: an adapter makes calls of an inquiry and an answer of their results. Unlike a
+command an inquiry is nobody's wish, so it has no row in the ledger and may be asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+ALL_NAMES: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A variable as a station reports it. Attributes that it did not report are None. A secret has
+    no value here."""
+
+    name: str
+    actual: str | None = None
+    target: str | None = None
+    min_set: str | None = None
+    max_set: str | None = None
+    mutability: str | None = None
+    data_type: str | None = None
+    unit: str | None = None
+    allowed: str | None = None
+
+
+class Setting(StrEnum):
+    """What a station said to a value for one of its variables."""
+
+    APPLIED = "applied"
+    REBOOT_REQUIRED = "reboot_required"
+    REJECTED = "rejected"
+    UNSUPPORTED = "unsupported"
+
+
+class Scope(StrEnum):
+    """What a report is to contain (OCPP 2.0.1 B07)."""
+
+    FULL = "full"
+    CONFIGURATION = "configuration"
+    SUMMARY = "summary"
+
+
+# -- what is asked ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a station takes in one message; None: it has not said."""
+
+    items: int | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadVariables:
+    """The values of some variables."""
+
+    names: tuple[str, ...]
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteVariables:
+    """Values for some variables, each meaning once."""
+
+    values: tuple[tuple[str, str], ...]
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class MakeReport:
+    """Everything of a scope. The answer may hold it, or it follows under the number."""
+
+    request_id: int
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStatus:
+    """Whether a transaction goes on, and whether something about it still waits to be sent."""
+
+    wire_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerStatus:
+    """Report the state of a connector; `evse` None: of all."""
+
+    evse: int | None = None
+    connector: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerReadings:
+    """Send the meter values of an EVSE now."""
+
+    evse: int
+
+
+Inquiry = (
+    ReadVariables
+    | WriteVariables
+    | MakeReport
+    | TransactionStatus
+    | TriggerStatus
+    | TriggerReadings
+)
+
+
+# -- what comes back -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What was found, and the names that the station does not know."""
+
+    found: tuple[Found, ...]
+    unknown: tuple[str, ...] = ()
+    raw: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Name -> what the station said, with its reason."""
+
+    outcomes: tuple[tuple[str, Setting, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The station will do it: what was asked for comes as messages of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionState:
+    """`ongoing` None: the station did not say. `queued`: something still waits to be sent."""
+
+    ongoing: bool | None
+    queued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The station will not, now; `reason` is its own."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """The station, or its version, cannot do it at all."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Nothing came: `offline`, `closed` on the way, or `timed_out`."""
+
+    reason: str
+
+
+Answer = Variables | Settings | Announced | TransactionState | Declined | Unsupported | NoAnswer
