@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test fuzz lint types bench format clean
+.PHONY: help demo serve test fuzz lint types conformance bench format clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/'
@@ -36,6 +36,9 @@ types: $(READY)  ## Check types
 format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+conformance: $(READY)  ## Run the official cases and write docs/conformance.md (ARGS="-k E_03")
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 bench: $(READY)  ## Measure against the floor; writes docs/benchmarks (ARGS="--seconds 10")
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -1,0 +1,68 @@
+"""The page says what there is: every test, every case without one, and why."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.conformance import cases
+from tests.conformance.cases import BLOCKS, OFFICIAL
+from tests.conformance.page import PAGE, name, render, written
+
+AGAIN = "run `make conformance` and commit the page"
+
+
+def test_every_case_is_listed_once() -> None:
+    ids = [case for block in BLOCKS for case in block.ids]
+    assert len(ids) == len(set(ids))
+    # 77 of OCPP 1.6; of 2.0.1 those that part 5 makes mandatory or conditional.
+    assert sum(len(block.ids) for block in BLOCKS if block.version == "1.6") == 77
+
+
+@pytest.mark.parametrize(
+    ("function", "case"),
+    [
+        ("test_TC_004_1_identification_first", "004_1"),
+        ("test_TC_003_stopped_by_the_group", "003"),
+        ("test_TC_E_03_cable_plugin_first", "E_03"),
+        ("test_the_page", None),
+    ],
+)
+def test_a_test_names_its_case(function: str, case: str | None) -> None:
+    assert cases.of_test(function) == case
+
+
+def test_a_case_that_nobody_knows_is_a_mistake() -> None:
+    with pytest.raises(KeyError):
+        cases.of_test("test_TC_Z_99_nothing")
+
+
+def test_no_two_tests_have_one_name() -> None:
+    names = [test.test for test in written()]
+    assert len(names) == len(set(names))
+
+
+def test_every_case_has_a_test_or_a_reason() -> None:
+    covered = {test.case for test in written()}
+    for block in BLOCKS:
+        left = [case for case in block.ids if case not in covered]
+        assert not left or block.missing, f"{block.version} {block.name}: {left}"
+
+
+def test_the_page_lists_every_case() -> None:
+    page = PAGE.read_text()
+    assert {name(case) for case in OFFICIAL} == set(re.findall(r"\bTC_\w+", page)), AGAIN
+
+
+def test_the_page_is_that_of_these_tests_and_all_passed() -> None:
+    """The page as it would be if everything passed: what it says of a failure would differ."""
+    tests = written()
+    assert PAGE.read_text() == render(tests, {test.test: "passed" for test in tests}), AGAIN
+
+
+def test_what_failed_is_said_so() -> None:
+    tests = written()
+    page = render(tests, {test.test: "failed" for test in tests})
+    assert "| failed |" in page
+    assert "| passed |\n" not in page.partition("## ")[2]
