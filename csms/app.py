@@ -28,7 +28,7 @@ from csms.flows.commands import Commander, Performed
 from csms.flows.exchange import Nobody
 from csms.flows.messages import MessageLimits, MessageLog
 from csms.observability import Metrics
-from csms.ocpp.admission import Admission
+from csms.ocpp.admission import Admission, AdmissionLimits
 from csms.ocpp.certificates import Pair
 from csms.ocpp.gateway import Gateway, GatewayLimits
 from csms.ocpp.link import GOING_AWAY, Link, LinkLimits
@@ -123,7 +123,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         certificates = _certificates(settings, metrics)
         messages = _message_log(settings, store)
-        admission, treatments = Admission(store, keyring), Treatments(store, known)
+        admission = Admission(store, keyring, _admission(settings), new_id, settings.party)
+        treatments = Treatments(store, known)
         gateway = await stack.enter_async_context(
             Gateway(
                 store,
@@ -218,6 +219,14 @@ def _limits(settings: Settings) -> GatewayLimits:
             call_timeouts=ocpp.call_timeouts,
             strict=ocpp.strict,
         ),
+    )
+
+
+def _admission(settings: Settings) -> AdmissionLimits:
+    return AdmissionLimits(
+        unknown=settings.ocpp.max_unknown_stations,
+        let_in=settings.ocpp.unknown_stations == "pending",
+        guests=settings.ocpp.max_pending_stations,
     )
 
 

@@ -77,6 +77,11 @@ class OcppSettings(BaseModel):
     quirks_file: str = ""
     """A data file of the operator's own, beside the one that comes with the program."""
     trusted_proxies: tuple[str, ...] = ()
+    unknown_stations: Literal["refuse", "pending"] = "refuse"
+    """What becomes of a station that nobody has added: refused and listed, or let in to wait until
+    an operator accepts it."""
+    max_unknown_stations: int = Field(1_000, ge=1)
+    max_pending_stations: int = Field(100, ge=1, le=10_000)
     tls: TlsSettings = TlsSettings()
 
     @model_validator(mode="after")

@@ -61,6 +61,13 @@ party = "{party}"
 # Networks whose X-Forwarded-For is believed.
 # trusted_proxies = ["10.0.0.0/8"]
 
+# A station that nobody has added: "refuse" (it is listed: csms station unknown), or "pending": it
+# may connect and is told to wait (csms station accept IDENTITY). At most so many are listed, and
+# may wait; the oldest make room for others.
+# unknown_stations = "refuse"
+# max_unknown_stations = 1000
+# max_pending_stations = 100
+
 [ocpp.tls]
 # Where stations connect with TLS (wss): there is such a port where certificates are given. One pair
 # with an RSA key and one with an EC key serve every station. Files are in PEM form, beside this one

@@ -53,11 +53,32 @@ class CredentialIssued(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialWithdrawn(Event):
+    """A secret does not work any more: the station did not take it (`refused`), or has used a newer
+    one (`replaced`)."""
+
+    credential_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileChanged(Event):
+    """Links of a lower OCPP security profile than `min_profile` are refused from now on;
+    `wanted_profile`: the one that the station is being brought to."""
+
+    min_profile: int
+    wanted_profile: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StationConnected(Event):
+    """`profile`: the OCPP security profile of the link, None where it was not measured."""
+
     generation: int
     protocol: str
     node: str
     remote_address: str
+    profile: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

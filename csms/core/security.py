@@ -36,7 +36,11 @@ class Role(StrEnum):
 
 @entity("credentials", key=("id",), finders={"station": ("station_id",)})
 class Credential(NamedTuple):
-    """One secret that a station may present."""
+    """One secret that a station may present; how they follow each other is in `logins`.
+
+    `weak`: too short to be let in without an exception. `used_at`: when the first link was opened
+    with it, None for one that nobody has used so far.
+    """
 
     id: str
     station_id: str
@@ -44,6 +48,8 @@ class Credential(NamedTuple):
     key_id: str
     hash: str
     created_at: datetime
+    weak: bool = False
+    used_at: datetime | None = None
 
 
 @entity("api_keys", key=("id",), finders={"role": ("role",)})
@@ -98,21 +104,28 @@ def presented_forms(password: bytes) -> Sequence[bytes]:
     return [*forms, decoded, decoded.hex().encode()]
 
 
-def verify_any(keyring: Keyring, credentials: Sequence[Credential], password: bytes) -> str | None:
-    """The id of the credential that the password matches, None for none. Every credential and form
-    is tried, so that the time taken tells nothing."""
+def verify_any(
+    keyring: Keyring, credentials: Sequence[Credential], password: bytes
+) -> Credential | None:
+    """The credential that the password matches, None for none. Every credential and form is tried,
+    so that the time taken tells nothing."""
     matched = None
     for form in presented_forms(password):
         for credential in credentials:
             if keyring.verify(credential.key_id, credential.hash, form):
-                matched = matched or credential.id
+                matched = matched or credential
     return matched
 
 
 def issue(tx: Tx, credential: Credential, now: datetime) -> None:
-    """Give a station a secret, in place of those it had: the old ones stop working."""
+    """Give a station a secret, in place of those it had: the old ones stop working at once."""
     for old in tx.find(Credential, "station", credential.station_id):
         tx.delete(Credential, old.id)
+    add(tx, credential, now)
+
+
+def add(tx: Tx, credential: Credential, now: datetime) -> None:
+    """Give a station a secret beside those it has."""
     tx.save(credential)
     tx.record(
         events.CredentialIssued(

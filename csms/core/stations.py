@@ -13,11 +13,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from csms.core import events
+from csms.core import events, logins
 from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, UNKNOWN, Connector
 from csms.core.entities import entity
-from csms.core.errors import AlreadyExists, Invalid, NotFound
+from csms.core.errors import AlreadyExists, Invalid, NotFound, Refused
 from csms.core.ids import Origin, party_id, station_identity
+from csms.core.logins import Login
 from csms.core.ports import Need, Tx
 
 MAX_VIOLATION_KINDS = 64
@@ -47,7 +48,8 @@ class Station(NamedTuple):
     `node` is the process that holds its link, None while it is offline; `generation` counts its
     links, so that the end of an old one cannot touch the new one. `last_seen_at` is that of the
     last ended link (of a live one the node knows it). `violations` counts by kind how often it
-    broke the protocol.
+    broke the protocol. `profile`: the OCPP security profile of its present or last link. `guest`:
+    it came by itself, and nobody has accepted it so far.
     """
 
     id: str
@@ -68,6 +70,8 @@ class Station(NamedTuple):
     last_seen_at: datetime | None = None
     remote_address: str | None = None
     violations: Mapping[str, int] = {}
+    profile: int | None = None
+    guest: bool = False
 
 
 @entity("unknown_stations", key=("identity",))
@@ -131,8 +135,10 @@ def onboard(tx: Tx, station_id: str, new: NewStation, now: datetime) -> Station:
     if not 1 <= new.connectors <= MAX_CONNECTORS:
         raise Invalid(f"an EVSE has 1 to {MAX_CONNECTORS} connectors")
     identity = station_identity(new.identity)
-    if by_identity(tx, identity) is not None:
-        raise AlreadyExists(f"a station named {identity} exists")
+    there = by_identity(tx, identity)
+    if there is not None:
+        waits = " and waits to be accepted" if there.guest else ""
+        raise AlreadyExists(f"a station named {identity} exists{waits}")
     station = Station(
         id=station_id,
         identity=identity,
@@ -163,6 +169,8 @@ def change(
 ) -> Station:
     """Set what an operator may set; None leaves a field as it is."""
     before = require(tx, station_id)
+    if before.guest and registration in (Registration.ACCEPTED, Registration.NEW):
+        raise Refused(f"{before.identity} came by itself: csms station accept {before.identity}")
     after = before._replace(
         registration=before.registration if registration is None else registration,
     )
@@ -172,17 +180,17 @@ def change(
     return after
 
 
-def knock(tx: Tx, identity: str, remote_address: str, now: datetime, limit: int) -> None:
-    """Remember that an unknown identity tried to connect; `limit` bounds the list.
-
-    Over the limit only identities already listed are counted, so that a scan cannot fill the
-    database.
-    """
+def knock(
+    tx: Tx, identity: str, remote_address: str, now: datetime, oldest: str | None = None
+) -> None:
+    """Remember that an unknown identity tried to connect. `oldest`: the one that makes room for a
+    new one, so that a scan cannot fill the database and still does not hide who knocks now. The
+    caller bounds how often this is called."""
     known = tx.get(UnknownStation, identity)
     if known is None:
-        if limit <= 0:
-            tx.mark("unknown_station_not_listed")
-            return
+        if oldest is not None:
+            tx.delete(UnknownStation, oldest)
+            tx.mark("unknown_station_dropped")
         tx.save(UnknownStation(identity, now, now, 1, remote_address))
         tx.record(
             events.UnknownStationSeen(at=now, identity=identity, remote_address=remote_address)
@@ -207,9 +215,14 @@ def link_refused(tx: Tx, station_id: str, reason: str, remote_address: str, now:
 # -- the link ------------------------------------------------------------------------------------
 
 
-def link_opened(tx: Tx, origin: Origin, node: str, remote_address: str) -> Station:
-    """A link came up; the station with its new generation. The newest link wins."""
+def link_opened(
+    tx: Tx, origin: Origin, node: str, remote_address: str, login: Login | None = None
+) -> Station:
+    """A link came up; the station with its new generation. The newest link wins. `login`: what the
+    station showed; its older secrets are over. Raises `logins.Stale` when that is over itself."""
     station = require(tx, origin.station_id)
+    if login is not None:
+        logins.used(tx, station.id, login, origin.at)
     station = station._replace(
         generation=station.generation + 1,
         node=node,
@@ -217,6 +230,7 @@ def link_opened(tx: Tx, origin: Origin, node: str, remote_address: str) -> Stati
         connected_at=origin.at,
         disconnected_at=None,
         remote_address=remote_address,
+        profile=None if login is None else login.profile.value,
     )
     tx.save(station)
     tx.record(
@@ -227,6 +241,7 @@ def link_opened(tx: Tx, origin: Origin, node: str, remote_address: str) -> Stati
             protocol=origin.protocol,
             node=node,
             remote_address=remote_address,
+            profile=station.profile,
         )
     )
     return station
@@ -279,6 +294,8 @@ def boot(tx: Tx, origin: Origin, report: BootReport) -> Registration:
             reason=report.reason,
         )
     )
+    if registration is Registration.ACCEPTED:
+        logins.booted(tx, before.id, before.profile, origin.at)
     return registration
 
 

@@ -11,16 +11,20 @@ import base64
 import binascii
 import math
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import unquote
 
-from csms.core import security, stations
+from csms.core import guests, logins, security, stations
 from csms.core.errors import CsmsError, Invalid, StoreUnavailable
 from csms.core.ids import station_identity
+from csms.core.logins import Login, Profile
+from csms.core.policies import Policy
 from csms.core.ports import Store
-from csms.core.security import Credential, Keyring
-from csms.core.stations import Station, UnknownStation
+from csms.core.security import BASIC, Credential, Keyring
+from csms.core.stations import Registration, Station, UnknownStation
+from csms.ocpp.allowance import Allowance
 
 MAX_CREDENTIALS = 8
 TELL_AGAIN = timedelta(minutes=1)
@@ -66,58 +70,113 @@ def basic_credentials(header: str | None) -> tuple[str, bytes] | None:
     return user.decode("utf-8", "replace"), password
 
 
-class Admission:
-    """Decides about each attempt to open a link."""
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    """`unknown`: how many unknown identities are listed; the one longest not seen makes room for
+    another. `let_in`: whether they may connect and wait to be accepted, and `guests` how many may;
+    one that is offline makes room for another. `knocks`: how often in `knocks_window_s` any of that
+    is written down; who knocks beyond that is refused and leaves no trace."""
 
-    def __init__(self, store: Store, keyring: Keyring, max_unknown_stations: int = 1_000) -> None:
+    unknown: int = 1_000
+    let_in: bool = False
+    guests: int = 100
+    knocks: int = 120
+    knocks_window_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A station that may open a link, and what it proved."""
+
+    station: Station
+    login: Login
+
+
+class Admission:
+    """Decides about each attempt to open a link. `new_id`: for the rows of stations that come by
+    themselves, `party`: whose they are while they wait."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        limits: AdmissionLimits | None = None,
+        new_id: Callable[[], str] = lambda: "",
+        party: str = "",
+    ) -> None:
         self._store = store
         self._keyring = keyring
-        self._max_unknown = max_unknown_stations
+        self._limits = limits or AdmissionLimits()
+        self._new_id = new_id
+        self._party = party
         self._told: dict[tuple[str, str], datetime] = {}
+        self._knocks = Allowance(self._limits.knocks, self._limits.knocks_window_s)
 
     async def admit(
-        self, path: str, authorization: str | None, remote_address: str, now: datetime
-    ) -> Station | Denial:
-        """The station that knocks, or why it may not come in."""
+        self,
+        path: str,
+        authorization: str | None,
+        remote_address: str,
+        now: datetime,
+        *,
+        secure: bool = False,
+    ) -> Admitted | Denial:
+        """The station that knocks, or why it may not come in. `secure`: over TLS."""
         if self._store.trouble is not None:
             return Denial(503, "store_unavailable")
         identity = identity_in(path)
         if identity is None:
             return Denial(404, "no_identity")
+        attempt = Attempt(identity, basic_credentials(authorization), remote_address, now, secure)
         try:
-            return await self._known(identity, authorization, remote_address, now)
+            found = await self._store.reader.page(Station, {"identity": identity}, limit=1)
+            if found and not found[0].guest:
+                return await self._known(found[0], attempt)
+            if not self._limits.let_in:
+                await self._remember(attempt)
+                return Denial(404, "unknown_station", identity)
+            return await self._guest(found[0] if found else None, attempt)
         except StoreUnavailable:
             return Denial(503, "store_unavailable", identity)
 
-    async def _known(
-        self, identity: str, authorization: str | None, remote_address: str, now: datetime
-    ) -> Station | Denial:
-        found = await self._store.reader.page(Station, {"identity": identity}, limit=1)
-        if not found:
-            await self._remember(identity, remote_address, now)
-            return Denial(404, "unknown_station", identity)
-        station = found[0]
-        presented = basic_credentials(authorization)
-        if presented is None:
-            return await self._denied(station, "no_credentials", remote_address, now)
-        user, password = presented
-        credentials = await self._store.reader.page(
+    # -- stations of the network -------------------------------------------------------------------
+
+    async def _known(self, station: Station, attempt: Attempt) -> Admitted | Denial:
+        reader = self._store.reader
+        credentials = await reader.page(
             Credential, {"station_id": station.id}, limit=MAX_CREDENTIALS
         )
+        policy = await reader.get(Policy, station.id) or Policy(station.id)
+        proved = self._proved(policy, credentials, attempt)
+        if isinstance(proved, str):
+            return await self._denied(station, 401, proved, attempt)
+        if proved.profile < policy.min_profile:
+            return await self._denied(station, 403, "profile_too_low", attempt)
+        return Admitted(station, proved)
+
+    def _proved(
+        self, policy: Policy, credentials: Sequence[Credential], attempt: Attempt
+    ) -> Login | str:
+        """What an attempt proves, or the reason why that is too little."""
+        user, password = attempt.presented or ("", b"")
         matched = security.verify_any(self._keyring, credentials, password)
         # OCPP 2.0.1 A00.FR.204: the user name is the identity. Both are checked in any case, so
         # that the time taken does not tell which was wrong.
-        if user != identity or matched is None:
-            reason = "wrong_user" if matched is not None else "wrong_password"
-            return await self._denied(station, reason, remote_address, now)
-        return station
+        right_user = user in (attempt.identity, policy.exceptions.get(logins.USER))
+        if matched is not None and right_user and attempt.presented is not None:
+            if not matched.weak or policy.exceptions.get(logins.WEAK_SECRET):
+                return attempt.login(matched)
+            return "weak_secret"
+        if logins.needs_no_secret(policy, attempt.remote_address):
+            return Login(Profile.NO_SECRET, None)
+        if attempt.presented is None:
+            return "no_credentials"
+        return "wrong_user" if matched is not None else "wrong_password"
 
-    async def _denied(
-        self, station: Station, reason: str, remote_address: str, now: datetime
-    ) -> Denial:
-        """401, journaled."""
-        await self.tell(station, reason, remote_address, now)
-        return Denial(401, reason, station.identity)
+    async def _denied(self, station: Station, status: int, reason: str, attempt: Attempt) -> Denial:
+        """The refusal, journaled."""
+        await self.tell(station, reason, attempt.remote_address, attempt.now)
+        return Denial(status, reason, station.identity)
 
     async def tell(self, station: Station, reason: str, remote_address: str, now: datetime) -> None:
         """Journal that a station could not get in, once a minute and reason."""
@@ -134,14 +193,95 @@ class Admission:
             except CsmsError:
                 pass  # The log has it; the answer is the same.
 
-    async def _remember(self, identity: str, remote_address: str, now: datetime) -> None:
+    # -- stations that nobody has added ------------------------------------------------------------
+
+    async def _guest(self, known: Station | None, attempt: Attempt) -> Admitted | Denial:
+        """Let an unknown station in to wait. The secret that it showed first is what it is known
+        by: nobody else can come under its name and be accepted in its place."""
+        if known is None:
+            user = attempt.presented[0] if attempt.presented else attempt.identity
+            if user != attempt.identity:
+                return Denial(401, "wrong_user", attempt.identity)
+            if not await self._remember(attempt):
+                return Denial(404, "unknown_station", attempt.identity)
+            known = await self._let_in(attempt)
+            if known is None:
+                return Denial(503, "too_many_guests", attempt.identity)
+        credentials = await self._store.reader.page(
+            Credential, {"station_id": known.id}, limit=MAX_CREDENTIALS
+        )
+        if not credentials:
+            return Admitted(known, Login(Profile.NO_SECRET, None))
+        proved = self._proved(
+            Policy(known.id, exceptions={logins.WEAK_SECRET: True}), credentials, attempt
+        )
+        if isinstance(proved, str):
+            return await self._denied(known, 401, proved, attempt)
+        return Admitted(known, proved)
+
+    async def _let_in(self, attempt: Attempt) -> Station | None:
+        """The row of a new guest, None when there is no room."""
+        waiting = await self._store.reader.page(
+            Station, {"guest": True}, limit=self._limits.guests + 1
+        )
+        offline = sorted((g for g in waiting if g.node is None), key=lambda g: g.created_at)
+        too_many = len(waiting) - self._limits.guests + 1
+        if too_many > len(offline):
+            return None
+        guest = Station(
+            self._new_id(), attempt.identity, self._party, Registration.PENDING, attempt.now
+        )
+        credential = None
+        if attempt.presented is not None and attempt.presented[1]:
+            secret = attempt.presented[1]
+            key_id, hashed = self._keyring.hash(secret)
+            credential = Credential(
+                self._new_id(),
+                guest.id,
+                BASIC,
+                key_id,
+                hashed,
+                attempt.now,
+                weak=logins.is_weak(secret),
+            )
+        put_out = tuple(g.id for g in offline[: max(0, too_many)])
+        return await self._store.transact(guests.welcome, guest, credential, attempt.now, put_out)
+
+    async def _remember(self, attempt: Attempt) -> bool:
+        """List an unknown identity; False when too many knock."""
+        if not self._knocks.take(attempt.now):
+            return False
+        reader = self._store.reader
         try:
-            known = await self._store.reader.count(UnknownStation)
-            room = self._max_unknown - known
-            await self._store.transact(stations.knock, identity, remote_address, now, room)
+            oldest = None
+            if await reader.count(UnknownStation) >= self._limits.unknown:
+                listed = await reader.page(UnknownStation, limit=self._limits.unknown)
+                oldest = min(listed, key=lambda one: one.last_seen_at).identity
+            await self._store.transact(
+                stations.knock, attempt.identity, attempt.remote_address, attempt.now, oldest
+            )
+        except StoreUnavailable:
+            raise
         except CsmsError:
             # Not being able to list a stranger is no reason to answer otherwise.
-            return
+            return True
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is known of one attempt before anything was looked up."""
+
+    identity: str
+    presented: tuple[str, bytes] | None
+    remote_address: str
+    now: datetime
+    secure: bool
+
+    def login(self, credential: Credential) -> Login:
+        """A secret was right: the profile that this makes (OCPP 2.0.1 A00)."""
+        profile = Profile.BASIC_OVER_TLS if self.secure else Profile.BASIC
+        return Login(profile, credential.id)
 
 
 class Failures:

@@ -26,9 +26,10 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from csms.core import stations
+from csms.core import security, stations
 from csms.core.errors import CsmsError, StoreUnavailable
 from csms.core.ids import Origin
+from csms.core.logins import Login
 from csms.core.ports import Outside, Store
 from csms.core.quirks import DEFAULTS, Switches
 from csms.core.stations import Station
@@ -50,6 +51,7 @@ SWEEP_EVERY_S = 30.0
 NO_SUBPROTOCOL = "no_subprotocol"
 _WORDS = {
     401: "The user name must be the station's identity and the password its token.",
+    403: "This station has to connect with a higher security profile: over TLS, to a wss address.",
     404: "No station of this name is known here. Add it first: csms station add IDENTITY",
     503: "The service cannot take connections now; try again later.",
 }
@@ -87,6 +89,7 @@ class StationConnection(ServerConnection):
     """
 
     station: Station
+    login: Login
     client_address: str
     switches: Switches = DEFAULTS
     noted: tuple[str, ...] = ()
@@ -239,22 +242,27 @@ class Gateway:
         address = self._client_address(connection, request)
         headers = request.headers.get_all("Authorization")
         authorization = headers[0] if len(headers) == 1 else None
-        found = await self._admission.admit(request.path, authorization, address, self._clock())
+        secure = self._is_secure(connection, request)
+        found = await self._admission.admit(
+            request.path, authorization, address, self._clock(), secure=secure
+        )
         if isinstance(found, Denial):
             await self._slow_down(address, found)
             return self._deny(found)
         # A station that has a link here may replace it: the old one can be a ghost.
         full = len(self._registry) >= self._limits.max_links
-        if full and not self._registry.holds(found.id):
-            return self._deny(Denial(503, "too_many_links", found.identity))
+        station = found.station
+        if full and not self._registry.holds(station.id):
+            return self._deny(Denial(503, "too_many_links", station.identity))
         try:
-            switches = await self._treatments.of(found)
+            switches = await self._treatments.of(station)
         except StoreUnavailable:
-            return self._deny(Denial(503, "store_unavailable", found.identity))
+            return self._deny(Denial(503, "store_unavailable", station.identity))
         if not switches.ping:
             connection.ping_interval = None
         assert isinstance(connection, StationConnection)
-        connection.station, connection.client_address = found, address
+        connection.station, connection.client_address = station, address
+        connection.login = found.login
         connection.switches, connection.noted = switches, handshake.mend(request)
         handshake.compress(connection, switches.compression)
         return None
@@ -267,7 +275,8 @@ class Gateway:
 
     async def _slow_down(self, address: str, denial: Denial) -> None:
         log.warning("link_refused", reason=denial.reason, station=denial.identity, address=address)
-        if denial.status == 503 or self._slowed >= self._limits.slowed:
+        # A right secret on the wrong port is nobody who tries secrets.
+        if denial.status in (403, 503) or self._slowed >= self._limits.slowed:
             return
         delay_s = self._failures.note(address, asyncio.get_running_loop().time())
         if delay_s <= 0:
@@ -312,6 +321,15 @@ class Gateway:
                 break
         return peer
 
+    def _is_secure(self, connection: ServerConnection, request: Request) -> bool:
+        """Whether the station speaks TLS: with us, or with a trusted proxy in front, which says."""
+        if connection.transport.get_extra_info("ssl_object") is not None:
+            return True
+        if not self._is_proxy(str(connection.remote_address[0])):
+            return False
+        said = request.headers.get_all("X-Forwarded-Proto")
+        return bool(said) and said[-1].rpartition(",")[2].strip().lower() in ("https", "wss")
+
     def _is_proxy(self, address: str) -> bool:
         return any(ipaddress.ip_address(address) in network for network in self._proxies)
 
@@ -343,7 +361,8 @@ class Gateway:
                 origin,
                 self._node,
                 address,
-                needs=(stations.needs(station.id),),
+                connection.login,
+                needs=(stations.needs(station.id), security.needs_credentials(station.id)),
             )
         except StoreUnavailable:
             await connection.close(TRY_AGAIN_LATER, "store unavailable, try again later")

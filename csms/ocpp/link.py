@@ -28,6 +28,7 @@ from csms.core.stations import Station
 from csms.flows.exchange import exchange
 from csms.flows.messages import Tap
 from csms.observability import Metrics
+from csms.ocpp.allowance import Allowance
 from csms.ocpp.routing import Answer, Payload, Refusal, count_refusal, dispatch, needs, serve
 from csms.ocpp.rpc import (
     Call,
@@ -55,12 +56,16 @@ TRY_AGAIN_LATER = 1013
 class LinkLimits:
     """What one link may use. A station that does not read what we send for `send_timeout_s` is cut
     off; `waiting_commands` of ours wait for their turn, more are refused; after `call_timeouts`
-    calls in a row without an answer the link is cut so that the station comes back."""
+    calls in a row without an answer the link is cut so that the station comes back. A guest that
+    makes more than `guest_calls` in `guest_window_s` is cut off: it is nobody's so far, and what it
+    says is stored all the same."""
 
     send_timeout_s: float = 20.0
     waiting_commands: int = 16
     call_timeouts: int = 3
     strict: bool = False
+    guest_calls: int = 120
+    guest_window_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,9 @@ class Link:
         self._booted = False
         self._settling: asyncio.Future[None] | None = None
         self.on_boot: Callable[[str], None] = lambda station_id: None
+        self._guest = (
+            Allowance(limits.guest_calls, limits.guest_window_s) if station.guest else None
+        )
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -182,6 +190,10 @@ class Link:
 
     async def _take(self, call: Call | Notice, tasks: asyncio.TaskGroup) -> None:
         """Answer a call, after the ones before it."""
+        if self._guest is not None and not self._guest.take(self.last_seen_at):
+            log.warning("link_cut_guest_says_too_much", station=self.identity)
+            await self.close(POLICY, "too many calls before acceptance")
+            raise self._websocket.protocol.close_exc
         if self._later is not None:
             # It has sent another call without waiting for its answer.
             await asyncio.wait((self._later,))

@@ -40,7 +40,7 @@ def test_a_hash_names_its_key_and_hides_the_secret() -> None:
 
 def test_two_keys_may_be_live_and_a_lost_one_opens_nothing() -> None:
     old = credential(b"secret", ring=Keyring(RING.keys, "k1"))
-    assert verify_any(RING, [old], b"secret") == "c1"
+    assert verify_any(RING, [old], b"secret") == old
     assert verify_any(Keyring({"k2": b"second"}, "k2"), [old], b"secret") is None
     # The empty key is what a missing one is compared with.
     forged = Keyring({"gone": b""}, "gone").hash(b"secret")[1]
@@ -63,7 +63,7 @@ def test_two_keys_may_be_live_and_a_lost_one_opens_nothing() -> None:
     ids=["literal", "hex", "HEX", "raw of hex", "hex text", "bytes", "hex of bytes", "odd", "x"],
 )
 def test_every_form_that_stations_send_is_known(stored: bytes, presented: bytes) -> None:
-    assert verify_any(RING, [credential(stored)], presented) == "c1"
+    assert verify_any(RING, [credential(stored)], presented) is not None
 
 
 @pytest.mark.parametrize("presented", [b"", b"x", b"\xff", b"zz", b"  ", SECRET.lower().encode()])
@@ -74,7 +74,7 @@ def test_nothing_else_opens(presented: bytes) -> None:
 
 def test_it_is_said_which_credential_matched() -> None:
     both = [credential(b"one", "c1"), credential(b"two", "c2")]
-    assert verify_any(RING, both, b"two") == "c2"
+    assert verify_any(RING, both, b"two") == both[1]
 
 
 def test_a_new_secret_replaces_the_old(site: Site) -> None:
@@ -181,4 +181,4 @@ def test_what_is_nested_absurdly_deep_is_hidden_as_a_whole(wrap: Any) -> None:
 
 
 def test_upper_case_hex_is_the_same_secret() -> None:
-    assert verify_any(RING, [credential(b"00aabb")], b"00AABB") == "c1"
+    assert verify_any(RING, [credential(b"00aabb")], b"00AABB") is not None

@@ -82,7 +82,7 @@ def test_an_identity_is_used_once(site: Site) -> None:
 
 
 def test_an_onboarded_station_is_unknown_no_more(site: Site) -> None:
-    site.run(stations.knock, "CS-9", "192.0.2.1", NOW, 10)
+    site.run(stations.knock, "CS-9", "192.0.2.1", NOW)
     onboard(site)
     assert unknown(site, "CS-9") is None
 
@@ -98,15 +98,17 @@ def test_an_operator_changes_what_is_given(site: Site) -> None:
         site.run(stations.change, "nobody", NOW)
 
 
-def test_unknown_stations_are_listed_up_to_a_limit(site: Site) -> None:
+def test_an_unknown_station_that_is_new_makes_the_oldest_go(site: Site) -> None:
     """Rule 8: a scan cannot fill the database; those listed already go on being counted."""
-    site.run(stations.knock, "A", "192.0.2.1", NOW, 1)
-    site.run(stations.knock, "B", "192.0.2.1", NOW, 0)
-    site.run(stations.knock, "A", "192.0.2.2", at(5), 0)
+    site.run(stations.knock, "A", "192.0.2.1", NOW)
+    site.run(stations.knock, "B", "192.0.2.1", NOW)
+    site.run(stations.knock, "A", "192.0.2.2", at(5), "B")
     assert unknown(site, "A") == UnknownStation("A", NOW, at(5), 2, "192.0.2.2")
+    assert unknown(site, "B") is not None
+    site.run(stations.knock, "C", "192.0.2.3", at(6), "B")
     assert unknown(site, "B") is None
-    assert site.marks() == ["unknown_station_not_listed"]
-    assert site.journal().count("unknown_station_seen") == 1
+    assert site.marks() == ["unknown_station_dropped"]
+    assert site.journal().count("unknown_station_seen") == 3
 
 
 # -- links -----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ OPS = Actor("ops", "operators", "192.0.2.9")
 
 
 def knock(tx: Any, identity: str) -> Mapping[str, Any]:
-    stations.knock(tx, identity, "192.0.2.1", NOW, 10)
+    stations.knock(tx, identity, "192.0.2.1", NOW)
     return {"attempts": tx.get(UnknownStation, identity).attempts}
 
 

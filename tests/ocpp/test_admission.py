@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from csms.core import security, stations
 from csms.core.errors import StoreUnavailable
-from csms.core.security import BASIC, Credential
-from csms.core.stations import NewStation, Station, UnknownStation
-from csms.ocpp.admission import Admission, Denial, Failures, basic_credentials, identity_in
-from csms.storage.open import open_inline
-from tests.support.ocpp import NOW, PARTY
-from tests.support.ocpp_links import KEYRING, basic
-
-HEX = "00112233445566778899aabbccddeeff00112233"
+from csms.core.stations import UnknownStation
+from csms.ocpp.admission import Admitted, Denial, Failures, basic_credentials, identity_in
+from tests.support.admission import HEX, Door
+from tests.support.ocpp import NOW
+from tests.support.ocpp_links import basic
 
 
 @pytest.mark.parametrize(
@@ -78,47 +73,23 @@ def test_basic_credentials(header: str | None, found: tuple[str, bytes] | None) 
 # -- with a store ----------------------------------------------------------------------------------
 
 
-class Door:
-    """The admission over a store with two stations."""
-
-    def __init__(self, max_unknown: int = 1_000) -> None:
-        self.store = open_inline()
-        self.admission = Admission(self.store, KEYRING, max_unknown)
-        for identity, secret in (("CS 1", HEX), ("CS 2", "other secret")):
-            self.store.run(stations.onboard, identity, NewStation(identity, PARTY), NOW)
-            self.give(identity, secret.encode())
-
-    def give(self, identity: str, secret: bytes) -> None:
-        key_id, hashed = KEYRING.hash(secret)
-        credential = Credential(f"c-{identity}", identity, BASIC, key_id, hashed, NOW)
-        self.store.run(security.issue, credential, NOW)
-
-    async def knocks(
-        self, identity: str, user: Any = None, password: Any = None, minutes: int = 0
-    ) -> Station | Denial:
-        header = None if password is None else basic(user or identity, password)
-        path = "/ocpp/" + identity.replace(" ", "%20")
-        now = NOW + timedelta(minutes=minutes)
-        return await self.admission.admit(path, header, "192.0.2.7", now)
-
-
 @pytest.mark.parametrize("password", [HEX, bytes.fromhex(HEX)])
 async def test_a_right_secret_in_the_forms_of_the_field(password: Any) -> None:
     """Quirk 12; OCPP 1.6J 6.2.2: the decoded bytes, or the hex text of them."""
     found = await Door().knocks("CS 1", password=password)
-    assert isinstance(found, Station)
-    assert found.identity == "CS 1"
+    assert isinstance(found, Admitted)
+    assert found.station.identity == "CS 1"
 
 
 @pytest.mark.parametrize("password", [b"\x01\xff" * 10, (b"\x01\xff" * 10).hex()])
 async def test_a_secret_of_bytes_is_known_in_both_forms(password: Any) -> None:
     door = Door()
     door.give("CS 1", b"\x01\xff" * 10)
-    assert isinstance(await door.knocks("CS 1", password=password), Station)
+    assert isinstance(await door.knocks("CS 1", password=password), Admitted)
 
 
 async def test_a_secret_that_is_any_text() -> None:
-    assert isinstance(await Door().knocks("CS 2", password="other secret"), Station)
+    assert isinstance(await Door().knocks("CS 2", password="other secret"), Admitted)
 
 
 @pytest.mark.parametrize(
@@ -143,14 +114,7 @@ async def test_a_secret_that_was_replaced_is_worth_nothing() -> None:
     door = Door()
     door.give("CS 1", b"new one")
     assert await door.knocks("CS 1", password=HEX) == Denial(401, "wrong_password", "CS 1")
-    assert isinstance(await door.knocks("CS 1", password="new one"), Station)
-
-
-async def refusals(door: Door) -> list[tuple[str | None, str, str]]:
-    """What the journal says of refused logins: station, reason, address."""
-    rows = await door.store.reader.journal(0, 1_000)
-    told = [(row.station_id, json.loads(row.data)) for row in rows if row.kind == "link_refused"]
-    return [(station_id, data["reason"], data["remote_address"]) for station_id, data in told]
+    assert isinstance(await door.knocks("CS 1", password="new one"), Admitted)
 
 
 async def test_a_refused_login_of_a_known_station_is_journaled() -> None:
@@ -159,7 +123,7 @@ async def test_a_refused_login_of_a_known_station_is_journaled() -> None:
     await door.knocks("CS 1")
     await door.knocks("CS 1", password="wrong")
     await door.knocks("CS 2", "CS 1", "other secret")
-    assert await refusals(door) == [
+    assert await door.refusals() == [
         ("CS 1", "no_credentials", "192.0.2.7"),
         ("CS 1", "wrong_password", "192.0.2.7"),
         ("CS 2", "wrong_user", "192.0.2.7"),
@@ -173,7 +137,7 @@ async def test_a_station_that_tries_again_and_again_is_journaled_once_a_minute()
     for minutes in (0, 0, 0, 1, 1, 5):
         for password in ("wrong", "wrong as well", None):
             await door.knocks("CS 1", password=password, minutes=minutes)
-    told = await refusals(door)
+    told = await door.refusals()
     assert [reason for _, reason, _ in told] == ["wrong_password", "no_credentials"] * 3
 
 
@@ -181,7 +145,7 @@ async def test_who_comes_in_and_who_is_unknown_is_no_refused_login() -> None:
     door = Door()
     await door.knocks("CS 1", password=HEX)
     await door.knocks("stranger", password="x")
-    assert await refusals(door) == []
+    assert await door.refusals() == []
 
 
 async def test_a_refusal_that_cannot_be_journaled_is_a_refusal() -> None:
@@ -205,13 +169,26 @@ async def test_unknown_stations_are_listed_and_counted() -> None:
     assert (listed.first_seen_at, listed.last_seen_at) == (NOW, NOW + timedelta(minutes=2))
 
 
-async def test_the_list_of_unknown_stations_is_bounded() -> None:
-    door = Door(max_unknown=3)
-    for n in range(10):
-        assert (await door.knocks(f"stranger {n}")).status == 404
-    assert await door.store.reader.count(UnknownStation) == 3
-    await door.knocks("stranger 1")
-    assert (await door.store.reader.get(UnknownStation, "stranger 1")).attempts == 2
+async def test_the_list_of_unknown_stations_is_bounded_and_shows_the_newest() -> None:
+    door = Door(unknown=3)
+    for n in range(5):
+        assert (await door.knocks(f"stranger {n}", minutes=n)).status == 404
+    assert await door.listed() == {"stranger 2", "stranger 3", "stranger 4"}
+    # One that knocks again is as new as any.
+    await door.knocks("stranger 2", minutes=6)
+    await door.knocks("stranger 5", minutes=7)
+    assert await door.listed() == {"stranger 2", "stranger 4", "stranger 5"}
+    assert (await door.store.reader.get(UnknownStation, "stranger 2")).attempts == 2
+
+
+async def test_a_scan_writes_no_more_than_so_much() -> None:
+    door = Door(unknown=3, knocks=5, knocks_window_s=60.0)
+    for n in range(50):
+        assert await door.knocks(f"stranger {n}") == Denial(404, "unknown_station", f"stranger {n}")
+    rows = await door.store.reader.journal(0, 1_000)
+    assert len([row for row in rows if row.kind == "unknown_station_seen"]) == 5
+    await door.knocks("later", minutes=1)
+    assert "later" in await door.listed()
 
 
 async def test_without_an_identity_there_is_nothing_to_list() -> None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -27,7 +28,7 @@ from csms.core.stations import NewStation, Registration, Station
 from csms.flows.exchange import Nobody
 from csms.flows.messages import MessageLog
 from csms.observability import Metrics
-from csms.ocpp.admission import Admission
+from csms.ocpp.admission import Admission, AdmissionLimits
 from csms.ocpp.gateway import Gateway, GatewayLimits
 from csms.ocpp.link import LinkLimits
 from csms.ocpp.registry import Registry
@@ -227,7 +228,7 @@ async def listening(
     outside: Outside | None = None,
     clock: Clock | None = None,
     node: str = "node-1",
-    max_unknown: int = 1_000,
+    admission: AdmissionLimits | None = None,
     catalogue: Catalogue | None = None,
     link: dict[str, Any] | None = None,
     certificates: Certificates | None = None,
@@ -237,9 +238,10 @@ async def listening(
 ) -> AsyncIterator[Central]:
     """A gateway on free ports over that store; with `certificates` it has one with TLS as well."""
     central = Central(store, clock or Clock(), node)
+    ids = count(1)
     central.gateway = Gateway(
         store,
-        Admission(store, KEYRING, max_unknown),
+        Admission(store, KEYRING, admission or AdmissionLimits(), lambda: f"id {next(ids)}", PARTY),
         central.registry,
         outside or Nobody(),
         central.metrics,

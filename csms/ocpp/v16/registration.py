@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from csms.core import stations
+from csms.core import policies, stations
 from csms.core.ids import Origin
-from csms.core.ports import Reply, Tx
+from csms.core.ports import Need, Reply, Tx
 from csms.core.stations import BootReport, Registration
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
@@ -18,6 +18,11 @@ STATUS = {
     Registration.PENDING: "Pending",
     Registration.REJECTED: "Rejected",
 }
+
+
+def boot_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
+    """What a boot reads in every version."""
+    return (stations.needs(origin.station_id), policies.needs(origin.station_id))
 
 
 def boot_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csms.ocpp.routing import Before, Dialect, Route, station_needs, stored
+from csms.ocpp.routing import Before, Dialect, Route, stored
 from csms.ocpp.v16 import authorization, availability, metering, registration, transactions
 
 _STORED = {
@@ -18,7 +18,7 @@ _STORED = {
 
 ROUTES = {
     "BootNotification": Route(
-        registration.boot_notification, station_needs, money=True, before=Before.ALWAYS
+        registration.boot_notification, registration.boot_needs, money=True, before=Before.ALWAYS
     ),
     "Heartbeat": Route(registration.heartbeat),
     "StatusNotification": Route(

@@ -8,9 +8,9 @@ from csms.core.ports import Reply, Tx
 from csms.core.stations import BootReport
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
-from csms.ocpp.v16.registration import boot_answer, heartbeat
+from csms.ocpp.v16.registration import boot_answer, boot_needs, heartbeat
 
-__all__ = ["boot_notification", "heartbeat"]
+__all__ = ["boot_needs", "boot_notification", "heartbeat"]
 
 
 def boot_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csms.ocpp.routing import Before, Dialect, Route, station_needs, stored
+from csms.ocpp.routing import Before, Dialect, Route, stored
 from csms.ocpp.v2 import (
     authorization,
     availability,
@@ -36,7 +36,7 @@ _STORED = {
 
 ROUTES = {
     "BootNotification": Route(
-        registration.boot_notification, station_needs, money=True, before=Before.ALWAYS
+        registration.boot_notification, registration.boot_needs, money=True, before=Before.ALWAYS
     ),
     "Heartbeat": Route(registration.heartbeat),
     "StatusNotification": Route(

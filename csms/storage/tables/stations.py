@@ -7,7 +7,7 @@ from csms.core.messages import Message
 from csms.core.policies import Policy
 from csms.core.security import Credential
 from csms.core.stations import Station, UnknownStation
-from csms.storage.tables.columns import Columns, moment, number, structure, text
+from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
 
 COLUMNS: Columns = {
     Station: [
@@ -29,6 +29,8 @@ COLUMNS: Columns = {
         moment("last_seen_at", null=True),
         text("remote_address", null=True),
         structure("violations"),
+        number("profile", null=True),
+        boolean("guest"),
     ],
     UnknownStation: [
         text("identity"),
@@ -42,6 +44,7 @@ COLUMNS: Columns = {
         number("min_profile"),
         structure("switches"),
         structure("exceptions"),
+        number("wanted_profile", null=True),
     ],
     Message: [
         text("station_id"),
@@ -61,6 +64,8 @@ COLUMNS: Columns = {
         text("key_id"),
         text("hash"),
         moment("created_at"),
+        boolean("weak"),
+        moment("used_at", null=True),
     ],
     Connector: [
         text("station_id"),
