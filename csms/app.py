@@ -27,6 +27,7 @@ from csms.core.security import ApiKey, Keyring, Role
 from csms.flows.commands import Commander, Performed
 from csms.flows.exchange import Nobody
 from csms.flows.messages import MessageLimits, MessageLog
+from csms.flows.retention import Retention
 from csms.observability import Metrics
 from csms.ocpp.admission import Admission, AdmissionLimits
 from csms.ocpp.certificates import Pair
@@ -170,6 +171,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             watching.append(tasks.create_task(watch, name="watch the certificates"))
         if messages is not None:
             watching.append(tasks.create_task(messages.run(), name="write the message log"))
+        sweeping = _retention(settings, store, metrics).run(settings.retention.sweep_minutes * 60)
+        watching.append(tasks.create_task(sweeping, name="retention"))
         ports = {"ocpp_port": gateway.port, "tls_port": gateway.tls_port, "http_port": http_port}
         log.info("started", node=settings.node, **ports)
         try:
@@ -189,6 +192,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             bus.wake()
             for task in watching:
                 task.cancel()
+
+
+def _retention(settings: Settings, store: QueuedStore, metrics: Metrics) -> Retention:
+    return Retention(
+        store,
+        settings.retention.ages(),
+        now,
+        lambda table, rows: metrics.rows_purged.labels(table).inc(rows),
+    )
 
 
 def _message_log(settings: Settings, store: QueuedStore) -> MessageLog | None:

@@ -102,6 +102,9 @@ class Metrics:
         self.marks = Counter(
             "csms_marks", "Rare branches taken in the core", ["mark"], registry=self.registry
         )
+        self.rows_purged = Counter(
+            "csms_rows_purged", "Rows deleted by retention", ["table"], registry=self.registry
+        )
         self.store_queue = Gauge(
             "csms_store_queue", "Functions waiting for the store", registry=self.registry
         )

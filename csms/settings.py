@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import tomllib
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -143,6 +144,51 @@ class MessagesSettings(BaseModel):
     max_chars: int = Field(2_000, ge=80, le=1_000_000)
 
 
+class RetentionSettings(BaseModel):
+    """How long rows of every table that grows are kept; 0: for ever. What is not settled stays: a
+    transaction that is open with its samples, a command that is under way."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    journal_days: int = Field(30, ge=0)
+    samples_days: int = Field(400, ge=0)
+    transactions_days: int = Field(0, ge=0)
+    quarantine_days: int = Field(365, ge=0)
+    commands_days: int = Field(90, ge=0)
+    remembered_writes_hours: int = Field(48, ge=0)
+    messages_hours: int = Field(72, ge=0)
+    audit_days: int = Field(730, ge=0)
+    unknown_stations_days: int = Field(30, ge=0)
+    sweep_minutes: float = Field(15.0, gt=0)
+
+    def ages(self) -> dict[str, timedelta | None]:
+        """Setting -> how long is kept, None for ever."""
+        found: dict[str, timedelta | None] = {}
+        for name, value in self:
+            unit = name.rpartition("_")[2]
+            if unit in ("days", "hours"):
+                found[name] = timedelta(**{unit: value}) if value else None
+        return found
+
+    def nonsense(self) -> list[str]:
+        """What an operator will hardly want, in words."""
+        found = []
+        if not self.journal_days:
+            found.append("retention.journal_days = 0: the journal grows with every message")
+        if not self.messages_hours:
+            found.append("retention.messages_hours = 0: the message log grows for ever")
+        if not self.remembered_writes_hours:
+            found.append("retention.remembered_writes_hours = 0: remembered answers pile up")
+        if self.transactions_days and not 0 < self.samples_days <= self.transactions_days:
+            found.append(
+                "retention.samples_days is longer than transactions_days: "
+                "samples would outlive their transactions"
+            )
+        if 0 < self.quarantine_days < 7:
+            found.append("retention.quarantine_days: kept reports may end before anybody looks")
+        return found
+
+
 class SecuritySettings(BaseModel):
     """Keys for hashing secrets: id -> at least 32 hex digits. `current` makes new hashes; a key
     that is taken out makes every secret hashed with it invalid. Back these up."""
@@ -182,6 +228,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     store: StoreSettings = StoreSettings()
     messages: MessagesSettings = MessagesSettings()
+    retention: RetentionSettings = RetentionSettings()
     security: SecuritySettings = SecuritySettings()
 
     @classmethod

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from csms.core.errors import Invalid
-from csms.settings import Settings, catalogue, load
+from csms.settings import RetentionSettings, Settings, catalogue, load
 
 SECRET = "deadbeefdeadbeefdeadbeefdeadbeef"
 
@@ -207,3 +208,29 @@ def test_a_mistake_in_it_is_named(tmp_path: Path, text: str | None, words: str) 
     with pytest.raises(Invalid) as caught:
         catalogue(str(own))
     assert caught.value.detail.startswith(f"{own}: {words}")
+
+
+def test_how_long_rows_are_kept() -> None:
+    ages = Settings().retention.ages()
+    assert ages["journal_days"] == timedelta(days=30)
+    assert ages["messages_hours"] == timedelta(hours=72)
+    assert ages["transactions_days"] is None
+    assert "sweep_minutes" not in ages
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"journal_days": 0}, "journal grows"),
+        ({"messages_hours": 0}, "message log"),
+        ({"remembered_writes_hours": 0}, "remembered"),
+        ({"transactions_days": 100}, "outlive"),
+        ({"transactions_days": 100, "samples_days": 100}, ""),
+        ({"transactions_days": 100, "samples_days": 0}, "outlive"),
+        ({"quarantine_days": 1}, "before anybody looks"),
+    ],
+)
+def test_ages_that_nobody_wants_are_told(changes: dict[str, int], said: str) -> None:
+    found = RetentionSettings(**changes).nonsense()
+    assert said in "".join(found) if said else not found

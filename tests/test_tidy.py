@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from csms.core.retention import NOT_GROWING, RULES
+from csms.storage.tables import TABLES
+
 ROOT = Path(__file__).parent.parent
 MAX_LINES = 600
 FORBIDDEN_ROOMS = {"utils", "common", "helpers", "services", "managers"}
@@ -84,6 +87,14 @@ def test_the_core_does_not_speak_the_words_of_a_protocol(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_nothing_is_left_unfinished(path: Path) -> None:
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", path.read_text())
+
+
+def test_every_table_names_its_retention_or_what_bounds_it() -> None:
+    """For a new table: add a rule to `RULES` in csms/core/retention.py with a setting in
+    `RetentionSettings`, or say in `NOT_GROWING` there why it does not grow."""
+    ending = {rule.kind for rule in RULES}
+    assert set(TABLES) - ending - set(NOT_GROWING) == set()
+    assert ending & set(NOT_GROWING) == set()
 
 
 def with_behaviour() -> list[Path]:

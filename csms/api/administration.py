@@ -144,6 +144,9 @@ async def stream_events(
         start = end
     elif start > end:
         raise Gone("no such event: the journal ends before it")
+    elif start and start < await provided.store.reader.journal_start() - 1:
+        # 0 asks for the oldest there is.
+        raise Gone(f"the events after {start} are not kept any more (retention.journal_days)")
     streams = request.app.state.event_streams
     if len(streams) >= provided.event_streams:
         raise TooManyStreams(f"{len(streams)} event streams are open")

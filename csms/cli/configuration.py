@@ -108,6 +108,25 @@ party = "{party}"
 # rows_per_s = 1000
 # max_chars = 2000
 
+[retention]
+# How long rows are kept; 0: for ever. What is not settled stays: an open transaction with its
+# samples, a command under way. A consumer of events that is further behind than journal_days has
+# to begin anew.
+# journal_days = 30
+# samples_days = 400
+# transactions_days = 0
+# quarantine_days = 365
+# commands_days = 90
+# audit_days = 730
+# unknown_stations_days = 30
+
+# The answers to writes with an Idempotency-Key, for retries; the log of OCPP messages.
+# remembered_writes_hours = 48
+# messages_hours = 72
+
+# How often the tables are gone through.
+# sweep_minutes = 15.0
+
 [security]
 # Keys that station tokens and API keys are hashed with. Without them every token is worthless:
 # back this file up. To renew: add a second key, make it current, rotate tokens, take the old out.

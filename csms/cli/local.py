@@ -268,6 +268,8 @@ def check(config: ConfigFile = DEFAULT_FILE) -> None:
         print(f"{config}: ok; the database {path} will be made at the first start")
     if settings.ocpp.tls.certificates:
         _check_certificates(settings)
+    for warning in settings.retention.nonsense():
+        print(f"csms: warning: {warning}", file=sys.stderr)
 
 
 def _check_certificates(settings: Settings) -> None:

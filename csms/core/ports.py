@@ -54,6 +54,11 @@ class Tx(Protocol):
         """Append to the journal, in the same commit."""
         ...
 
+    def trim_journal(self, through_seq: int, limit: int) -> None:
+        """Remove the oldest journal rows up to that number, at most `limit` of them and never the
+        newest row, in the same commit."""
+        ...
+
     def next_number(self, sequence: str) -> int:
         """A positive int32 not given before in this sequence (after the largest it starts again
         at 1); gaps are normal."""
@@ -124,6 +129,10 @@ class Reader(Protocol):
 
     async def journal(self, after: int, limit: int) -> list[JournalRow]:
         """Journal rows with `seq` > `after`, oldest first."""
+        ...
+
+    async def journal_start(self) -> int:
+        """The oldest `seq` that is kept, 0 when the journal is empty."""
         ...
 
     async def journal_end(self) -> int:

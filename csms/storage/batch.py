@@ -93,6 +93,7 @@ class WorkingSet:
         self.searched: set[type[Any]] = set()
         self.dirty: set[Ref] = set()
         self.events: list[Event] = []
+        self.trims: list[tuple[int, int]] = []
 
     def load(self, needs: Iterable[Need]) -> None:
         """One query per table and finder for everything that is not there yet."""
@@ -180,6 +181,7 @@ class WorkingSet:
                 for finder in SHAPES[kind].finders:
                     self._note_found(kind, finder, key, entity)
         self.events += overlay.events
+        self.trims += overlay.trims
 
     # -- leaving -----------------------------------------------------------------------------
 
@@ -215,12 +217,14 @@ class WorkingSet:
             self.database.write(statements[kind].update(changed), rows)
         for kind, rows in inserts.items():
             self.database.write(statements[kind].insert, rows)
+        if self.trims:
+            self.database.write(self.database.statements.journal_trim, self.trims)
         # The journal last: on a database with several writers its order is taken here.
         if self.events:
             self.database.write(
                 self.database.statements.journal_insert, [_journal_row(e) for e in self.events]
             )
-        return bool(inserts or updates or deletes or self.events)
+        return bool(inserts or updates or deletes or self.events or self.trims)
 
     def _in_key_order(self) -> list[tuple[type[Any], list[tuple[Any, ...]]]]:
         """What may have changed, in the order of tables and keys, so that two writers of the same
@@ -249,7 +253,7 @@ def _journal_row(event: Event) -> tuple[str, str, str | None, str]:
 class Overlay:
     """What one function has changed so far; the `Tx` that it is given."""
 
-    __slots__ = ("_sequences", "_shown", "_work", "changes", "events", "marks", "unseen")
+    __slots__ = ("_sequences", "_shown", "_work", "changes", "events", "marks", "trims", "unseen")
 
     def __init__(self, work: WorkingSet, sequences: Sequences) -> None:
         self._work = work
@@ -259,6 +263,7 @@ class Overlay:
         self.unseen: set[Ref] = set()
         self.changes: dict[Ref, Any] = {}
         self.events: list[Event] = []
+        self.trims: list[tuple[int, int]] = []
         self.marks: list[str] = []
 
     def get(self, kind: type[Any], *key: Any) -> Any:
@@ -314,6 +319,9 @@ class Overlay:
 
     def record(self, event: Event) -> None:
         self.events.append(event)
+
+    def trim_journal(self, through_seq: int, limit: int) -> None:
+        self.trims.append((through_seq, limit))
 
     def next_number(self, sequence: str) -> int:
         return self._sequences.next(self._work.database, sequence)

@@ -117,6 +117,10 @@ class EntityReader:
             for seq, at, kind, station, data in rows
         ]
 
+    async def journal_start(self) -> int:
+        ((start,),) = await self.fetch("SELECT coalesce(min(seq), 0) FROM journal", ())
+        return int(start)
+
     async def journal_end(self) -> int:
         ((end,),) = await self.fetch("SELECT coalesce(max(seq), 0) FROM journal", ())
         return int(end)

@@ -136,6 +136,18 @@ class Statements:
         self.of: dict[type[Any], EntityStatements] = {
             kind: EntityStatements(shape, dialect) for kind, shape in SHAPES.items()
         }
+        # A range of numbers: what is missing in it makes the chunk smaller.
+        oldest, newest = (sa.select(f(journal.c.seq)) for f in (sa.func.min, sa.func.max))
+        self.journal_trim = str(
+            journal.delete()
+            .where(
+                journal.c.seq <= sa.bindparam("through"),
+                journal.c.seq < oldest.scalar_subquery() + sa.bindparam("most", type_=sa.Integer),
+                journal.c.seq < newest.scalar_subquery(),
+            )
+            .compile(dialect=dialect)
+        )
+        """Remove the oldest rows; parameters are the last number, and how many at most."""
         columns = [c.name for c in journal.c if c.name != "seq"]
         self.journal_insert = str(
             journal.insert()

@@ -111,6 +111,20 @@ async def test_a_cursor_beyond_the_end_is_gone(api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (410, "gone")
 
 
+async def test_a_cursor_before_what_is_kept_is_gone(api: Api) -> None:
+    """Whoever is further behind has to begin anew, and is told so."""
+    for number in range(3):
+        await api.add_station(f"CP-{number}")
+    api.store.run(lambda tx: tx.trim_journal(4, 100))
+    for cursor in ("1", "3"):
+        answer = await api("GET", "/events?follow=false", headers={"Last-Event-ID": cursor})
+        assert (answer.status_code, answer.json()["code"]) == (410, "gone")
+        assert "not kept any more" in answer.json()["detail"]
+    for cursor in ("0", "4", "5"):
+        answer = await api("GET", f"/events?after={cursor}&follow=false")
+        assert ids(answer.text)[0] == max(int(cursor) + 1, 5)
+
+
 async def test_event_streams_are_limited(api: Api) -> None:
     api.app.state.event_streams |= {object(), object()}
     answer = await api("GET", "/events", Role.VIEWER)

@@ -18,7 +18,7 @@ from csms.core.transactions import Transaction
 from csms.storage.open import open_inline, open_store
 from csms.storage.reader import MAX_PAGE, EntityReader, SqliteReader
 from csms.storage.sqlite import DIALECT, STATEMENTS
-from tests.support.stores import NOW, card, knocker, station
+from tests.support.stores import NOW, card, knocker, note, station
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -122,3 +122,31 @@ async def test_a_reader_that_is_closed_says_so(tmp_path: Path) -> None:
 async def test_a_bare_reader_has_no_database() -> None:
     with pytest.raises(NotImplementedError):
         await EntityReader(STATEMENTS, DIALECT).fetch("SELECT 1", ())
+
+
+async def test_the_journal_is_trimmed_at_its_oldest_end(store: Any) -> None:
+    """At most so many rows of one call, and never the newest: it says how far the journal goes."""
+    reader = store.reader
+    assert await reader.journal_start() == 0
+    for n in range(10):
+        await store.transact(note, f"a{n}")
+    assert await reader.journal_start() == 1
+    for through, limit, start in ((3, 10, 4), (10, 2, 6), (2, 10, 6), (99, 99, 10), (99, 99, 10)):
+        await store.transact(lambda tx, t=through, n=limit: tx.trim_journal(t, n))
+        assert await reader.journal_start() == start
+    assert await reader.journal_end() == 10
+    await store.transact(note, "b")
+    assert await reader.journal_end() == 11
+
+
+async def test_a_trim_of_a_function_that_fails_is_dropped(store: Any) -> None:
+    for n in range(5):
+        await store.transact(note, f"a{n}")
+
+    def fails(tx: Any) -> None:
+        tx.trim_journal(3, 10)
+        raise Invalid("on purpose")
+
+    with pytest.raises(Invalid):
+        await store.transact(fails)
+    assert await store.reader.journal_start() == 1
