@@ -24,8 +24,10 @@ _READ = frozenset(("rfid", technology) for technology in TECHNOLOGIES)
 
 
 def uid_key(uid: str) -> str:
-    """The form in which uids are compared and looked up."""
-    return uid.strip().casefold()
+    """The form in which uids are compared and looked up: without regard to case, to spaces, and to
+    what cannot be seen (some readers put control characters or spaces into a uid)."""
+    seen = uid if uid.isalnum() else "".join(c for c in uid if c.isprintable() and c != " ")
+    return seen.casefold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,10 @@ KINDS: Mapping[str, str] = {
     # the frame
     "not_json": "sent text that is no JSON and could not be mended",
     "mended_json": "sent broken JSON whose meaning was plain; mended and used",
+    "cut_off_json": "sent a message that was cut off; what had arrived was used",
     "bad_characters": "sent control characters or bytes that are no UTF-8; left out",
     "bad_text": "sent a text that no database can hold (half a surrogate pair); left out",
+    "message_too_large": "sent a message over ocpp.max_message_bytes; its link was closed",
     "too_deep": "sent JSON nested deeper than any message is",
     "not_an_array": "sent JSON that is no OCPP message",
     "empty": "sent an empty array for a message",

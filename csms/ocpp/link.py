@@ -49,7 +49,9 @@ log = structlog.get_logger("ocpp.link")
 GOING_AWAY = 1001
 PROTOCOL_ERROR = 1002
 POLICY = 1008
+TOO_BIG = 1009
 TRY_AGAIN_LATER = 1013
+MESSAGE_TOO_LARGE = "message_too_large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,20 @@ class Link:
             pass
         finally:
             self._end_call()
-        code, reason = self._websocket.close_code, self._websocket.close_reason
-        return "connection lost" if code in (None, 1006) else f"{code} {reason or ''}".strip()
+        return await self._end()
+
+    async def _end(self) -> str:
+        """Why the link ended: what we closed it for, or what the station did."""
+        protocol = self._websocket.protocol
+        closed = protocol.close_sent
+        if closed is None or protocol.close_rcvd_then_sent:
+            closed = protocol.close_rcvd
+        elif closed.code == TOO_BIG:
+            log.warning("message_too_large", station=self.identity, limit=closed.reason)
+            self._metrics.frames_refused.labels(MESSAGE_TOO_LARGE).inc()
+            await self.count(MESSAGE_TOO_LARGE)
+            return f"{TOO_BIG} a message over the limit ({closed.reason})"
+        return "connection lost" if closed is None else f"{closed.code} {closed.reason}".strip()
 
     async def close(self, code: int, reason: str) -> None:
         """End the link; returns when it is closed, at the latest after `close_timeout`."""

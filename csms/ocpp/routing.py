@@ -6,8 +6,8 @@ A version is a table of routes. `dispatch` finds the route, checks the payload a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,7 @@ from csms.core.ids import Origin
 from csms.core.ports import Ask, Need, Reply, Tx
 from csms.core.security import without_secrets
 from csms.core.stations import Registration
+from csms.ocpp.broken_json import CUT_OFF, MENDED
 from csms.ocpp.repair import repair
 from csms.ocpp.rpc import Call, ErrorCode, Notice, Version
 from csms.ocpp.validation import FAULTS_REPAIRABLE, Fault, Schemas
@@ -32,6 +33,20 @@ class Refusal:
 
     code: ErrorCode
     description: str = ""
+
+
+def unusable(payload: Payload, *names: str) -> Refusal:
+    """Refuses a message over the field at the end of `names`: it is missing, or worth nothing."""
+    value: Any = payload
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    words = "is missing" if value is None else "not usable"
+    code = (
+        ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION
+        if value is None
+        else ErrorCode.PROPERTY_CONSTRAINT_VIOLATION
+    )
+    return Refusal(code, f"/{'/'.join(names)}: {words}")
 
 
 Answer = Reply[Payload] | Ask[Payload] | Refusal
@@ -73,11 +88,13 @@ class Route:
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One OCPP version. `from_station`: what stations may send, with its route. `strict_new`: a
-    station that never booted is refused as the version demands."""
+    station that never booted is refused as the version demands. `foreign`: the version whose
+    messages some stations send on a link of this one (quirk 8)."""
 
     version: Version
     routes: Mapping[str, Route]
     strict_new: bool
+    foreign: Dialect | None = None
 
     @property
     def schemas(self) -> Schemas:
@@ -98,19 +115,72 @@ def dispatch(dialect: Dialect, call: Call | Notice, *, strict: bool = False) -> 
     """Route and validate a call. `strict`: nothing is repaired, as in a certification."""
     route = dialect.routes.get(call.action)
     if route is None:
-        known = call.action in dialect.schemas.actions
-        return Refusal(ErrorCode.NOT_SUPPORTED if known else ErrorCode.NOT_IMPLEMENTED)
+        foreign = None if strict else _foreign(dialect, call)
+        return foreign or _unknown(dialect, call.action)
     faults = dialect.schemas.request_faults(call.action, call.payload)
+    if not faults and not call.violations:
+        return Work(route, call.payload, (), dialect.strict_new)
+    if _broken(call) and (strict or not route.money):
+        return NOT_JSON
     if not faults:
         return Work(route, call.payload, call.violations, dialect.strict_new)
     if not route.money or strict:
         first = faults[0]
         return Refusal(first.code, f"{first.path or '/'}: {first.detail}")
+    foreign = _foreign(dialect, call)
+    if foreign is not None:
+        return foreign
+    work, left = _repaired(dialect, route, call)
+    if CUT_OFF in call.violations and any(len(fault.steps) == 1 for fault in left):
+        return NOT_JSON
+    return work
+
+
+NOT_JSON = Refusal(ErrorCode.RPC_FRAMEWORK_ERROR, "not json")
+
+
+def _broken(call: Call | Notice) -> bool:
+    return MENDED in call.violations or CUT_OFF in call.violations
+
+
+def _unknown(dialect: Dialect, action: str) -> Refusal:
+    if action in dialect.schemas.actions:
+        return Refusal(
+            ErrorCode.NOT_SUPPORTED, f"{action}: not a call that a station makes of its system"
+        )
+    # What a station writes is not trusted to be short, or printable.
+    name = "".join(c for c in action[:_ACTION_CHARS] if c.isprintable())
+    return Refusal(ErrorCode.NOT_IMPLEMENTED, f"{name}: no action of OCPP {dialect.version}")
+
+
+_ACTION_CHARS = 50
+
+
+def _foreign(dialect: Dialect, call: Call | Notice) -> Work | None:
+    """A message of another version that a charge depends on, if it plainly is one: it has all that
+    is required there."""
+    foreign = dialect.foreign
+    route = foreign.routes.get(call.action) if foreign is not None else None
+    if foreign is None or route is None or not route.money:
+        return None
+    work, left = _repaired(foreign, route, call)
+    if any(len(fault.steps) == 1 for fault in left):
+        return None
+    kinds = (FOREIGN_VERSION, *work.violations)
+    return replace(work, violations=kinds, strict_new=dialect.strict_new)
+
+
+def _repaired(dialect: Dialect, route: Route, call: Call | Notice) -> tuple[Work, Sequence[Fault]]:
+    """The call with what could be put right, and the faults that are left."""
     faults = dialect.schemas.request_faults(call.action, call.payload, FAULTS_REPAIRABLE)
+    names = [fault for fault in faults if _too_long_a_name(fault)]
     mended = repair(call.payload, [fault for fault in faults if not _too_long_a_name(fault)])
-    left = dict.fromkeys(f.kind for f in (*mended.left, *filter(_too_long_a_name, faults)))
-    kinds = (*mended.kinds, *left)
-    return Work(route, mended.payload, (*call.violations, *kinds), dialect.strict_new)
+    left = dict.fromkeys(fault.kind for fault in (*mended.left, *names))
+    kinds = (*call.violations, *mended.kinds, *left)
+    return Work(route, mended.payload, kinds, dialect.strict_new), mended.left
+
+
+FOREIGN_VERSION = "foreign_version"
 
 
 # What a station calls a thing is never cut: two names could become one.

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from csms.core.errors import CsmsError
+from csms.ocpp.broken_json import HALF, MENDED, mend, without_halves
 
 Version = Literal["1.6", "2.0.1", "2.1"]
 
@@ -113,7 +114,8 @@ class Call:
     """The station asks; it must be answered with exactly one `Rpc.result` or `Rpc.error`.
 
     `violations` names what was bent and understood all the same: `extra_elements`,
-    `long_message_id`, `numeric_message_id`, `bad_characters`.
+    `long_message_id`, `numeric_message_id`, `bad_characters`, `bad_text`, and those of
+    `broken_json`: what was mended so is good enough for a message that a charge depends on.
     """
 
     message_id: str
@@ -245,7 +247,18 @@ _HEAD = re.compile(
     r'(?:,\s*("(?:[^"\\\x00-\x1f]|\\.){0,255}"|-?\d[\d.eE+-]{0,254})\s*[,\]])?'
 )
 _NUMBER_ID = re.compile(r"\s*\[[^,]*,\s*([^,\]\s]+)")
-_CONTROL = dict.fromkeys(range(32), " ")
+_CONTROL: Final[dict[int, str | None]] = {
+    **dict.fromkeys(range(32), None),
+    **dict.fromkeys(map(ord, "\t\n\r"), " "),
+}
+
+
+def _is_whole(message: Any, kind: str) -> bool:
+    """Whether what was mended is a call or a SEND with a payload, or a result that was not cut
+    off: half a result says something else."""
+    if type(message) is not list or len(message) < 3 or type(message[-1]) is not dict:
+        return False
+    return (message[0] == 3 and kind == MENDED) or (message[0] in (2, 6) and len(message) > 3)
 
 
 class Rpc:
@@ -292,13 +305,27 @@ class Rpc:
         # a C string are seen in the field; the transactions they come in are worth more than the
         # letter of RFC 8259.
         text = raw.decode("utf-8", "replace").lstrip("\ufeff").translate(_CONTROL)
-        if text != frame:
+        noted: tuple[str, ...] = ()
+        if text != frame and text.encode("utf-8", "replace") != raw:
+            noted = ("bad_characters",)
             try:
-                message = orjson.loads(text)
+                return self._receive_unusual(orjson.loads(text), text, noted)
+            except ValueError:
+                pass
+        if HALF.search(text):
+            try:
+                return self._receive_unusual(without_halves(text), text, (*noted, "bad_text"))
+            except ValueError:
+                pass
+        mended = mend(text)
+        if mended is not None:
+            try:
+                message = orjson.loads(mended.text)
             except ValueError:
                 pass
             else:
-                return self._receive_unusual(message, text, ("bad_characters",))
+                if _is_whole(message, mended.kind):
+                    return self._receive_unusual(message, mended.text, (*noted, mended.kind))
         return self._receive_head(text)
 
     def _receive_head(self, text: str, fault: str = "not_json") -> Received:

@@ -256,7 +256,7 @@ class _Walk:
         for name in rule.required:
             if name not in value:
                 trail.append(name)
-                more = self._note("missing_field", "required", rule.fields.get(name, ANYTHING))
+                more = self._note("missing_field", "is missing", rule.fields.get(name, ANYTHING))
                 trail.pop()
                 if not more:
                     return False

@@ -85,8 +85,12 @@ def test_a_fault_is_refused_where_no_money_depends_on_it() -> None:
 
 
 def test_known_to_the_version_and_not_served() -> None:
-    assert dispatch(dialect(), call()) == Refusal(ErrorCode.NOT_SUPPORTED)
-    assert dispatch(dialect(), call("Sing")) == Refusal(ErrorCode.NOT_IMPLEMENTED)
+    assert dispatch(dialect(), call()) == Refusal(
+        ErrorCode.NOT_SUPPORTED, "StartTransaction: not a call that a station makes of its system"
+    )
+    assert dispatch(dialect(), call("Sing\n" + "g" * 99)) == Refusal(
+        ErrorCode.NOT_IMPLEMENTED, f"Sing{'g' * 45}: no action of OCPP 1.6"
+    )
 
 
 @pytest.mark.parametrize("field", ["idTag"])

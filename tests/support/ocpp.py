@@ -18,7 +18,7 @@ from csms.core.stations import NewStation, Registration, Station
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 from csms.ocpp.routing import Answer, Before, Refusal, dispatch, needs, serve
-from csms.ocpp.rpc import Call
+from csms.ocpp.rpc import Call, ErrorCode
 from csms.ocpp.versions import PROTOCOLS
 from csms.storage.open import open_inline
 
@@ -163,6 +163,16 @@ class Inbound:
     @property
     def marks(self) -> list[str]:
         return self.store.marks
+
+
+def told_unusable(refusal: Refusal, path: str, value: Any) -> None:
+    """The refusal names the field by its path; one that is not there is said to be missing."""
+    if value is None:
+        assert refusal.code is ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION
+        assert refusal.description == f"{path}: is missing"
+    else:
+        assert refusal.code is ErrorCode.PROPERTY_CONSTRAINT_VIOLATION
+        assert refusal.description == f"{path}: not usable"
 
 
 # -- payloads --------------------------------------------------------------------------------------

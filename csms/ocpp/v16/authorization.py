@@ -8,8 +8,7 @@ from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
 from csms.core.tokens import Shown
 from csms.ocpp import wire
-from csms.ocpp.routing import Answer, Payload, Refusal
-from csms.ocpp.rpc import ErrorCode
+from csms.ocpp.routing import Answer, Payload, unusable
 
 STATUS = {
     Outcome.ACCEPTED: "Accepted",
@@ -36,7 +35,7 @@ def token_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
 def authorize(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     token = shown(payload)
     if token is None:
-        return Refusal(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "/idTag: not usable")
+        return unusable(payload, "idTag")
     return Reply({"idTagInfo": id_tag_info(authorization.ask(tx, origin, token))})
 
 

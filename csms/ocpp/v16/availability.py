@@ -7,8 +7,7 @@ from csms.core.availability import UNKNOWN, ConnectorReport
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
 from csms.ocpp import wire
-from csms.ocpp.routing import OUT_OF_RANGE, Answer, Payload, Refusal, count_refusal
-from csms.ocpp.rpc import ErrorCode
+from csms.ocpp.routing import OUT_OF_RANGE, Answer, Payload, count_refusal, unusable
 
 STATUSES = {
     "Available": "available",
@@ -40,7 +39,7 @@ def status_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
 def status_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     connector_id = wire.integer(payload, "connectorId")
     if connector_id is None or connector_id < 0:
-        return Refusal(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "/connectorId: not usable")
+        return unusable(payload, "connectorId")
     evse, connector = place(connector_id)
     error_code = wire.text(payload, "errorCode")
     report = ConnectorReport(

@@ -19,6 +19,7 @@ from csms.ocpp.v16.metering import UNKNOWN_ID, samples
 
 # A start without a token (free vending) is recorded as by nobody.
 NOBODY = Shown("", "none")
+NO_ID = 0
 
 
 def start_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
@@ -63,8 +64,11 @@ def stop_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
 
 def stop_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     transaction_id = wire.integer(payload, "transactionId")
+    if transaction_id is None:
+        # One that is left out stands for none, like -1; one that was never ours is another's.
+        transaction_id = NO_ID if payload.get("transactionId") is None else UNKNOWN_ID
     report = StopReport(
-        transaction_id=UNKNOWN_ID if transaction_id is None else transaction_id,
+        transaction_id=transaction_id,
         at=wire.moment(payload.get("timestamp")),
         meter_wh=wire.watt_hours(payload, "meterStop"),
         token=shown(payload),

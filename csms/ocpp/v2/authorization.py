@@ -10,8 +10,7 @@ from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
 from csms.core.tokens import KEY_CODE, Shown
 from csms.ocpp import wire
-from csms.ocpp.routing import Answer, Payload, Refusal
-from csms.ocpp.rpc import ErrorCode
+from csms.ocpp.routing import Answer, Payload, unusable
 
 STATUS = {
     Outcome.ACCEPTED: "Accepted",
@@ -50,7 +49,7 @@ def token_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
 def authorize(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     token = shown(payload)
     if token is None:
-        return Refusal(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "/idToken/idToken: not usable")
+        return unusable(payload, "idToken", "idToken")
     return Reply({"idTokenInfo": id_token_info(authorization.ask(tx, origin, token))})
 
 

@@ -14,11 +14,10 @@ from csms.ocpp.routing import (
     OUT_OF_RANGE,
     Answer,
     Payload,
-    Refusal,
     count_refusal,
     keep_report,
+    unusable,
 )
-from csms.ocpp.rpc import ErrorCode
 
 STATUSES = {
     "Available": "available",
@@ -42,7 +41,7 @@ def status_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     evse = wire.integer(payload, "evseId")
     connector = wire.integer(payload, "connectorId")
     if evse is None or evse < 0:
-        return Refusal(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "/evseId: not usable")
+        return unusable(payload, "evseId")
     report = ConnectorReport(
         evse=evse,
         # An EVSE has a first connector even where a station forgets to name it.

@@ -12,6 +12,7 @@ from csms.ocpp.v2 import (
     registration,
     transactions,
 )
+from csms.ocpp.v16.routes import DIALECT as DIALECT_16
 
 _STORED = {
     "ClearedChargingLimit": {},
@@ -60,5 +61,5 @@ ROUTES = {
     **{action: stored(action, answer) for action, answer in _STORED.items()},
 }
 
-DIALECT_201 = Dialect("2.0.1", ROUTES, strict_new=True)
-DIALECT_21 = Dialect("2.1", {**ROUTES, **only21.ROUTES}, strict_new=True)
+DIALECT_201 = Dialect("2.0.1", ROUTES, strict_new=True, foreign=DIALECT_16)
+DIALECT_21 = Dialect("2.1", {**ROUTES, **only21.ROUTES}, strict_new=True, foreign=DIALECT_16)

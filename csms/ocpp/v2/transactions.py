@@ -13,8 +13,7 @@ from csms.core.ports import Need, Reply, Tx
 from csms.core.times import believed, plausible
 from csms.core.transactions import ENDED, STARTED, UPDATED, Transaction, TransactionReport
 from csms.ocpp import wire
-from csms.ocpp.routing import Answer, Payload, Refusal
-from csms.ocpp.rpc import ErrorCode
+from csms.ocpp.routing import Answer, Payload, unusable
 from csms.ocpp.v2.authorization import id_token_info, shown
 from csms.ocpp.v2.metering import samples
 
@@ -40,8 +39,8 @@ def transaction_event(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     wire_id = wire.name(info, "transactionId")
     event = _EVENTS.get(str(payload.get("eventType")))
     if wire_id is None or event is None:
-        fault = "/transactionInfo/transactionId" if wire_id is None else "/eventType"
-        return Refusal(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, f"{fault}: not usable")
+        names = ("transactionInfo", "transactionId") if wire_id is None else ("eventType",)
+        return unusable(payload, *names)
     evse = wire.mapping(payload, "evse")
     at = wire.moment(payload.get("timestamp"))
     report = TransactionReport(

@@ -8,9 +8,8 @@ import pytest
 
 from csms.core.availability import Connector
 from csms.ocpp.routing import MAX_STORED_REPORT_BYTES
-from csms.ocpp.rpc import ErrorCode
 from csms.ocpp.v2.availability import STATUSES
-from tests.support.ocpp import NOW, Inbound
+from tests.support.ocpp import NOW, Inbound, told_unusable
 
 
 def status(**fields: Any) -> dict[str, Any]:
@@ -167,5 +166,4 @@ def test_what_is_out_of_range_is_answered_and_counted(
 @pytest.mark.parametrize("evse", [-1, 2**63 - 1, None, "x", {}])
 def test_an_evse_that_cannot_exist_is_refused(station2: Inbound, evse: object) -> None:
     refusal = station2.refuses("StatusNotification", status(evseId=evse))
-    assert refusal.code is ErrorCode.PROPERTY_CONSTRAINT_VIOLATION
-    assert refusal.description == "/evseId: not usable"
+    told_unusable(refusal, "/evseId", evse)

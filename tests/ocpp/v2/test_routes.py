@@ -123,7 +123,7 @@ def test_what_came_with_21_is_unknown_in_201(action: str) -> None:
             "SecurityEventNotification",
             {"type": "SECRET"},
             ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION,
-            "/timestamp: required",
+            "/timestamp: is missing",
         ),
         (
             "SignCertificate",
