@@ -55,6 +55,29 @@ class TransactionPrice(NamedTuple):
     computed_at: datetime | None = None
 
 
+# How the statuses of a connector are said here (in OCPP 2.x a station says it of the transaction).
+STATES = {
+    "charging": "Charging",
+    "suspended_ev": "SuspendedEV",
+    "suspended_evse": "SuspendedEVSE",
+    "finishing": "EVConnected",
+}
+
+
+@entity(
+    "charging_states",
+    key=("transaction_id", "at", "state"),
+    finders={"transaction": ("transaction_id",)},
+)
+class ChargingState(NamedTuple):
+    """That the charging state of a transaction changed, for idle fees; the words are those of OCPP
+    2.0.1 ChargingStateEnumType. Kept only for transactions that have a price."""
+
+    transaction_id: int
+    at: datetime
+    state: str
+
+
 def needs(transaction_id: int) -> Need:
     """Declares the read of the price of a transaction."""
     return Need(TransactionPrice, None, (transaction_id,))
@@ -91,6 +114,24 @@ def fix(tx: Tx, t: Transaction, now: datetime) -> TransactionPrice | None:
     )
     tx.save(price)
     return price
+
+
+def state_changed(tx: Tx, transaction_id: int, at: datetime, state: str) -> None:
+    """Note a change of the charging state. May be repeated."""
+    if tx.get(TransactionPrice, transaction_id) is None:
+        return
+    if tx.get(ChargingState, transaction_id, at, state) is None:
+        tx.save(ChargingState(transaction_id, at, state))
+
+
+def connector_changed(tx: Tx, station_id: str, evse: int, at: datetime, status: str) -> None:
+    """A connector changed its status: of a transaction that runs there, this is its state."""
+    state = STATES.get(status)
+    if state is None or locations.serving(tx, station_id, evse) is None:
+        return
+    for t in tx.find(Transaction, "open_of_station", station_id, True):
+        if t.evse == evse:
+            state_changed(tx, t.id, at, state)
 
 
 def due(tx: Tx, transaction_id: int) -> None:

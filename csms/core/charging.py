@@ -252,6 +252,8 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
         _journal_start(tx, origin, t)
     if before is None or (t.evse and not before.evse):
         billing.fix(tx, t, origin.at)
+    if _says_state(before, report):
+        billing.state_changed(tx, t.id, report.at, report.charging_state or "")
     if not t.open and (before is None or before.end_order != t.end_order):
         _journal_end(tx, origin.at, t)
     elif before is not None:
@@ -265,6 +267,18 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
             # This end comes first by the station's own order; the one in its place is evidence.
             quarantine.put(tx, origin, "ended", "replaced_by_earlier_end", _end_facts(before))
     return authorization
+
+
+def _says_state(before: Transaction | None, report: TransactionReport) -> bool:
+    """Whether a report may say a change of the charging state: also one that comes late, whose
+    state is not the present one."""
+    if report.charging_state is None:
+        return False
+    return (
+        before is None
+        or before.charging_state != report.charging_state
+        or report.order < (before.state_order or "")
+    )
 
 
 def _token(t: Transaction) -> tuple[str | None, str | None]:

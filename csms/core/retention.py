@@ -14,7 +14,7 @@ from typing import Any
 
 from csms.core.audit import AuditEntry
 from csms.core.availability import Connector
-from csms.core.billing import TransactionPrice
+from csms.core.billing import ChargingState, TransactionPrice
 from csms.core.commands import FINAL, Command, Status
 from csms.core.device_model import Desired, DeviceModel, Variable
 from csms.core.doubts import Doubt
@@ -118,6 +118,12 @@ RULES: Sequence[Rule] = (
     # With their transactions, never before.
     Rule(
         TransactionPrice,
+        "transactions_days",
+        lambda row, cutoff, beside: beside is None,
+        lambda row: (Transaction, (row.transaction_id,)),
+    ),
+    Rule(
+        ChargingState,
         "transactions_days",
         lambda row, cutoff, beside: beside is None,
         lambda row: (Transaction, (row.transaction_id,)),

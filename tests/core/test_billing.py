@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from csms.core import billing, charging, locations, tariffs
-from csms.core.billing import State, TransactionPrice
+from csms.core.billing import ChargingState, State, TransactionPrice
 from csms.core.transactions import TransactionReport
 from tests.core.test_locations import EVSE, HERE
 from tests.core.test_tariffs import FIRST
@@ -130,3 +130,48 @@ def test_a_computation_that_was_overtaken_is_ignored(place: Site) -> None:
 def test_a_location_that_is_not_there_any_more_gives_no_price(place: Site) -> None:
     place.run(locations.remove_evse, PARTY, "E-1", at(1))
     assert price(place, place.start(2).transaction_id) is None
+
+
+# -- the charging states that idle fees need -------------------------------------------------------
+
+
+def states(site: Site, transaction_id: int) -> list[tuple[float, str]]:
+    rows = site.run(lambda tx: tx.find(ChargingState, "transaction", transaction_id))
+    return [((row.at - NOW).total_seconds(), row.state) for row in rows]
+
+
+def test_changes_of_the_charging_state_are_kept_in_whatever_order_they_come(place: Site) -> None:
+    for seq, seconds, state in (
+        (0, 0, "EVConnected"),
+        (1, 10, "Charging"),
+        (2, 20, "Charging"),
+        (4, 40, "Charging"),
+        (3, 30, "SuspendedEV"),
+        (3, 30, "SuspendedEV"),
+    ):
+        kind = "updated" if seq else "started"
+        report = TransactionReport("T", kind, seq, at(seconds), evse=1, charging_state=state)
+        place.event(report, 100)
+    found = states(place, place.wire("T").id)
+    assert found == [(0, "EVConnected"), (10, "Charging"), (30, "SuspendedEV")]
+
+
+def test_no_state_is_kept_where_nothing_has_a_price(place: Site) -> None:
+    place.event(TransactionReport("T", "started", 0, at(0), evse=2, charging_state="Charging"))
+    assert states(place, place.wire("T").id) == []
+
+
+def test_the_status_of_a_connector_is_the_state_of_its_transaction(place: Site) -> None:
+    """OCPP 1.6 4.9: SuspendedEV and SuspendedEVSE are told apart; only the first may cost."""
+    number = place.start().transaction_id
+    for seconds, status in enumerate(
+        ("preparing", "charging", "suspended_evse", "suspended_ev", "finishing", "available")
+    ):
+        place.run(billing.connector_changed, "s1", 1, at(seconds), status)
+        place.run(billing.connector_changed, "s1", 2, at(seconds), status)
+    assert states(place, number) == [
+        (1, "Charging"),
+        (2, "SuspendedEVSE"),
+        (3, "SuspendedEV"),
+        (4, "EVConnected"),
+    ]

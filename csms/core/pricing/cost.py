@@ -6,12 +6,12 @@ is odd is said in `warnings`, what was decided in `notes` and in the lines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
-from itertools import product
+from itertools import islice
 
 from csms.core.pricing import money
 from csms.core.pricing.money import Money, Rounding, Tax, Treatment
@@ -240,16 +240,8 @@ def _warn_of_changes(
 ) -> None:
     """A period should end where a price changes (OCPI 2.2.1 mod_cdrs, ChargingPeriod). One that
     does not is charged by its start, and that is said."""
-    period = now.period
     begun = (choice.element.number, choice.component) if choice else None
-    length = seconds_between(period.start, period.end)
-    ends = now.energy_wh + period.energy_wh
-    energies = [e for e in energy_cuts(terms) if now.energy_wh < e < ends]
-    times = clock_cuts(terms, now.zone, period.start, period.end)
-    spans = [Decimal(d) for d in duration_cuts(terms)]
-    spans = [d - now.seconds for d in spans if now.seconds < d < now.seconds + length]
-    for at, wh, span in product([period.start, *times], [now.energy_wh, *energies], [ZERO, *spans]):
-        then = Instant(at, now.zone, wh, now.seconds + span, period)
+    for then in islice(_within(terms, now), MAX_LOOKED_AT):
         other = choose(terms, dimension, stage, then)
         if ((other.element.number, other.component) if other else None) != begun:
             warnings.append(
@@ -257,6 +249,29 @@ def _warn_of_changes(
                 "it is charged as at its start"
             )
             return
+
+
+def _within(terms: Terms, now: Instant) -> Iterator[Instant]:
+    """The instants within a period at which a price may change; its energy is taken to flow
+    evenly."""
+    period = now.period
+    length = seconds_between(period.start, period.end)
+    used = period.energy_wh
+    for at in clock_cuts(terms, now.zone, period.start, period.end):
+        passed = seconds_between(period.start, at)
+        energy = now.energy_wh + used * passed / length
+        yield replace(now, at=at, energy_wh=energy, seconds=now.seconds + passed)
+    for limit in duration_cuts(terms):
+        passed = Decimal(limit) - now.seconds
+        if 0 < passed < length:
+            at = period.start + timedelta(seconds=float(passed))
+            energy = now.energy_wh + used * passed / length
+            yield replace(now, at=at, energy_wh=energy, seconds=Decimal(limit))
+    for limit_wh in energy_cuts(terms):
+        if now.energy_wh < limit_wh < now.energy_wh + used:
+            passed = length * (limit_wh - now.energy_wh) / used
+            at = period.start + timedelta(seconds=float(passed))
+            yield replace(now, at=at, energy_wh=limit_wh, seconds=now.seconds + passed)
 
 
 # -- charges to lines ----------------------------------------------------------------------------
@@ -273,8 +288,11 @@ def _lines(
         (s.charge.stage, s.charge.dimension, s.charge.element): s for s in round_up(charges)
     }
     lines = []
-    for key, group in groups.items():
+    # In one order whatever came first, so that the last tax line is always the same one.
+    order = (list(Stage), list(Dimension))
+    for key in sorted(groups, key=lambda k: (order[0].index(k[0]), order[1].index(k[1]), k[2])):
         stage, dimension, element = key
+        group = groups[key]
         component = group[0].component
         measured = sum((c.quantity for c in group), ZERO)
         surplus = surpluses.get(key)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from csms.core import availability, locations
+from csms.core import availability, billing, locations
 from csms.core.availability import UNKNOWN, ConnectorReport
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
+from csms.core.times import believed
 from csms.ocpp import wire
 from csms.ocpp.routing import OUT_OF_RANGE, Answer, Payload, count_refusal, unusable
 
@@ -51,6 +52,10 @@ def status_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         info=wire.text(payload, "info"),
         vendor_error=wire.text(payload, "vendorErrorCode"),
     )
-    if locations.record(tx, origin, report) is None:
+    row = locations.record(tx, origin, report)
+    if row is None:
         count_refusal(tx, origin, OUT_OF_RANGE)
+    elif row.received_at == origin.at:
+        at = believed(row.reported_at, origin.at)
+        billing.connector_changed(tx, origin.station_id, evse, at, row.status)
     return Reply({})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csms.core.billing import TransactionPrice
+from csms.core.billing import ChargingState, TransactionPrice
 from csms.core.locations import Location, LocationEvse
 from csms.core.tariffs import Assignment, Tariff
 from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
@@ -81,5 +81,10 @@ COLUMNS: Columns = {
         text("after_taxes", null=True),
         structure("details", null=True),
         moment("computed_at", null=True),
+    ],
+    ChargingState: [
+        number("transaction_id"),
+        moment("at"),
+        text("state"),
     ],
 }

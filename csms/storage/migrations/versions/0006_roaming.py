@@ -117,3 +117,12 @@ def _places_and_prices() -> None:
         sqlite_with_rowid=True,
     )
     op.create_index("transaction_prices_state", "transaction_prices", ["state"])
+    op.create_table(
+        "charging_states",
+        sa.Column("transaction_id", sa.BigInteger(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("transaction_id", "at", "state"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("charging_states_transaction", "charging_states", ["transaction_id"])
