@@ -10,6 +10,8 @@ from fastapi import APIRouter
 from csms.api.auth import OperatorWriter, Principal, Provided, Viewer
 from csms.api.paging import Cursor, Limit, Page, page
 from csms.api.shapes import (
+    AssignmentNew,
+    AssignmentOut,
     QuarantinedOut,
     SampleOut,
     TokenChange,
@@ -19,9 +21,9 @@ from csms.api.shapes import (
 )
 from csms.api.stations import find, identity_of, named
 from csms.api.system import System
-from csms.core import charging, tokens
+from csms.core import assigning, charging, tokens
 from csms.core.errors import NotFound
-from csms.core.metering import NO_EVSE, MeterSample
+from csms.core.metering import NO_EVSE, NO_TRANSACTION, MeterSample
 from csms.core.ports import Tx
 from csms.core.quarantine import Quarantined
 from csms.core.tokens import Token
@@ -196,10 +198,83 @@ async def list_quarantine(
     return await named(provided, found, QuarantinedOut)
 
 
+@router.post("/quarantine/{quarantine_id}/assign", tags=["transactions"])
+async def assign_quarantined(
+    quarantine_id: str, new: AssignmentNew, writer: OperatorWriter
+) -> AssignmentOut:
+    """Place a kept report at a transaction of its station: a stop ends it, meter values become its
+    samples. The transaction is flagged `assigned`; a report is assigned once. 409: it cannot be
+    placed there."""
+    provided = writer.provided
+    kept = await _quarantined(provided, quarantine_id, writer.who)
+    t = await _transaction(provided, new.transaction_id, writer.who)
+    found: list[MeterSample] = []
+    if kept.kind == assigning.METER_VALUES:
+        found = await _samples_of_evse(provided, kept, t)
+    wish = (kept.id, t.id, writer.who.key_id, provided.clock(), found)
+    station = await identity_of(provided, kept.station_id)
+    if new.dry_run:
+        try:
+            await provided.store.transact(assigning.rehearse, *wish)
+        except assigning.Rehearsed as rehearsed:
+            return _assignment(rehearsed.result, station, dry_run=True)
+    done: list[assigning.Assigned] = []
+    await writer.run(
+        "quarantine_assigned",
+        kept.id,
+        _assign,
+        done,
+        *wish,
+        station_id=kept.station_id,
+        party_id=kept.party_id,
+    )
+    if done:
+        return _assignment(done[-1], station, dry_run=False)
+    # A retry: it was carried out the first time.
+    after = await _transaction(provided, t.id, writer.who)
+    return _assignment(assigning.Assigned(after, after, 0), station, dry_run=False)
+
+
+def _assign(tx: Tx, done: list[assigning.Assigned], *wish: Any) -> Mapping[str, Any]:
+    result = assigning.assign(tx, *wish)
+    # It may be run again: the last time counts.
+    done.append(result)
+    return {"transaction_id": result.after.id, "samples": result.samples}
+
+
+def _assignment(result: assigning.Assigned, station: str, *, dry_run: bool) -> AssignmentOut:
+    return AssignmentOut(
+        dry_run=dry_run,
+        samples=result.samples,
+        before=TransactionOut.of(result.before, station),
+        after=TransactionOut.of(result.after, station),
+    )
+
+
+async def _samples_of_evse(
+    provided: System, kept: Quarantined, t: Transaction
+) -> list[MeterSample]:
+    """What the EVSE of a kept report measured while the transaction ran, without naming one."""
+    evse = int(kept.payload.get("evse") or 0)
+    until = t.ended_at or provided.clock()
+    rows = await provided.store.reader.page(
+        MeterSample,
+        {"station_id": kept.station_id, "evse": evse, "transaction_id": NO_TRANSACTION},
+        after=(kept.station_id, evse, NO_TRANSACTION, t.started_at, ""),
+        limit=assigning.MAX_SAMPLES,
+    )
+    return [row for row in rows if row.at <= until]
+
+
 @router.get("/quarantine/{quarantine_id}", tags=["transactions"])
 async def show_quarantined(quarantine_id: str, who: Viewer, provided: Provided) -> QuarantinedOut:
     """One report that found no place."""
+    found = await _quarantined(provided, quarantine_id, who)
+    return QuarantinedOut.of(found, await identity_of(provided, found.station_id))
+
+
+async def _quarantined(provided: System, quarantine_id: str, who: Principal) -> Quarantined:
     found = await provided.store.reader.get(Quarantined, quarantine_id)
     if found is None or not who.sees(found.party_id):
         raise NotFound(f"nothing in quarantine has the id {quarantine_id}")
-    return QuarantinedOut.of(found, await identity_of(provided, found.station_id))
+    return found

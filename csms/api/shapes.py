@@ -365,3 +365,20 @@ class QuarantinedOut(OfStation):
     reason: str
     received_at: datetime
     payload: dict[str, Any]
+    assigned_to: int | None = Field(description="The transaction that it was placed at")
+    assigned_at: datetime | None
+    assigned_by: str | None = Field(description="Id of an API key")
+
+
+class AssignmentNew(Given):
+    transaction_id: int = Field(ge=1, le=2**31 - 1, examples=[17])
+    dry_run: bool = Field(False, description="Say what it would do, and change nothing")
+
+
+class AssignmentOut(BaseModel):
+    """A transaction before and after a kept report was placed at it."""
+
+    dry_run: bool
+    samples: int = Field(description="Meter samples that are new")
+    before: TransactionOut
+    after: TransactionOut

@@ -9,7 +9,7 @@ import typer
 
 from csms.cli.charging import station_of
 from csms.cli.client import segment
-from csms.cli.output import Column, cell, column
+from csms.cli.output import Column, cell, column, kwh
 from csms.cli.session import LimitOption, OutputOption, Session
 
 keys = typer.Typer(
@@ -189,6 +189,7 @@ _QUARANTINE_COLUMNS = (
     column("kind", "kind"),
     column("reason", "reason"),
     column("received", "received_at", time=True),
+    column("assigned to", "assigned_to", right=True),
 )
 
 
@@ -220,3 +221,49 @@ def show_quarantined(
     if not session.out.is_json:
         session.out.line()
         session.out.json(row.get("payload"))
+
+
+_ASSIGNED = (
+    ("energy kWh", lambda t: kwh(t.get("energy_wh"))),
+    ("state", lambda t: "open" if t.get("open") else "ended"),
+    ("ended", lambda t: t.get("ended_at")),
+    ("stop reason", lambda t: t.get("stop_reason")),
+    ("end is", lambda t: t.get("end_kind")),
+    ("flags", lambda t: t.get("flags")),
+)
+
+
+@quarantine.command("assign")
+def assign_quarantined(
+    context: typer.Context,
+    report: Annotated[str, typer.Argument(metavar="ID", help="As shown by csms quarantine list.")],
+    transaction: Annotated[
+        int, typer.Argument(metavar="TRANSACTION", min=1, help="Of the same station.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would do, and change nothing.")
+    ] = False,
+    output: OutputOption = None,
+) -> None:
+    """Place a kept report at a transaction: a stop ends it, meter values become its samples.
+
+    It can be done once for each report, and is in the audit trail. An end that the station reported
+    is never changed.
+
+    Example: `csms quarantine assign 6f1d0b7c5a4e3f2d1c0b9a88 17 --dry-run`
+
+    Example: `csms quarantine assign 6f1d0b7c5a4e3f2d1c0b9a88 17`
+    """
+    session = Session.of(context, output)
+    body = {"transaction_id": transaction, "dry_run": dry_run}
+    answer = session.client.write("POST", f"/quarantine/{segment(report, 'ID')}/assign", body)
+    if session.out.is_json:
+        session.out.json(answer)
+        return
+    before, after = answer["before"], answer["after"]
+    for title, get in _ASSIGNED:
+        was, now = cell(get(before)), cell(get(after))
+        session.out.line(f"{title:<12}  {was if was == now else f'{was} -> {now}'}")
+    session.out.line(f"{'new samples':<12}  {answer['samples']}")
+    done = "would be placed" if dry_run else "is placed"
+    session.out.line(f"the report {done} at transaction {transaction}")

@@ -180,6 +180,15 @@ def stop(tx: Tx, origin: Origin, report: StopReport) -> Authorization | None:
     if without_id and report.at is not None:
         # Known again by its content when it is repeated; and an operator sees the guess.
         quarantine.put(tx, origin, "stop", PLACED_WITHOUT_ID, asdict(report))
+    end(tx, origin, t, report, at, origin.at)
+    return found
+
+
+def end(
+    tx: Tx, origin: Origin, t: Transaction, report: StopReport, at: datetime, now: datetime
+) -> tuple[Transaction, int]:
+    """End a transaction at that time as its station reported it, in a message or in one that was
+    kept until somebody placed it; the transaction, and how many samples are new."""
     added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
     found_registers = metering.registers(added)
     if report.meter_wh is not None:
@@ -199,8 +208,8 @@ def stop(tx: Tx, origin: Origin, report: StopReport) -> Authorization | None:
         flags=without(t.flags, SUPERSEDED),
     )
     tx.save(t)
-    _journal_end(tx, origin.at, t)
-    return found
+    _journal_end(tx, now, t)
+    return t, len(added)
 
 
 def _for_stop(tx: Tx, origin: Origin, transaction_id: int) -> Transaction | None:
@@ -257,7 +266,7 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
     if not t.open and (before is None or before.end_order != t.end_order):
         _journal_end(tx, origin.at, t)
     elif before is not None:
-        _journal_update(tx, origin, t, len(added))
+        journal_update(tx, origin.at, t, len(added))
         if not t.open:
             billing.due(tx, t.id)
     if report.event == ENDED:
@@ -346,7 +355,7 @@ def meter(tx: Tx, origin: Origin, report: MeterReport) -> None:
         return
     t = measure(t, metering.registers(added), newest, origin.at)
     tx.save(t)
-    _journal_update(tx, origin, t, len(added))
+    journal_update(tx, origin.at, t, len(added))
 
 
 def _for_samples(tx: Tx, origin: Origin, report: MeterReport) -> Transaction | None:
@@ -377,7 +386,7 @@ def _record_late(tx: Tx, origin: Origin, t: Transaction, samples: tuple[Sample, 
     if added:
         tx.mark("samples_after_end")
         tx.save(measure(t, (), newest))
-        _journal_update(tx, origin, t, len(added))
+        journal_update(tx, origin.at, t, len(added))
         billing.due(tx, t.id)
 
 
@@ -436,10 +445,11 @@ def _journal_start(tx: Tx, origin: Origin, t: Transaction) -> None:
     )
 
 
-def _journal_update(tx: Tx, origin: Origin, t: Transaction, samples: int) -> None:
+def journal_update(tx: Tx, at: datetime, t: Transaction, samples: int) -> None:
+    """Journal that a transaction has new samples."""
     tx.record(
         events.TransactionUpdated(
-            at=origin.at,
+            at=at,
             station_id=t.station_id,
             transaction_id=t.id,
             evse=t.evse,

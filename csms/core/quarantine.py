@@ -23,7 +23,10 @@ from csms.core.stations import Station
 
 @entity("quarantine", key=("id",), finders={"station": ("station_id",)})
 class Quarantined(NamedTuple):
-    """A report that found no place. `kind`: what it was; `reason`: why it has no place."""
+    """A report that found no place. `kind`: what it was; `reason`: why it has no place.
+
+    `assigned_to`: the transaction that an operator placed it at (`core.assigning`).
+    """
 
     id: str
     station_id: str
@@ -32,6 +35,9 @@ class Quarantined(NamedTuple):
     received_at: datetime
     payload: Mapping[str, Any]
     party_id: str = ""
+    assigned_to: int | None = None
+    assigned_at: datetime | None = None
+    assigned_by: str | None = None
 
 
 def put(tx: Tx, origin: Origin, kind: str, reason: str, payload: Mapping[str, Any]) -> str:

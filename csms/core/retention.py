@@ -67,7 +67,7 @@ def _by(moment: str) -> Judge:
 
 
 def _quarantined(row: Quarantined, cutoff: datetime, beside: Any) -> Verdict:
-    return row.received_at < cutoff
+    return (row.assigned_at or row.received_at) < cutoff
 
 
 def _command(row: Command, cutoff: datetime, beside: Any) -> Verdict:

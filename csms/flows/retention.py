@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -127,7 +128,7 @@ class Retention:
             reader = self._store.reader
             start = await reader.journal_start()
             rows = await reader.journal(start - 1, CHUNK)
-            old = [row.seq for row in rows if row.at < cutoff]
+            old = [row.seq for row in takewhile(lambda row: row.at < cutoff, rows)]
             # The newest stays, so that it is known how far the journal goes.
             if old and old[-1] == await reader.journal_end():
                 old.pop()

@@ -38,6 +38,7 @@ OBJECTS: dict[str, Any] = {
     "GET /transactions/{transaction_id}/meter-values": None,
     "PATCH /tokens/{party_id}/{kind}/{uid}": {"blocked": True},
     "GET /quarantine/{quarantine_id}": None,
+    "POST /quarantine/{quarantine_id}/assign": {"transaction_id": 1, "dry_run": True},
     "DELETE /keys/{key_id}": None,
 }
 # Lists: empty for a key that owns nothing of it.
@@ -83,7 +84,7 @@ async def furnish(api: Api) -> dict[str, str]:
     await api("POST", "/tokens", json={"uid": "CARD"})
     origin = api.origin(station["id"])
     started = api.store.run(charging.start, origin, StartReport(1, Shown("CARD"), NOW, 0))
-    kept = api.store.run(quarantine.put, origin, "stop", "unknown_transaction", {"a": 1})
+    kept = api.store.run(quarantine.put, origin, "stop", "unknown_transaction", {"at": None})
     command = (await api("POST", "/stations/CP-1/commands", json={"kind": "reset"})).json()
     made = await api("POST", "/keys", json={"name": "x", "role": "viewer", "parties": [MINE]})
     return {

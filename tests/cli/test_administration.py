@@ -101,10 +101,30 @@ def test_quarantine(api: Api) -> None:
 def test_show_a_report(api: Api) -> None:
     api.on("GET", "/quarantine/q1", ok(REPORT))
     text = api.run("quarantine", "show", "q1").stdout
-    assert "reason    unknown transaction\n" in text
+    assert "reason       unknown transaction\n" in text
     assert '"transactionId": -1' in text
 
 
 def test_the_quarantine_is_empty(api: Api) -> None:
     api.on("GET", "/quarantine", page())
     assert api.run("quarantine", "list").stderr == "the quarantine is empty\n"
+
+
+def test_assign_shows_what_it_does(api: Api) -> None:
+    before = {"energy_wh": 200, "open": True, "flags": []}
+    after = {
+        "energy_wh": 4000,
+        "open": False,
+        "ended_at": "2031-05-01T11:00:00Z",
+        "stop_reason": "Local",
+        "end_kind": "reported",
+        "flags": ["assigned"],
+    }
+    answer = {"dry_run": True, "samples": 2, "before": before, "after": after}
+    api.on("POST", "/quarantine/q1/assign", ok(answer))
+    result = api.run("quarantine", "assign", "q1", "17", "--dry-run")
+    assert api.body() == {"transaction_id": 17, "dry_run": True}
+    assert "energy kWh    0.200 -> 4.000\n" in result.stdout
+    assert "state         open -> ended\n" in result.stdout
+    assert "new samples   2\n" in result.stdout
+    assert result.stdout.endswith("the report would be placed at transaction 17\n")

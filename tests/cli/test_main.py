@@ -46,7 +46,7 @@ def test_the_nouns_and_verbs() -> None:
         *(("token", verb) for verb in ("add", "list", "block", "unblock")),
         *(("key", verb) for verb in ("create", "list", "revoke")),
         *(("command", verb) for verb in ("list", "show")),
-        *(("quarantine", verb) for verb in ("list", "show")),
+        *(("quarantine", verb) for verb in ("list", "show", "assign")),
         ("audit",),
         ("events",),
     }

@@ -84,5 +84,8 @@ COLUMNS: Columns = {
         moment("received_at"),
         structure("payload"),
         text("party_id"),
+        number("assigned_to", null=True),
+        moment("assigned_at", null=True),
+        text("assigned_by", null=True),
     ],
 }

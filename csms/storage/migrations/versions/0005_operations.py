@@ -22,6 +22,9 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("party_id", sa.Text(), nullable=False, server_default=""))
         owner = _OWNER.format(table=table)
         op.execute(f"UPDATE {table} SET party_id = coalesce(({owner}), '')")  # noqa: S608
+    op.add_column("quarantine", sa.Column("assigned_to", sa.BigInteger(), nullable=True))
+    op.add_column("quarantine", sa.Column("assigned_at", MOMENT, nullable=True))
+    op.add_column("quarantine", sa.Column("assigned_by", sa.Text(), nullable=True))
     op.create_table(
         "audit",
         sa.Column("number", sa.BigInteger(), nullable=False),
