@@ -38,6 +38,7 @@ from csms.core.transactions import (
 START_RETRY_WINDOW = timedelta(minutes=10)
 
 PLACED_WITHOUT_ID = "placed_without_id"
+STOP_BELOW_START = "stop_below_start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +192,7 @@ def end(
     kept until somebody placed it; the transaction, and how many samples are new."""
     added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
     found_registers = metering.registers(added)
-    if report.meter_wh is not None:
-        found_registers.append(Register(METER_STOP, at, report.meter_wh))
+    t = _with_stop_register(t, report, at, found_registers)
     if not plausible(report.at, origin.at):
         # Before the registers are judged: whether time can judge them depends on it.
         t = t._replace(flags=with_flag(t.flags, "clock_suspect"))
@@ -212,6 +212,21 @@ def end(
     return t, len(added)
 
 
+def _with_stop_register(
+    t: Transaction, report: StopReport, at: datetime, found: list[Register]
+) -> Transaction:
+    """Add the register of a stop to those found. One below the start is no register of this charge
+    where samples went on from the start (quirk 62): the samples count then."""
+    if report.meter_wh is None:
+        return t
+    if t.first_wh is not None and report.meter_wh < t.first_wh:
+        readings = [r.wh for r in found] + ([] if t.peak_wh is None else [t.peak_wh])
+        if readings and max(readings) >= t.first_wh:
+            return t._replace(flags=with_flag(t.flags, STOP_BELOW_START))
+    found.append(Register(METER_STOP, at, report.meter_wh))
+    return t
+
+
 def _for_stop(tx: Tx, origin: Origin, transaction_id: int) -> Transaction | None:
     """The transaction that a stop is about. Ids below 1 are what stations send when the answer to
     their start never came (OCPP 1.6 errata 3.18): then the only open transaction is meant."""
@@ -228,6 +243,9 @@ def _for_stop(tx: Tx, origin: Origin, transaction_id: int) -> Transaction | None
 def _same_stop(t: Transaction, report: StopReport, at: datetime, origin: Origin) -> bool:
     """Whether a further stop says what the first one said; a worthless clock cannot differ."""
     first_wh = t.last_wh if t.last_rank == METER_STOP else None
+    if STOP_BELOW_START in t.flags and report.meter_wh is not None:
+        # What the first one said was no register and is not kept; this is no better.
+        first_wh = report.meter_wh if report.meter_wh < (t.first_wh or 0) else None
     return report.meter_wh == first_wh and (at == t.ended_at or not plausible(report.at, origin.at))
 
 

@@ -27,6 +27,9 @@ REGISTER = "Energy.Active.Import.Register"
 MAX_WH = 10**12
 # Nothing on a road charges faster: megawatt charging ends at 3.75 MW.
 MAX_POWER_W = 4_000_000
+# Of a meter that has contradicted itself only what an ordinary outlet can do is believed: some
+# label watt hours as kilowatt hours, and a thousand times 1 kW would pass for a megawatt.
+SUSPECT_POWER_W = 500_000
 # Room for the coarse times of stations when a jump of the register is judged.
 JUMP_ALLOWANCE_WH = 20_000
 
@@ -43,6 +46,10 @@ NO_EVSE = 0
 # samples claim by their context, and that before ordinary readings.
 METER_START, BEGIN_READING, ORDINARY, END_READING, METER_STOP = -1, 0, 1, 2, 3
 _RANKS = {"Transaction.Begin": BEGIN_READING, "Transaction.End": END_READING}
+
+
+# A register of the whole, rather than of so many phases.
+TOTAL = 9
 
 
 class Reading(TypedDict, total=False):
@@ -82,11 +89,12 @@ class MeterSample(NamedTuple):
 
 class Register(NamedTuple):
     """An energy register reading in Wh; the lowest is the first of a transaction, the highest the
-    last. `rank` is one of the constants above."""
+    last. `rank` is one of the constants above; `phases` is how many it is the sum of."""
 
     rank: int
     at: datetime
     wh: int
+    phases: int = TOTAL
 
 
 def record(
@@ -148,14 +156,14 @@ def watt_hours(value: str, unit: str | None) -> int | None:
         return None
 
 
-def register_wh(readings: Sequence[Reading]) -> tuple[int, str | None] | None:
-    """The total import register among the readings of one moment, and its context.
+def register_wh(readings: Sequence[Reading]) -> tuple[int, str | None, int] | None:
+    """The import register among the readings of one moment, its context, and how many phases it is
+    the sum of.
 
-    A reading without phase is the total; phases alone are added up. Only what is measured at the
-    outlet counts (the default location).
+    A reading without phase is the total; phases alone are added up, each once. Only what is
+    measured at the outlet counts (the default location).
     """
-    phases = 0
-    total = 0
+    phases: dict[str, int] = {}
     context = None
     for reading in readings:
         if reading["measurand"] != REGISTER or reading.get("location", "Outlet") != "Outlet":
@@ -164,11 +172,11 @@ def register_wh(readings: Sequence[Reading]) -> tuple[int, str | None] | None:
         if wh is None or wh < 0:
             continue
         if "phase" not in reading:
-            return wh, reading.get("context")
-        phases += 1
-        total += wh
+            return wh, reading.get("context"), TOTAL
+        # L1 and L1-N are the same: stations name the phase either way (quirk 49).
+        phases.setdefault(reading["phase"].partition("-")[0], wh)
         context = reading.get("context")
-    return (total, context) if phases else None
+    return (sum(phases.values()), context, len(phases)) if phases else None
 
 
 def registers(samples: Iterable[Sample]) -> list[Register]:
@@ -178,13 +186,16 @@ def registers(samples: Iterable[Sample]) -> list[Register]:
         reading = register_wh(sample.readings)
         if reading is None or sample.at is None:
             continue
-        wh, context = reading
+        wh, context, phases = reading
         rank = _RANKS.get(context or "", ORDINARY)
-        found.append(Register(rank, sample.at, wh))
+        found.append(Register(rank, sample.at, wh, phases))
     return found
 
 
-def jumps(low: int, low_at: datetime, high: int, high_at: datetime) -> bool:
-    """True when no charger could have moved a register from `low` to `high` in that time."""
+def jumps(
+    low: int, low_at: datetime, high: int, high_at: datetime, power_w: int = MAX_POWER_W
+) -> bool:
+    """True when no charger of that power could have moved a register from `low` to `high` in that
+    time."""
     seconds = max(0.0, (high_at - low_at).total_seconds())
-    return high - low > JUMP_ALLOWANCE_WH + int(seconds * MAX_POWER_W / 3600)
+    return high - low > JUMP_ALLOWANCE_WH + int(seconds * power_w / 3600)

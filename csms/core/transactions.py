@@ -16,7 +16,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from csms.core.entities import entity
-from csms.core.metering import ORDINARY, Register, Sample, jumps
+from csms.core.metering import (
+    MAX_POWER_W,
+    METER_START,
+    METER_STOP,
+    ORDINARY,
+    SUSPECT_POWER_W,
+    Register,
+    Sample,
+    jumps,
+)
 from csms.core.ports import Need
 from csms.core.tokens import Shown
 
@@ -50,7 +59,8 @@ class Transaction(NamedTuple):
     that the station uses. `evse` 0: the station has not said yet. `outcome`: of the authorization
     at its start. Energies are Wh; `energy_wh` is what counts. The `*_order` fields say which report
     decided a field; `heard_at` is when we last heard of it, `peak_wh` the highest ordinary reading;
-    `seen` holds the sequence numbers that arrived, as ranges ("0-4,6").
+    `phases` is how many the registers of its samples are the sum of; `seen` holds the sequence
+    numbers that arrived, as ranges ("0-4,6").
     """
 
     id: int
@@ -96,6 +106,7 @@ class Transaction(NamedTuple):
     token_order: str | None = None
     state_order: str | None = None
     end_order: str | None = None
+    phases: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +270,20 @@ def _measure(
     plain = _register(ORDINARY, t.plain_at, t.plain_wh)
     peak = t.peak_wh
     was_first, was_last, was_plain = first, last, plain
+    found, phases = _of_most_phases(found, t.phases)
+    if phases != t.phases:
+        changes["phases"] = phases
+        if t.phases is not None:
+            # Sums of fewer phases than now cannot be compared with what comes: only what the
+            # station named as start and stop stays.
+            first = first if first is not None and first.rank == METER_START else None
+            last = last if last is not None and last.rank == METER_STOP else None
+            plain = peak = changes["peak_wh"] = None
+            changes["plain_at"] = changes["plain_wh"] = None
+            if first is None:
+                changes["first_rank"] = changes["first_at"] = changes["first_wh"] = None
+            if last is None:
+                changes["last_rank"] = changes["last_at"] = changes["last_wh"] = None
     for register in found:
         # An end reading is never the first one, and a begin reading never the last.
         if register.rank <= ORDINARY and (first is None or register < first):
@@ -271,11 +296,11 @@ def _measure(
             if peak is None or register.wh > peak:
                 peak = changes["peak_wh"] = register.wh
     if first is not was_first and first is not None:
-        changes["first_rank"], changes["first_at"], changes["first_wh"] = first
+        changes["first_rank"], changes["first_at"], changes["first_wh"] = first[:3]
     if last is not was_last and last is not None:
-        changes["last_rank"], changes["last_at"], changes["last_wh"] = last
+        changes["last_rank"], changes["last_at"], changes["last_wh"] = last[:3]
     if plain is not was_plain and plain is not None:
-        _, changes["plain_at"], changes["plain_wh"] = plain
+        _, changes["plain_at"], changes["plain_wh"] = plain[:3]
     energy, suspect = _energy(first, plain, last, timed="clock_suspect" not in flags)
     if energy != t.energy_wh:
         changes["energy_wh"] = energy
@@ -284,6 +309,18 @@ def _measure(
     judged = (with_flag if below else without)(judged, "end_below_reading")
     if judged != t.flags:
         changes["flags"] = judged
+
+
+def _of_most_phases(
+    found: Sequence[Register], phases: int | None
+) -> tuple[Sequence[Register], int | None]:
+    """What counts of the registers: of samples only those of the most phases seen, because a sum of
+    one phase and one of three are two meters (quirk 49). And how many phases that is."""
+    for register in found:
+        if METER_START < register.rank < METER_STOP:
+            phases = max(phases or 0, register.phases)
+    counting = [r for r in found if r.rank in (METER_START, METER_STOP) or r.phases == phases]
+    return counting, phases
 
 
 def _register(rank: int | None, at: datetime | None, wh: int | None) -> Register | None:
@@ -304,9 +341,18 @@ def _energy(
     if first is None or last is None:
         return 0, False
     if last.wh < first.wh:
+        # Some meters count each charge from 0 in their samples, and for life in start and stop
+        # (quirk 63): until the stop comes, the samples among themselves tell.
+        counts = last.rank == ORDINARY and plain is not None and plain.wh <= last.wh
+        if counts and plain is not None and not _leaps(plain, last, timed, SUSPECT_POWER_W):
+            return last.wh - plain.wh, True
         return 0, True
-    for base in (first, plain):
-        if base is None or last.wh < base.wh or _leaps(base, last, timed):
+    named = first.rank == METER_START and last.rank == METER_STOP
+    if named and plain is not None and plain.wh > last.wh and not _leaps(first, last, timed):
+        # Samples beyond the stop speak of another unit or meter; start and stop agree.
+        return last.wh - first.wh, _leaps(first, plain, timed)
+    for base, power_w in ((first, MAX_POWER_W), (plain, SUSPECT_POWER_W)):
+        if base is None or last.wh < base.wh or _leaps(base, last, timed, power_w):
             continue
         if base is first and plain is not None and _leaps(first, plain, timed):
             continue
@@ -314,10 +360,10 @@ def _energy(
     return 0, True
 
 
-def _leaps(low: Register, high: Register, timed: bool) -> bool:
+def _leaps(low: Register, high: Register, timed: bool, power_w: int = MAX_POWER_W) -> bool:
     """Whether a register moved further than any charge moves it."""
     if timed:
-        return jumps(low.wh, low.at, high.wh, high.at)
+        return jumps(low.wh, low.at, high.wh, high.at, power_w)
     return high.wh - low.wh > MAX_UNTIMED_WH
 
 

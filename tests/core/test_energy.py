@@ -19,6 +19,7 @@ from csms.core.metering import (
     METER_START,
     METER_STOP,
     ORDINARY,
+    TOTAL,
     Register,
     jumps,
 )
@@ -58,7 +59,7 @@ def test_start_and_stop_values_go_before_samples() -> None:
             Register(ORDINARY, at(120), 900),
         ],
     )
-    assert (row.energy_wh, row.flags) == (0, ("register_suspect",))
+    assert (row.energy_wh, row.flags) == (888, ("register_suspect",))
     row = measure(row, [Register(METER_STOP, at(180), 5_001_000)])
     assert (row.energy_wh, row.flags) == (1_000, ())
 
@@ -99,7 +100,17 @@ REGISTERS = st.builds(
     st.sampled_from([METER_START, BEGIN_READING, ORDINARY, END_READING, METER_STOP]),
     st.integers(0, 10_000).map(lambda s: NOW + timedelta(seconds=s)),
     st.integers(0, 10**12),
+    st.sampled_from([1, 3, TOTAL]),
 )
+
+
+def test_sums_of_fewer_phases_do_not_count_beside_those_of_more() -> None:
+    """One phase alone and then all three: two meters, whose difference nobody charged."""
+    alone = Register(ORDINARY, at(60), 1_000, 1)
+    three = [Register(ORDINARY, at(s), wh, 3) for s, wh in ((120, 3_300), (180, 3_900))]
+    for found in ([alone, *three], [*three, alone], [three[0], alone, three[1]]):
+        row = measure(blank(), found)
+        assert (row.energy_wh, row.phases, row.plain_wh) == (600, 3, 3_300)
 
 
 @given(st.lists(REGISTERS, max_size=8), st.data())

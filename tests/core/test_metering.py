@@ -20,6 +20,7 @@ from csms.core.metering import (
     NO_TRANSACTION,
     ORDINARY,
     REGISTER,
+    TOTAL,
     MeterSample,
     Reading,
     Sample,
@@ -79,12 +80,12 @@ def reading(value: object, **fields: Any) -> Reading:
 
 def test_the_total_is_the_reading_without_a_phase() -> None:
     readings = [reading(1, phase="L1"), reading(9), reading(2, phase="L2")]
-    assert register_wh(readings) == (9, None)
+    assert register_wh(readings) == (9, None, TOTAL)
 
 
 def test_phases_alone_are_added_up() -> None:
     readings = [reading(n, phase=f"L{n}", context="Transaction.End") for n in (1, 2, 3)]
-    assert register_wh(readings) == (6, "Transaction.End")
+    assert register_wh(readings) == (6, "Transaction.End", 3)
 
 
 def test_other_measurands_places_and_faults_do_not_count() -> None:
@@ -96,7 +97,7 @@ def test_other_measurands_places_and_faults_do_not_count() -> None:
         reading("x"),
     ]
     assert register_wh(readings) is None
-    assert register_wh([*readings, reading(5, location="Outlet")]) == (5, None)
+    assert register_wh([*readings, reading(5, location="Outlet")]) == (5, None, TOTAL)
 
 
 def test_contexts_are_ranks() -> None:

@@ -66,6 +66,7 @@ COLUMNS: Columns = {
         text("token_order", null=True),
         text("state_order", null=True),
         text("end_order", null=True),
+        number("phases", null=True),
     ],
     MeterSample: [
         text("station_id"),
