@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version as installed_version
 
@@ -29,6 +29,13 @@ from csms.flows.exchange import Nobody
 from csms.flows.messages import MessageLimits, MessageLog
 from csms.flows.retention import Retention
 from csms.observability import Metrics
+from csms.ocpi import exchange
+from csms.ocpi.addresses import Policy
+from csms.ocpi.client import Client, ClientLimits
+from csms.ocpi.network import CPO, EMSP, Limits, Network, OwnRole
+from csms.ocpi.roaming import Roaming
+from csms.ocpi.server import Server, beside
+from csms.ocpi.vault import Vault
 from csms.ocpp.admission import Admission, AdmissionLimits
 from csms.ocpp.certificates import Pair
 from csms.ocpp.gateway import Gateway, GatewayLimits
@@ -141,6 +148,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 treatments,
             )
         )
+        network = await stack.enter_async_context(_network(settings, store, keyring))
         station_url = settings.ocpp.public_url or _address(settings, gateway)
         api = System(
             store=store,
@@ -163,8 +171,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             max_wait_s=settings.http.max_wait_s,
             max_body_bytes=settings.http.max_body_bytes,
             event_streams=settings.http.event_streams,
+            connections=Roaming(network),
         )
-        http_port = await stack.enter_async_context(_http(settings, api))
+        http_port = await stack.enter_async_context(_http(settings, api, Server(network)))
+        if settings.ocpi.public_url is None:
+            network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")
         watching = [tasks.create_task(_watch(store, metrics), name="watch the store")]
         if certificates is not None:
             watch = certificates.watch(settings.ocpp.tls.reload_check_s)
@@ -209,6 +220,47 @@ def _message_log(settings: Settings, store: QueuedStore) -> MessageLog | None:
         return None
     limits = MessageLimits(wanted.burst, wanted.per_minute, wanted.rows_per_s, wanted.max_chars)
     return MessageLog(store, limits, now)
+
+
+@asynccontextmanager
+async def _network(
+    settings: Settings, store: QueuedStore, keyring: Keyring
+) -> AsyncIterator[Network]:
+    """This network as partners see it, until the block ends."""
+    ocpi = settings.ocpi
+    client = Client(
+        Policy.of(ocpi.allow_http, ocpi.allow_networks),
+        new_id,
+        ClientLimits(ocpi.timeout_s, ocpi.max_answer_bytes, ocpi.requests_at_once),
+    )
+    named = tuple(OwnRole(p.role, p.party, p.name, p.website) for p in ocpi.parties)
+    network = Network(
+        store=store,
+        keyring=keyring,
+        vault=Vault(keyring.keys, keyring.current),
+        client=client,
+        roles=named or tuple(OwnRole(r, settings.party, settings.party) for r in (CPO, EMSP)),
+        clock=now,
+        new_id=new_id,
+        new_secret=new_secret,
+        limits=Limits(
+            grace=timedelta(seconds=ocpi.token_grace_s),
+            page=ocpi.page,
+            max_body_bytes=ocpi.max_body_bytes,
+            request_timeout_s=ocpi.answer_within_s,
+            per_s=ocpi.requests_per_s,
+            burst=ocpi.requests_burst,
+        ),
+    )
+    if ocpi.public_url is not None:
+        network.reachable_at(ocpi.public_url)
+    resealed = await exchange.reseal(network)
+    if resealed:
+        log.info("partner_tokens_resealed", count=resealed)
+    try:
+        yield network
+    finally:
+        await client.close()
 
 
 def _limits(settings: Settings) -> GatewayLimits:
@@ -259,12 +311,13 @@ def _reload(certificates: Certificates | None) -> None:
 def _address(settings: Settings, gateway: Gateway) -> str:
     """What stations are given to connect to where no other address is configured: the safer."""
     if gateway.tls_port is not None:
-        return f"wss://{_host(settings)}:{gateway.tls_port}/ocpp"
-    return f"ws://{_host(settings)}:{gateway.port}/ocpp"
+        return f"wss://{_host(settings.ocpp.host)}:{gateway.tls_port}/ocpp"
+    return f"ws://{_host(settings.ocpp.host)}:{gateway.port}/ocpp"
 
 
-def _host(settings: Settings) -> str:
-    return "127.0.0.1" if settings.ocpp.host in ("0.0.0.0", "::", "") else settings.ocpp.host  # noqa: S104
+def _host(host: str) -> str:
+    """Where somebody on this machine reaches a listener."""
+    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
 
 
 def _seen(registry: Registry, station_id: str) -> datetime | None:
@@ -317,10 +370,10 @@ async def _watch(store: QueuedStore, metrics: Metrics) -> None:
 
 
 @asynccontextmanager
-async def _http(settings: Settings, api: System) -> AsyncIterator[int]:
-    """The operator API, served by uvicorn inside this process."""
+async def _http(settings: Settings, api: System, ocpi: Server) -> AsyncIterator[int]:
+    """The operator API and what partners call, served by uvicorn inside this process."""
     config = uvicorn.Config(
-        create(api, installed_version("csms")),
+        beside(create(api, installed_version("csms")), ocpi),
         host=settings.http.host,
         port=settings.http.port,
         log_config=None,

@@ -114,6 +114,55 @@ class HttpSettings(BaseModel):
     event_streams: int = Field(100, ge=1)
 
 
+class OcpiParty(BaseModel):
+    """One of our parties in one role, as partners see it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["CPO", "EMSP"]
+    party: str = Field(pattern=r"^[A-Z]{2}\*[A-Z0-9]{3}$")
+    name: str = Field(min_length=1, max_length=100)
+    website: str | None = Field(None, max_length=255)
+
+
+class OcpiSettings(BaseModel):
+    """Other networks: who we are to them, and the limits on both ways."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    public_url: str | None = None
+    """Where partners reach us, when it is not http://HOST:PORT/ocpi."""
+    parties: tuple[OcpiParty, ...] = ()
+    allow_http: bool = False
+    allow_networks: tuple[str, ...] = ()
+    timeout_s: float = Field(30.0, gt=0)
+    max_answer_bytes: int = Field(10_000_000, ge=10_000)
+    requests_at_once: int = Field(100, ge=1)
+    max_body_bytes: int = Field(1_048_576, ge=10_000)
+    requests_per_s: float = Field(50.0, gt=0)
+    requests_burst: int = Field(200, ge=1)
+    answer_within_s: float = Field(20.0, gt=0)
+    page: int = Field(100, ge=1, le=1_000)
+    token_grace_s: float = Field(86_400.0, ge=0)
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError("must be networks such as 10.0.0.0/8 or 192.0.2.7") from error
+        return networks
+
+    @field_validator("parties")
+    @classmethod
+    def _once(cls, parties: tuple[OcpiParty, ...]) -> tuple[OcpiParty, ...]:
+        if len({(own.role, own.party) for own in parties}) != len(parties):
+            raise ValueError("must name each role and party once")
+        return parties
+
+
 class StoreSettings(BaseModel):
     """Where state lives, and how long it may be away before stations are told."""
 
@@ -226,6 +275,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     ocpp: OcppSettings = OcppSettings()
     http: HttpSettings = HttpSettings()
+    ocpi: OcpiSettings = OcpiSettings()
     store: StoreSettings = StoreSettings()
     messages: MessagesSettings = MessagesSettings()
     retention: RetentionSettings = RetentionSettings()

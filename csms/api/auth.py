@@ -198,5 +198,13 @@ async def admin_writer(request: Request, provided: Provided, who: Admin, key: Ke
     return await _writer(request, provided, who, key)
 
 
+async def network_admin_writer(
+    request: Request, provided: Provided, who: NetworkAdmin, key: Key
+) -> Writer:
+    """Writes with the role admin about all parties."""
+    return await _writer(request, provided, who, key)
+
+
 OperatorWriter = Annotated[Writer, Depends(operator_writer)]
 AdminWriter = Annotated[Writer, Depends(admin_writer)]
+NetworkAdminWriter = Annotated[Writer, Depends(network_admin_writer)]

@@ -27,6 +27,8 @@ STATUS = {
     "unauthorized": 401,
     "forbidden": 403,
     "gone": 410,
+    "partner_refused": 409,
+    "partner_unreachable": 502,
     "too_many_streams": 429,
 }
 

@@ -11,6 +11,7 @@ from fastapi import Request
 
 from csms.core.audit import Actor
 from csms.core.commands import Command, Kind
+from csms.core.partners import Partner, PartnerToken
 from csms.core.ports import Store
 from csms.core.quirks import Catalogue
 from csms.core.security import Keyring
@@ -33,6 +34,21 @@ class Commanding(Protocol):
     ) -> Command: ...
 
 
+class Connections(Protocol):
+    """What is done with partners; see `ocpi.roaming.Roaming`."""
+
+    @property
+    def versions_url(self) -> str: ...
+
+    def invitation(self, secret: str) -> PartnerToken: ...
+
+    async def find(self, name_or_id: str) -> Partner: ...
+
+    async def register(self, name: str, url: str, token: str) -> tuple[Partner, list[str]]: ...
+
+    async def act(self, action: str, partner: Partner) -> tuple[Partner, list[str]]: ...
+
+
 class Wakeups(Protocol):
     """Tells when the journal grew; see `bus.local.LocalBus`."""
 
@@ -47,7 +63,7 @@ class System:
     here. `drop_link(station_id)`: end the link, so that a new secret has to be shown.
     `stopping()`: True once the process is on its way out. `warnings()`: what an operator should see
     to although the system works. `treat(station_id)`: its switches were changed, apply them to the
-    link. `catalogue`: what is known of makes.
+    link. `catalogue`: what is known of makes. `connections`: partners, None without roaming.
     """
 
     store: Store
@@ -70,6 +86,7 @@ class System:
     max_body_bytes: int = 1_048_576
     event_streams: int = 100
     warnings: Callable[[], list[str]] = list
+    connections: Connections | None = None
     recent_secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Secrets just issued, by Idempotency-Key, so that a retry can show them again."""
 

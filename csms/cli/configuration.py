@@ -89,6 +89,34 @@ party = "{party}"
 # max_wait_s = 60.0
 # event_streams = 100
 
+[ocpi]
+# Other networks. They reach us at public_url, which is also what they are told; by default it is
+# the address of [http].
+# public_url = "https://csms.example.com/ocpi"
+
+# Who we are to them, role by role; by default party in both roles.
+# parties = [{{ role = "CPO", party = "CA*NTH", name = "North" }}]
+
+# Partners are called over https at public addresses only, unless these say otherwise.
+# allow_http = false
+# allow_networks = ["10.0.0.0/8"]
+
+# How long one answer of a partner may take, and how long it may be; requests to all at once.
+# timeout_s = 30.0
+# max_answer_bytes = 10000000
+# requests_at_once = 100
+
+# What one partner may send: bytes of a request, requests per second and at once, and how long the
+# answer may take. page is the most objects of one page of a list.
+# max_body_bytes = 1048576
+# requests_per_s = 50.0
+# requests_burst = 200
+# answer_within_s = 20.0
+# page = 100
+
+# How long a token of ours that was replaced still works.
+# token_grace_s = 86400.0
+
 [store]
 # A file beside this one, unless the path is absolute (sqlite:////var/lib/csms/csms.db).
 # url = "sqlite:///csms.db"

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 import csms.cli.station_commands
 import csms.cli.station_logs  # noqa: F401 - adds its command to `station`
-from csms.cli import administration, audit, charging, events, local, stations
+from csms.cli import administration, audit, charging, events, local, partners, stations
 from csms.cli.client import DEFAULT_URL, Surroundings
 from csms.cli.failures import ExitCode, Failure
 from csms.cli.output import Format, complain
@@ -143,6 +143,7 @@ app.add_typer(events.app)
 app.add_typer(administration.keys, name="key", rich_help_panel=ADMINISTRATION)
 app.add_typer(audit.app)
 app.add_typer(administration.commands, name="command", rich_help_panel=ADMINISTRATION)
+app.add_typer(partners.app, name="partner", rich_help_panel=ADMINISTRATION)
 app.add_typer(administration.quarantine, name="quarantine", rich_help_panel=ADMINISTRATION)
 
 

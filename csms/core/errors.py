@@ -64,3 +64,15 @@ class StoreRefused(CsmsError):
     """The database refuses a value of this one function (constraint, size, encoding)."""
 
     code = "store_refused"
+
+
+class PartnerUnreachable(CsmsError):
+    """A partner's system gives no usable answer now."""
+
+    code = "partner_unreachable"
+
+
+class PartnerRefused(CsmsError):
+    """A partner's system answered that it will not."""
+
+    code = "partner_refused"

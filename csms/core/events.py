@@ -272,3 +272,15 @@ class AuditRecorded(Event):
     action: str
     target: str
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+# -- roaming -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerChanged(Event):
+    """A connection to another platform changed its state or what it speaks for."""
+
+    partner_id: str
+    name: str
+    state: str

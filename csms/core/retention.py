@@ -23,6 +23,7 @@ from csms.core.ids import MAX_INT32
 from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
 from csms.core.metering import NO_TRANSACTION, MeterSample
+from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.policies import Policy
 from csms.core.ports import Need, Tx
 from csms.core.quarantine import Quarantined
@@ -148,6 +149,10 @@ NOT_GROWING: Mapping[type[Any], str] = {
     Credential: "a few for each station",
     Location: "one per location",
     LocationEvse: "one per EVSE",
+    Partner: "one per connection that people made",
+    PartnerModule: "a few for each partner",
+    PartnerParty: "one per party that a partner speaks for",
+    PartnerToken: "a few for each partner; those that are over make room for new ones",
     Policy: "one per station",
     Station: "one per station",
     Tariff: "one per version that people made; charges refer to them",

@@ -56,7 +56,15 @@ MADE: dict[str, Any] = {
     "POST /keys": {"name": "n", "role": "viewer"},
 }
 # About the network as a whole.
-NETWORK = {"GET /stations/unknown", "GET /audit"}
+NETWORK = {"GET /stations/unknown", "GET /audit", "GET /partners"}
+# The same, with an effect or about one thing.
+CONNECTIONS = {
+    "GET /partners/{partner}",
+    "POST /partners",
+    "POST /partners/register",
+    "POST /partners/{partner}/{action}",
+    "DELETE /partners/{partner}",
+}
 # Shown below on their own.
 APART = {"GET /events", "GET /keys"}
 PUBLIC = {"GET /healthz", "GET /readyz", "GET /metrics"}
@@ -116,7 +124,7 @@ NOWHERE = {
 
 
 def test_every_operation_is_in_a_table(api: Api) -> None:
-    tables = {*OBJECTS, *LISTS, *MADE, *NETWORK, *APART, *PUBLIC}
+    tables = {*OBJECTS, *LISTS, *MADE, *NETWORK, *CONNECTIONS, *APART, *PUBLIC}
     assert operations(api) == tables
 
 
@@ -209,6 +217,14 @@ async def test_what_is_about_the_network_needs_a_key_for_all(api: Api, operation
     refused = await api(method, path, None, headers=await key_for(api, MINE))
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert (await api(method, path)).status_code == 200
+
+
+@pytest.mark.parametrize("operation", sorted(CONNECTIONS))
+async def test_connections_to_other_networks_need_a_key_for_all(api: Api, operation: str) -> None:
+    method, path = operation.split()
+    path = path.format(partner="South", action="rotate")
+    refused = await api(method, path, None, headers=await key_for(api, MINE))
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 
 
 async def test_nobody_starts_a_charge_on_the_token_of_another(api: Api) -> None:

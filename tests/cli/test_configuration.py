@@ -14,7 +14,15 @@ from csms.settings import Settings, load
 
 KEY = "0" * 64
 # What a new configuration must set itself, or leave to each machine.
-NOT_DEFAULTS = {"party", "security.current", "security.keys", "ocpp.public_url"}
+NOT_DEFAULTS = {
+    "party",
+    "security.current",
+    "security.keys",
+    "ocpp.public_url",
+    "ocpi.public_url",
+    "ocpi.parties",
+    "ocpi.allow_networks",
+}
 
 
 def flat(model: BaseModel, prefix: str = "") -> dict[str, object]:

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from csms.ocpi.envelope import Answer
+from csms.ocpi.routing import Call, Module
+
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 AT = "2026-01-01T10:00:00Z"
 OWNER = {"country_code": "NL", "party_id": "EXA"}
@@ -143,3 +146,12 @@ def cdr(cdr_id: str = "C1", **changes: Any) -> dict[str, Any]:
         "last_updated": AT,
         **changes,
     }
+
+
+def nothing(module: str, interface: str) -> tuple[Module]:
+    """A module whose list is empty."""
+
+    async def empty(call: Call) -> Answer:
+        return Answer([])
+
+    return (Module(module, interface, {("GET", 0): empty}),)

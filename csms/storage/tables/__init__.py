@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from csms.core.entities import SHAPES
-from csms.storage.tables import charging, device_model, operations, roaming, stations
+from csms.storage.tables import charging, device_model, operations, partners, roaming, stations
 from csms.storage.tables.columns import moment, text
 
 metadata = sa.MetaData()
@@ -41,7 +41,7 @@ def _table(kind: type[Any], columns: list[sa.Column[Any]]) -> sa.Table:
 
 TABLES: dict[type[Any], sa.Table] = {
     kind: _table(kind, columns)
-    for block in (stations, charging, device_model, operations, roaming)
+    for block in (stations, charging, device_model, operations, roaming, partners)
     for kind, columns in block.COLUMNS.items()
 }
 assert set(TABLES) == set(SHAPES), "every entity has a table"

@@ -15,6 +15,7 @@ down_revision = "0005"
 
 def upgrade() -> None:
     _places_and_prices()
+    _partners()
 
 
 def _places_and_prices() -> None:
@@ -126,3 +127,64 @@ def _places_and_prices() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("charging_states_transaction", "charging_states", ["transaction_id"])
+
+
+def _partners() -> None:
+    op.create_table(
+        "partners",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("versions_url", sa.Text(), nullable=True),
+        sa.Column("their_token", sa.Text(), nullable=True),
+        sa.Column("encoding", sa.Text(), nullable=False),
+        sa.Column("roles", JSON, nullable=False),
+        sa.Column("endpoints", JSON, nullable=False),
+        sa.Column("registered_at", MOMENT, nullable=True),
+        sa.Column("heard_at", MOMENT, nullable=True),
+        sa.Column("deviations", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=True,
+    )
+    op.create_index("partners_name", "partners", ["name"], unique=False)
+    op.create_table(
+        "partner_tokens",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("used_at", MOMENT, nullable=True),
+        sa.Column("expires_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=True,
+    )
+    op.create_index("partner_tokens_hash", "partner_tokens", ["hash"], unique=True)
+    op.create_index("partner_tokens_partner", "partner_tokens", ["partner_id"], unique=False)
+    op.create_table(
+        "partner_parties",
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("party_id", "role"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("partner_parties_partner", "partner_parties", ["partner_id"], unique=False)
+    op.create_table(
+        "partner_modules",
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("module", sa.Text(), nullable=False),
+        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("cursor", sa.BigInteger(), nullable=False),
+        sa.Column("watermark", MOMENT, nullable=True),
+        sa.Column("last_at", MOMENT, nullable=True),
+        sa.Column("done", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.BigInteger(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("behind_s", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("partner_id", "module", "direction"),
+        sqlite_with_rowid=False,
+    )

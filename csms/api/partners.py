@@ -1,0 +1,189 @@
+"""Partners: the connections to other networks (OCPI), for those who run this one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from csms.api.auth import NetworkAdminWriter, NetworkViewer, Provided, Writer
+from csms.api.paging import Cursor, Limit, Page, page
+from csms.api.shapes import Given
+from csms.api.system import Connections, System
+from csms.core import partners
+from csms.core.errors import Refused
+from csms.core.partners import Partner, PartnerModule, PartnerToken, State
+from csms.core.ports import Tx
+from csms.core.writes import RememberedWrite
+
+router = APIRouter()
+
+
+class PartnerNew(Given):
+    name: str = Field(examples=["South Network"], min_length=1, max_length=64)
+
+
+class PartnerRegistration(PartnerNew):
+    url: str = Field(examples=["https://south.example.com/ocpi/versions"], max_length=255)
+    token: str = Field(description="The token of their invitation", min_length=1, max_length=64)
+
+
+class PartnerOut(BaseModel):
+    """`roles`: whom they speak for; `endpoints`: what they offer; `deviations`: how often they sent
+    what had to be forgiven."""
+
+    id: str
+    name: str
+    state: State
+    versions_url: str | None
+    encoding: str = Field(description="How they want our token: base64 or raw")
+    roles: list[dict[str, str]]
+    endpoints: list[dict[str, str]]
+    created_at: datetime
+    registered_at: datetime | None
+    heard_at: datetime | None = Field(description="Their last request, to the minute")
+    deviations: dict[str, int]
+
+    @classmethod
+    def of(cls, entity: Partner) -> PartnerOut:
+        return cls(**{name: getattr(entity, name) for name in cls.model_fields})
+
+
+class PartnerInvited(PartnerOut):
+    """An invitation. `token` is shown this once."""
+
+    url: str = Field(description="Our versions endpoint, for the partner")
+    token: str
+
+
+class PartnerActed(PartnerOut):
+    """`steps`: what was done, in order."""
+
+    steps: list[str]
+
+
+class ModuleOut(BaseModel):
+    """How one module is doing. `direction`: push or pull by us, in by them."""
+
+    module: str
+    direction: str
+    last_at: datetime | None
+    done: int
+    failures: int = Field(description="In a row since the last success")
+    error: str | None
+    behind_s: int
+
+
+class PartnerDetails(PartnerOut):
+    modules: list[ModuleOut]
+
+
+class Action(StrEnum):
+    """`sync`: read their endpoints again. `rotate`: new tokens on both sides."""
+
+    SYNC = "sync"
+    ROTATE = "rotate"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+
+
+@router.get("/partners", tags=["partners"])
+async def list_partners(
+    who: NetworkViewer, provided: Provided, cursor: Cursor = None, limit: Limit = 100
+) -> Page[PartnerOut]:
+    """All connections, removed ones as well."""
+    return await page(provided.store.reader, Partner, PartnerOut.of, cursor=cursor, limit=limit)
+
+
+@router.get("/partners/{partner}", tags=["partners"])
+async def show_partner(partner: str, who: NetworkViewer, provided: Provided) -> PartnerDetails:
+    """One connection, by id or name."""
+    found = await _connections(provided).find(partner)
+    rows = await provided.store.reader.page(PartnerModule, {"partner_id": found.id}, limit=100)
+    modules = [ModuleOut(**{n: getattr(r, n) for n in ModuleOut.model_fields}) for r in rows]
+    return PartnerDetails(**PartnerOut.of(found).model_dump(), modules=modules)
+
+
+@router.post("/partners", status_code=201, tags=["partners"])
+async def invite_partner(new: PartnerNew, writer: NetworkAdminWriter) -> PartnerInvited:
+    """Invite another network: it completes the connection with the address and the token of the
+    answer. For a name that is invited already, the new token takes the place of the old one."""
+    provided = writer.provided
+    connections = _connections(provided)
+    secret = writer.secret()
+    row = connections.invitation(secret)
+    answer = await writer.run(
+        "partner_invited", new.name, _invite, provided.new_id(), new.name, row, provided.clock()
+    )
+    writer.issued(secret, again=answer["token_id"] != row.id)
+    fields = {name: value for name, value in answer.items() if name != "token_id"}
+    return PartnerInvited(url=connections.versions_url, token=secret, **fields)
+
+
+def _invite(
+    tx: Tx, partner_id: str, name: str, row: PartnerToken, now: datetime
+) -> Mapping[str, Any]:
+    partner = partners.invite(tx, partner_id, name, row, now)
+    return {**PartnerOut.of(partner).model_dump(mode="json"), "token_id": row.id}
+
+
+@router.post("/partners/register", status_code=201, tags=["partners"])
+async def register_partner(new: PartnerRegistration, writer: NetworkAdminWriter) -> PartnerActed:
+    """Complete a connection with the invitation of another network. May be made again after a
+    failure, with the same invitation."""
+    connections = _connections(writer.provided)
+    return await _performed(
+        writer,
+        "partner_registered",
+        new.name,
+        {"name": new.name, "url": new.url},
+        lambda: connections.register(new.name, new.url, new.token),
+    )
+
+
+@router.post("/partners/{partner}/{action}", tags=["partners"])
+async def act_on_partner(partner: str, action: Action, writer: NetworkAdminWriter) -> PartnerActed:
+    """Synchronise, rotate the tokens of, suspend or resume a connection."""
+    connections = _connections(writer.provided)
+    found = await connections.find(partner)
+    return await _performed(
+        writer, f"partner_{action}", found.name, {}, lambda: connections.act(action, found)
+    )
+
+
+@router.delete("/partners/{partner}", tags=["partners"])
+async def remove_partner(partner: str, writer: NetworkAdminWriter) -> PartnerActed:
+    """End a connection: the other side is told, and no token works any more."""
+    connections = _connections(writer.provided)
+    found = await connections.find(partner)
+    return await _performed(
+        writer, "partner_removed", found.name, {}, lambda: connections.act("remove", found)
+    )
+
+
+def _connections(provided: System) -> Connections:
+    if provided.connections is None:
+        raise Refused("roaming is not set up on this system")
+    return provided.connections
+
+
+async def _performed(
+    writer: Writer,
+    action: str,
+    target: str,
+    facts: Mapping[str, Any],
+    carry_out: Callable[[], Awaitable[tuple[Partner, list[str]]]],
+) -> PartnerActed:
+    """Carry out what needs the other side, then audit it; a repeated Idempotency-Key gets the
+    answer of the first time, and the other side is not asked again."""
+    reader = writer.provided.store.reader
+    answer: dict[str, Any] = {}
+    if writer.scoped_key is None or not await reader.get(RememberedWrite, writer.scoped_key):
+        partner, steps = await carry_out()
+        answer = {**PartnerOut.of(partner).model_dump(mode="json"), "steps": steps}
+    told = await writer.run(action, target, lambda tx: answer, facts=facts)
+    return PartnerActed(**told)

@@ -1,0 +1,187 @@
+"""Calling partners: bounded in time and size, never following a redirect to somewhere else.
+
+Only https is called unless a setting allows http; the address is judged after the name is resolved
+and the connection goes to that very address (`addresses`). Tokens are never logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import structlog
+
+from csms.core.errors import Invalid, PartnerUnreachable
+from csms.ocpi import addresses, envelope, paging
+from csms.ocpi.addresses import Policy, Resolve
+from csms.ocpi.envelope import Heard
+from csms.ocpi.headers import Ids, Routing, authorization
+from csms.ocpi.wire import reading
+
+log = structlog.get_logger("ocpi.client")
+MAX_REDIRECTS = 3
+NO_ROUTING = Routing()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """`timeout_s` from the first byte to the last; `max_bytes` of an answer; `at_once` requests
+    under way to all partners together."""
+
+    timeout_s: float = 30.0
+    max_bytes: int = 10_000_000
+    at_once: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a partner is called: with which token, written how, between which parties."""
+
+    token: str
+    encoding: str = "base64"
+    routing: Routing = NO_ROUTING
+
+
+class Client:
+    """HTTP to partners. `await close()` at the end."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        new_id: Callable[[], str],
+        limits: ClientLimits | None = None,
+        *,
+        look_up: Resolve = addresses.resolve,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.policy = policy
+        self._new_id = new_id
+        self._limits = limits or ClientLimits()
+        self._look_up = look_up
+        self._free = asyncio.Semaphore(self._limits.at_once)
+        # Neither proxies nor netrc from the environment: the address is judged here.
+        self._http = httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            timeout=self._limits.timeout_s,
+            transport=transport,
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        access: Access,
+        body: Any = None,
+        *,
+        correlation: str | None = None,
+    ) -> Heard:
+        """One request. Raises `Invalid` for an address that is never called, `PartnerUnreachable`
+        when no whole answer came."""
+        target = addresses.checked(url, self.policy)
+        request_id = self._new_id()
+        headers = {
+            "Authorization": authorization(access.token, access.encoding),
+            **Ids(request_id, correlation or request_id).headers(),
+            **access.routing.headers(),
+        }
+        content = None
+        if body is not None:
+            content = reading.dump(body)
+            headers["Content-Type"] = "application/json"
+        try:
+            async with self._free, asyncio.timeout(self._limits.timeout_s):
+                return await self._follow(method, target, headers, content)
+        except TimeoutError as error:
+            raise PartnerUnreachable(
+                f"{target.host}: no whole answer in {self._limits.timeout_s:g} s"
+            ) from error
+
+    async def _follow(
+        self, method: str, target: httpx.URL, headers: Mapping[str, str], content: bytes | None
+    ) -> Heard:
+        for _ in range(MAX_REDIRECTS + 1):
+            heard = await self._send(method, target, headers, content)
+            location = heard.headers.get("location")
+            if method != "GET" or heard.http not in (301, 302, 303, 307, 308) or not location:
+                return heard
+            there = addresses.checked(str(target.join(location)), self.policy)
+            if (there.scheme, there.host, there.port) != (target.scheme, target.host, target.port):
+                # Our token is for that host alone.
+                return heard
+            target = there
+        return heard
+
+    async def _send(
+        self, method: str, target: httpx.URL, headers: Mapping[str, str], content: bytes | None
+    ) -> Heard:
+        pinned = await addresses.pinned(target, self.policy, self._look_up)
+        request = self._http.build_request(
+            method,
+            pinned,
+            headers={**headers, "Host": target.netloc.decode("ascii")},
+            content=content,
+            extensions={"sni_hostname": target.host},
+        )
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                received = await self._read(response)
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            what = str(error) or type(error).__name__
+            raise PartnerUnreachable(f"{target.host}: {what}") from error
+        return envelope.read(response.status_code, received, response.headers)
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        parts, size = [], 0
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > self._limits.max_bytes:
+                raise PartnerUnreachable(
+                    f"the answer is longer than {self._limits.max_bytes} bytes"
+                )
+            parts.append(part)
+        return b"".join(parts)
+
+    async def pages(self, url: str, access: Access) -> AsyncIterator[Heard]:
+        """A list, page after page as the partner links them (transport_and_format, pagination). A
+        page that is not well ends it, and is the last one given."""
+        correlation = self._new_id()
+        seen: set[str] = set()
+        total: int | None = None
+        while url not in seen and len(seen) < paging.MAX_PAGES:
+            seen.add(url)
+            heard = await self.call("GET", url, access, correlation=correlation)
+            yield heard
+            if not heard.ok:
+                return
+            now_total = paging.total_of(heard.headers)
+            if total is not None and now_total is not None and now_total < total:
+                # An object has left the list, so the others have moved up by as many.
+                back = paging.moved_back(url, total - now_total)
+                total = now_total
+                if back not in seen:
+                    url = back
+                    continue
+            total = now_total
+            following = paging.next_of(heard.headers)
+            if following is None:
+                return
+            try:
+                url = str(httpx.URL(url).join(following))
+            except (httpx.InvalidURL, ValueError) as error:
+                raise Invalid("the Link to the next page is no URL") from error
+            self._same_host(url, next(iter(seen)))
+
+    def _same_host(self, url: str, first: str) -> None:
+        """A Link may lead anywhere; our token goes to the host that it is for."""
+        if httpx.URL(url).host != httpx.URL(first).host:
+            raise Invalid("the Link to the next page leads to another host")

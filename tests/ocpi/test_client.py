@@ -1,0 +1,183 @@
+"""Calling partners: bounded, pinned, without following anybody anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from csms.core.errors import Invalid, PartnerUnreachable
+from csms.ocpi.addresses import Policy
+from csms.ocpi.client import Access, Client, ClientLimits
+from csms.ocpi.headers import Routing
+
+ACCESS = Access("secret", routing=Routing("NL*EXA", "CA*NTH"))
+HOST = "partner.example.com"
+URL = f"https://{HOST}/ocpi/2.2.1/x"
+
+
+def client(handle: Callable[[httpx.Request], Any], **limits: Any) -> Client:
+    async def look_up(host: str, port: int) -> Sequence[str]:
+        return ["93.184.216.34"]
+
+    numbers = iter(range(1, 1_000))
+    return Client(
+        Policy(),
+        lambda: f"id-{next(numbers)}",
+        ClientLimits(**limits),
+        look_up=look_up,
+        transport=httpx.MockTransport(handle),
+    )
+
+
+def ok(data: Any, **headers: str) -> httpx.Response:
+    body = json.dumps({"status_code": 1000, "data": data, "timestamp": "2026-01-01T00:00:00Z"})
+    return httpx.Response(200, content=body, headers=headers)
+
+
+async def test_a_request_carries_token_ids_parties_and_the_name_of_the_host() -> None:
+    seen: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return ok({"n": 1})
+
+    heard = await client(handle).call("PUT", URL, ACCESS, {"a": 1}, correlation="chain")
+    assert heard.data == {"n": 1}
+    (request,) = seen
+    assert request.url.host == "93.184.216.34"
+    assert request.headers["Host"] == HOST
+    assert request.extensions["sni_hostname"] == HOST
+    assert request.headers["Authorization"] == "Token c2VjcmV0"
+    assert request.headers["X-Request-ID"] == "id-1"
+    assert request.headers["X-Correlation-ID"] == "chain"
+    assert request.headers["OCPI-to-party-id"] == "EXA"
+    assert request.headers["OCPI-from-country-code"] == "CA"
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.content == b'{"a":1}'
+
+
+async def test_only_a_get_follows_a_redirect_and_only_on_the_same_host() -> None:
+    seen: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.method} {request.headers['Host']}{request.url.path}")
+        if request.url.path.endswith("/x"):
+            return httpx.Response(307, headers={"Location": f"https://{HOST}/there"})
+        if request.url.path == "/there":
+            return httpx.Response(302, headers={"Location": "https://other.example.com/y"})
+        raise AssertionError(request.url)
+
+    assert (await client(handle).call("POST", URL, ACCESS, {})).http == 307
+    assert (await client(handle).call("GET", URL, ACCESS)).http == 302
+    assert seen == [f"POST {HOST}/ocpi/2.2.1/x", f"GET {HOST}/ocpi/2.2.1/x", f"GET {HOST}/there"]
+
+
+async def test_redirects_have_an_end() -> None:
+    calls = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        calls.append(1)
+        return httpx.Response(301, headers={"Location": URL})
+
+    assert (await client(handle).call("GET", URL, ACCESS)).http == 301
+    assert len(calls) == 4
+
+
+async def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=b"x" * 5_000)
+
+    with pytest.raises(PartnerUnreachable, match="longer than 1000"):
+        await client(handle, max_bytes=1_000).call("GET", URL, ACCESS)
+
+
+async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_allowed() -> None:
+    async def handle(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(PartnerUnreachable, match="no whole answer"):
+        await client(handle, timeout_s=0.05).call("GET", URL, ACCESS)
+
+
+async def test_what_breaks_names_the_host_and_never_the_token() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(PartnerUnreachable, match=HOST) as caught:
+        await client(handle).call("GET", URL, ACCESS)
+    assert "secret" not in str(caught.value)
+    assert "c2VjcmV0" not in str(caught.value)
+
+
+async def test_addresses_that_are_not_allowed_are_not_called() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise AssertionError
+
+    with pytest.raises(Invalid):
+        await client(handle).call("GET", "http://partner.example.com", ACCESS)
+
+
+# -- lists -----------------------------------------------------------------------------------------
+
+
+async def pages(handle: Callable[[httpx.Request], Any], url: str = URL) -> list[Any]:
+    return [heard.data async for heard in client(handle).pages(url, ACCESS)]
+
+
+async def test_pages_are_followed_as_they_are_linked() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if "opaque" in request.url.params:
+            return ok([3])
+        return ok([1, 2], Link=f'<https://{HOST}/elsewhere?opaque=7>; rel="next"')
+
+    assert await pages(handle) == [[1, 2], [3]]
+
+
+async def test_a_page_that_links_to_itself_ends_the_list() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        return ok([1], Link=f'<{URL}>; rel="next"')
+
+    assert await pages(handle) == [[1]]
+
+
+async def test_a_link_to_another_host_does_not_get_our_token() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert request.headers["Host"] == HOST
+        return ok([1], Link='<https://evil.example.com/>; rel="next"')
+
+    with pytest.raises(Invalid, match="another host"):
+        await pages(handle)
+
+
+async def test_when_the_total_falls_the_page_is_read_again_further_back() -> None:
+    objects = list(range(6))
+    asked: list[int] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        offset = int(request.url.params.get("offset", "0"))
+        asked.append(offset)
+        found = objects[offset : offset + 2]
+        headers = {"X-Total-Count": str(len(objects))}
+        if offset + 2 < len(objects):
+            headers["Link"] = f'<{URL}?offset={offset + 2}>; rel="next"'
+        if len(asked) == 1:
+            # Between the first page and the second one object goes away.
+            objects.pop(0)
+        return ok(found, **headers)
+
+    got = [n for page in await pages(handle) for n in page]
+    assert set(got) == {0, 1, 2, 3, 4, 5}
+    assert asked[:3] == [0, 2, 1]
+
+
+async def test_a_page_that_is_not_well_is_the_last_one() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=b'{"status_code": 3000}')
+
+    assert await pages(handle) == [None]

@@ -1,0 +1,39 @@
+"""What an operator does with partners."""
+
+from __future__ import annotations
+
+import pytest
+
+from csms.core.errors import NotFound, Refused
+from csms.core.partners import State
+from csms.ocpi.roaming import Roaming
+from tests.support.ocpi import connected, two
+
+
+async def test_every_operation_tells_its_steps() -> None:
+    async with two() as (a, b):
+        north, south = Roaming(a.network), Roaming(b.network)
+        partner, steps = await north.register("South", south.versions_url, b.invite("North"))
+        assert partner.state == State.REGISTERED
+        assert len(steps) == 4
+        for action, state in (
+            ("sync", State.REGISTERED),
+            ("rotate", State.REGISTERED),
+            ("suspend", State.SUSPENDED),
+            ("resume", State.REGISTERED),
+            ("remove", State.REMOVED),
+        ):
+            partner, steps = await north.act(action, await north.find("South"))
+            assert partner.state == state, action
+        assert steps == ["they were told"]
+
+
+async def test_what_the_state_does_not_allow_is_refused() -> None:
+    async with connected() as (a, b):
+        north = Roaming(a.network)
+        partner, _ = await north.act("remove", await north.find(b.party))
+        for action in ("sync", "rotate", "suspend", "resume"):
+            with pytest.raises(Refused):
+                await north.act(action, partner)
+        with pytest.raises(NotFound):
+            await north.find("nobody")
