@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -181,6 +182,9 @@ def test_the_file_that_comes_with_the_program_is_read() -> None:
 def test_what_people_see_in_config_is_what_is_packaged() -> None:
     root = Path(__file__).parent.parent
     assert (root / "config/quirks.toml").resolve() == root / "csms/data/quirks.toml"
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    packaged = project["tool"]["setuptools"]["package-data"]["csms"]
+    assert any(Path("data/quirks.toml").match(pattern) for pattern in packaged)
 
 
 def test_a_file_of_the_operators_own_is_beside_the_configuration(tmp_path: Path) -> None:
