@@ -26,6 +26,7 @@ from csms.core.errors import CsmsError, Invalid
 from csms.core.security import ApiKey, Keyring, Role
 from csms.flows.commands import Commander, Performed
 from csms.flows.exchange import Nobody
+from csms.flows.logins import Logins
 from csms.flows.messages import MessageLimits, MessageLog
 from csms.flows.retention import Retention
 from csms.observability import Metrics
@@ -153,6 +154,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         api = System(
             store=store,
             commander=commander,
+            logins=Logins(store, registry, now, settings.ocpp.call_timeout_s),
             bus=bus,
             metrics=metrics,
             keyring=keyring,

@@ -9,7 +9,17 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from prometheus_client import generate_latest
 
-from csms.api import administration, charging, messages, partners, problems, quirks, stations
+from csms.api import (
+    administration,
+    charging,
+    imports,
+    logins,
+    messages,
+    partners,
+    problems,
+    quirks,
+    stations,
+)
 from csms.api.problems import problem
 from csms.api.system import System
 
@@ -28,7 +38,7 @@ def create(system: System, version: str) -> FastAPI:
     app.state.system = system
     app.state.event_streams = set()
     problems.install(app)
-    for part in (stations, quirks, messages, charging, administration, partners):
+    for part in (stations, imports, logins, quirks, messages, charging, administration, partners):
         app.include_router(part.router, prefix=PREFIX)
     _add_health(app, system)
 

@@ -17,6 +17,7 @@ from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, Connector
 from csms.core.commands import Kind
 from csms.core.messages import Message
 from csms.core.metering import MeterSample
+from csms.core.policies import Policy
 from csms.core.quirks import SWITCHES, Treated
 from csms.core.security import MAX_PARTIES, ApiKey, Role
 from csms.core.stations import Registration, Station, UnknownStation
@@ -96,23 +97,36 @@ class StationOut(BaseModel):
     booted_at: datetime | None
     created_at: datetime
     violations: dict[str, int] = Field(description="Faults against the protocol, by kind")
+    guest: bool = Field(description="It came by itself, and nobody has accepted it so far")
+    profile: int | None = Field(description="OCPP security profile of the present or last link")
+    min_profile: int = Field(description="Links of a lower profile are refused")
+    wanted_profile: int | None = Field(description="What it is being brought to")
+    exceptions: dict[str, Any] = Field(
+        description="What it may do that others may not: weak_secret, user, no_auth",
+        examples=[{"no_auth": ["10.0.0.0/8"]}],
+    )
     connectors: list[ConnectorOut]
 
     @classmethod
     def of(
-        cls, s: Station, connectors: list[Connector], seen_at: datetime | None = None
+        cls,
+        s: Station,
+        connectors: list[Connector],
+        seen_at: datetime | None = None,
+        policy: Policy | None = None,
     ) -> StationOut:
         connected = s.node is not None
+        policy = policy or Policy(s.id)
+        own = ("connected", "version", "connectors", "last_seen_at")
         return cls(
             connected=connected,
             version=s.protocol,
             connectors=[ConnectorOut.of(c) for c in connectors],
             last_seen_at=(seen_at or s.connected_at) if connected else s.last_seen_at,
-            **{
-                name: getattr(s, name)
-                for name in cls.model_fields
-                if name not in ("connected", "version", "connectors", "last_seen_at")
-            },
+            min_profile=policy.min_profile,
+            wanted_profile=policy.wanted_profile,
+            exceptions=dict(policy.exceptions),
+            **{n: getattr(s, n) for n in cls.model_fields if n not in own and hasattr(s, n)},
         )
 
 
@@ -154,12 +168,106 @@ class Onboarded(BaseModel):
     token: str
 
 
+class Rotation(Given):
+    by_hand: bool = Field(False, description="Do not send it to the station: it is typed in there")
+    at_once: bool = Field(False, description="The old one stops working now; implies by_hand")
+
+
+class Rotated(BaseModel):
+    """A new token. `pushed`: accepted, reboot_required, refused (then it is taken back), no_answer,
+    not_sent, or by_hand. `token` is shown where somebody may have to type it in."""
+
+    id: str
+    identity: str
+    url: str
+    user: str
+    token: str | None
+    pushed: str
+    detail: str | None = None
+    old_works: bool = Field(description="Until the station has used the new one")
+
+
+class ProfileWish(Given):
+    profile: int = Field(ge=0, le=2)
+    url: str | None = Field(None, max_length=512, description="Default: that of this system")
+    slot: int | None = Field(None, ge=0, description="Network slot of a 2.x station")
+    priority: list[int] = Field(default_factory=list, max_length=20)
+    interface: str = Field("Wired0", max_length=20)
+    reset: bool = Field(True, description="Reset the station when it has accepted")
+
+
+class ProfileAnswer(BaseModel):
+    """What became of it: required, accepted, reboot_required, refused, no_answer or not_sent."""
+
+    identity: str
+    min_profile: int
+    wanted_profile: int | None
+    outcome: str
+    detail: str | None = None
+    reset: str | None = Field(None, description="State of the reset that followed")
+
+
+class ExceptionsChange(Given):
+    """Fields left out stay; null takes an exception back."""
+
+    weak_secret: str | None = Field(None, max_length=64, description="The secret that it has")
+    user: str | None = Field(None, max_length=255)
+    no_auth: list[str] | None = Field(None, max_length=16, examples=[["10.0.0.0/8"]])
+
+
+class Acceptance(Given):
+    party_id: str | None = Field(None, description="Default: this network")
+    keep_weak_secret: bool = Field(False, description="As an exception of this station")
+
+
+class Accepted(Rotated):
+    """`pushed` is kept where the station keeps the secret that it has. `boot`: state of the
+    request to boot, so that the station learns that it is accepted."""
+
+    boot: str
+
+
+class ImportRow(Given):
+    identity: str = Field(min_length=1, max_length=48)
+    party_id: str | None = None
+    evses: int = Field(1, ge=1, le=MAX_EVSES)
+    connectors: int = Field(1, ge=1, le=MAX_CONNECTORS, description="Per EVSE")
+    vendor: str | None = Field(None, max_length=50)
+    model: str | None = Field(None, max_length=50)
+    serial: str | None = Field(None, max_length=50)
+    secret: str | None = Field(
+        None, min_length=1, max_length=64, description="That the station has; default: a new one"
+    )
+    weak_secret: bool = Field(False, description="Take a weak secret, as an exception of this one")
+
+
+class Import(Given):
+    rows: list[ImportRow] = Field(min_length=1, max_length=200)
+    dry_run: bool = Field(False, description="Say what would be done, and do nothing")
+
+
+class ImportedRow(BaseModel):
+    """`result`: added, updated, unchanged or refused. `token`: a new one, shown this once."""
+
+    identity: str
+    result: str
+    detail: str | None = None
+    token: str | None = None
+
+
+class Imported(BaseModel):
+    """In the order of the rows."""
+
+    rows: list[ImportedRow]
+
+
 class UnknownStationOut(BaseModel):
     identity: str
     attempts: int
     first_seen_at: datetime
     last_seen_at: datetime
     remote_address: str
+    pending: bool = Field(False, description="It is let in and waits to be accepted")
 
     @classmethod
     def of(cls, u: UnknownStation) -> UnknownStationOut:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query
 
 from csms.api.auth import (
     AdminWriter,
-    NetworkViewer,
     OperatorWriter,
     Principal,
     Provided,
@@ -27,17 +26,17 @@ from csms.api.shapes import (
     StationChange,
     StationNew,
     StationOut,
-    UnknownStationOut,
 )
 from csms.api.system import System
 from csms.core import security, stations
 from csms.core.availability import Connector
 from csms.core.commands import Command, Kind, Status, no_token
 from csms.core.errors import Invalid, NotFound
+from csms.core.policies import Policy
 from csms.core.ports import Tx
 from csms.core.quirks import Value, checked, set_switch
 from csms.core.security import BASIC, Credential, Role
-from csms.core.stations import NewStation, Station, UnknownStation
+from csms.core.stations import NewStation, Station
 from csms.core.tokens import Token, uid_key
 
 router = APIRouter(tags=["stations"])
@@ -75,11 +74,12 @@ async def identity_of(provided: System, station_id: str) -> str:
     return station.identity if station else station_id
 
 
-async def _show(provided: System, station: Station) -> StationOut:
+async def show(provided: System, station: Station) -> StationOut:
     connectors = await provided.store.reader.page(
         Connector, {"station_id": station.id}, limit=MAX_SHOWN_CONNECTORS
     )
-    return StationOut.of(station, connectors, provided.seen(station.id))
+    policy = await provided.store.reader.get(Policy, station.id)
+    return StationOut.of(station, connectors, provided.seen(station.id), policy)
 
 
 @router.get("/stations")
@@ -99,7 +99,7 @@ async def list_stations(
         limit=limit,
         where={"identity": identity, "party_id": who.only},
     )
-    return Page(items=[await _show(provided, s) for s in found.items], next=found.next)
+    return Page(items=[await show(provided, s) for s in found.items], next=found.next)
 
 
 @router.post("/stations", status_code=201)
@@ -110,7 +110,7 @@ async def add_station(new: StationNew, writer: AdminWriter) -> Onboarded:
     station = NewStation(new.identity, party, new.evses, new.connectors)
     switches = {name: checked(name, value) for name, value in new.switches.items()}
     token = writer.secret()
-    credential = _credential(provided, token)
+    credential = new_credential(provided, token)
     station_id = provided.new_id()
     answer = await writer.run(
         "station_added",
@@ -143,7 +143,7 @@ def _onboard(
     return {"id": station.id, "identity": station.identity, "credential_id": credential.id}
 
 
-def _credential(provided: System, token: str) -> Credential:
+def new_credential(provided: System, token: str) -> Credential:
     key_id, hashed = provided.keyring.hash(token.encode())
     return Credential(provided.new_id(), "", BASIC, key_id, hashed, provided.clock())
 
@@ -159,20 +159,10 @@ def _onboarded(provided: System, answer: Mapping[str, Any], token: str) -> Onboa
     )
 
 
-@router.get("/stations/unknown")
-async def list_unknown(
-    who: NetworkViewer, provided: Provided, cursor: Cursor = None, limit: Limit = 100
-) -> Page[UnknownStationOut]:
-    """Identities that tried to connect and are not known."""
-    return await page(
-        provided.store.reader, UnknownStation, UnknownStationOut.of, cursor=cursor, limit=limit
-    )
-
-
 @router.get("/stations/{station}")
 async def show_station(station: str, who: Viewer, provided: Provided) -> StationOut:
     """One station, by id or identity."""
-    return await _show(provided, await find(provided, station, who))
+    return await show(provided, await find(provided, station, who))
 
 
 @router.patch("/stations/{station}")
@@ -190,42 +180,12 @@ async def change_station(station: str, change: StationChange, writer: AdminWrite
         station_id=found.id,
         party_id=found.party_id,
     )
-    return await _show(provided, await find(provided, found.id, writer.who))
+    return await show(provided, await find(provided, found.id, writer.who))
 
 
 def _change(tx: Tx, station_id: str, change: StationChange, now: Any) -> Mapping[str, Any]:
     changed = stations.change(tx, station_id, now, registration=change.registration)
     return {"id": changed.id}
-
-
-@router.post("/stations/{station}/credentials", status_code=201)
-async def rotate_credentials(station: str, writer: AdminWriter) -> Onboarded:
-    """Give the station a new token; the old one stops working and the link is ended. The token is
-    not sent to the station: it has to be typed in there."""
-    provided = writer.provided
-    found = await find(provided, station, writer.who)
-    token = writer.secret()
-    credential = _credential(provided, token)._replace(station_id=found.id)
-    answer = await writer.run(
-        "credentials_rotated",
-        found.identity,
-        _rotate,
-        found,
-        credential,
-        provided.clock(),
-        station_id=found.id,
-        party_id=found.party_id,
-    )
-    again = answer["credential_id"] != credential.id
-    writer.issued(token, again=again)
-    if not again:
-        provided.drop_link(found.id)
-    return _onboarded(provided, answer, token)
-
-
-def _rotate(tx: Tx, station: Station, credential: Credential, now: Any) -> Mapping[str, Any]:
-    security.issue(tx, credential, now)
-    return {"id": station.id, "identity": station.identity, "credential_id": credential.id}
 
 
 # -- commands --------------------------------------------------------------------------------------

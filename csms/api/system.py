@@ -15,6 +15,7 @@ from csms.core.partners import Partner, PartnerToken
 from csms.core.ports import Store
 from csms.core.quirks import Catalogue
 from csms.core.security import Keyring
+from csms.flows.logins import Logins, Told
 from csms.observability import Metrics
 
 
@@ -68,6 +69,7 @@ class System:
 
     store: Store
     commander: Commanding
+    logins: Logins
     bus: Wakeups
     metrics: Metrics
     keyring: Keyring
@@ -89,6 +91,8 @@ class System:
     connections: Connections | None = None
     recent_secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Secrets just issued, by Idempotency-Key, so that a retry can show them again."""
+    recent_told: dict[str, Told] = field(default_factory=dict)
+    """What stations said to secrets just issued, likewise."""
 
 
 def system_of(request: Request) -> System:

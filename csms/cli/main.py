@@ -16,6 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 import csms.cli.station_commands
+import csms.cli.station_import
+import csms.cli.station_logins
 import csms.cli.station_logs  # noqa: F401 - adds its command to `station`
 from csms.cli import administration, audit, charging, events, local, partners, stations
 from csms.cli.client import DEFAULT_URL, Surroundings

@@ -19,11 +19,15 @@ from typing import Any, TextIO
 import typer
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 Row = Mapping[str, Any]
 NOTHING = "-"
+
+# What begins so is a danger that somebody has taken on, and must not be overlooked.
+ALARMS = ("exception: ", "weak secret", "user name ", "no secret from ")
 
 # Colours are a hint for the eye; the word alone says everything.
 _STYLES = {
@@ -227,6 +231,9 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
 
 def _styled(text: str) -> Text:
     styled = Text(text)
+    if text.startswith(ALARMS):
+        styled.stylize("bold red")
+        return styled
     for word, style in _STYLES.items():
         if text == word:
             styled.stylize(style)
@@ -257,3 +264,15 @@ def waiting(text: str) -> Iterator[None]:
         return
     with Console(stderr=True, markup=False).status(Text(printable(text))):
         yield
+
+
+@contextmanager
+def progress(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar that is told how many more are done; on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda done: bar.advance(task, done)

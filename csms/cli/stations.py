@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from csms.cli.client import Row, segment
-from csms.cli.output import Column, Format, cell, column
+from csms.cli.output import Column, cell, column
 from csms.cli.session import LimitOption, OutputOption, Session, StationArgument, paste
 from csms.cli.treatment import SWITCHES, show_treatment, shown
 
@@ -30,6 +30,7 @@ _CONNECTOR_COLUMNS = (
 )
 _UNKNOWN_COLUMNS = (
     column("identity", "identity"),
+    Column("state", lambda u: "pending" if u.get("pending") else "refused"),
     column("attempts", "attempts", right=True),
     column("first seen", "first_seen_at", time=True),
     column("last seen", "last_seen_at", time=True),
@@ -79,6 +80,38 @@ def _connected(station: Row) -> str | None:
     return station.get("connected_at") if station.get("connected") else None
 
 
+def exceptions_of(station: Row) -> str | None:
+    """In words what the station may do that others may not."""
+    found = station.get("exceptions") or {}
+    words = []
+    if found.get("weak_secret"):
+        words.append("weak secret")
+    if found.get("user"):
+        words.append(f"user name {found['user']}")
+    if found.get("no_auth"):
+        words.append(f"no secret from {', '.join(found['no_auth'])}")
+    return "; ".join(words) or None
+
+
+def _state(station: Row) -> str:
+    """What the network thinks of it; what it is excepted from says more."""
+    said = exceptions_of(station)
+    return f"exception: {said}" if said else str(station.get("registration"))
+
+
+def _profile(station: Row) -> str | None:
+    """`1 (ws), at least 1, wanted 2`."""
+    profile, wanted = station.get("profile"), station.get("wanted_profile")
+    words = [] if profile is None else [f"{profile} ({_PROFILES.get(profile, 'unknown')})"]
+    if station.get("min_profile"):
+        words.append(f"at least {station['min_profile']}")
+    if wanted is not None:
+        words.append(f"{wanted} wanted")
+    return ", ".join(words) or None
+
+
+_PROFILES = {0: "no secret", 1: "without TLS", 2: "over TLS"}
+
 _COLUMNS = (
     column("identity", "identity"),
     Column("connected since", _connected, time=True),
@@ -88,12 +121,15 @@ _COLUMNS = (
     column("firmware", "firmware"),
     Column("connectors", lambda s: compact(s.get("connectors") or [])),
     Column("violations", violations, right=True),
+    Column("state", _state),
 )
 _DETAILS = (
     column("identity", "identity"),
     column("id", "id"),
     column("party", "party_id"),
     column("registration", "registration"),
+    Column("exceptions", exceptions_of),
+    Column("security profile", _profile),
     column("connected", "connected"),
     column("connected since", "connected_at", time=True),
     column("disconnected", "disconnected_at", time=True),
@@ -162,13 +198,14 @@ def list_unknown(
 ) -> None:
     """Identities that tried to connect and are not known.
 
-    To let one in, add it and type its token into the station.
+    One that is refused: add it, and type its token into the station. One that is pending may
+    connect and waits (setting ocpp.unknown_stations): `csms station accept IDENTITY` takes it over.
 
     Example: `csms station unknown`
     """
     session = Session.of(context, output)
     empty = "no unknown station has tried to connect"
-    session.list("/stations/unknown", _UNKNOWN_COLUMNS, empty, limit=limit)
+    session.list("/unknown-stations", _UNKNOWN_COLUMNS, empty, limit=limit)
 
 
 # -- add and secure --------------------------------------------------------------------------------
@@ -212,7 +249,7 @@ def add_station(
         body["party_id"] = party
     hints = {"already_exists": f"{paste('station', 'rotate', identity)} gives it a new token"}
     answer = session.client.write("POST", "/stations", body, hints=hints)
-    _onboarded(session, answer, f"{answer['identity']} is added. Type this into the station:")
+    onboarded(session, answer, f"{answer['identity']} is added. Type this into the station:")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -222,25 +259,20 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-@app.command("rotate", rich_help_panel=ADD)
-def rotate(context: typer.Context, station: StationArgument, output: OutputOption = None) -> None:
-    """Give a station a new token. The old one stops working and the station is disconnected.
-
-    Example: `csms station rotate CP-1`
-    """
-    session = Session.of(context, output)
-    answer = session.client.write("POST", f"{path_of(station)}/credentials")
-    _onboarded(session, answer, f"{answer['identity']} has a new token. Type it into the station:")
-
-
-def _onboarded(session: Session, answer: Row, headline: str) -> None:
+def onboarded(session: Session, answer: Row, headline: str) -> None:
     """What an installer needs. The whole object goes to programs."""
     out = session.out
     if out.is_json:
         out.json(answer)
         return
-    base = str(answer["url"]).rstrip("/")
     out.line(headline)
+    type_in(session, answer)
+
+
+def type_in(session: Session, answer: Row) -> None:
+    """What an installer types into a station, and where it belongs."""
+    out = session.out
+    base = str(answer["url"]).rstrip("/")
     out.line()
     for title, value in (
         ("URL", base),
@@ -254,13 +286,16 @@ def _onboarded(session: Session, answer: Row, headline: str) -> None:
     out.line("The user is the station's identity, which is set in the station as well.")
     out.line("OCPP 1.6 stations take the token as AuthorizationKey, OCPP 2.x stations as")
     out.line("BasicAuthPassword. The token is shown this once.")
+    if base.startswith("wss:"):
+        out.line("The station must know who signed this server's certificate: with csms init --tls")
+        out.line("that is the file tls/ca.pem, to be installed there as its root certificate.")
 
 
 # -- decide ----------------------------------------------------------------------------------------
 
 
-def _decide(context: typer.Context, station: str, verdict: str, output: Format | None) -> None:
-    session = Session.of(context, output)
+def decide(session: Session, station: str, verdict: str) -> None:
+    """Set what the network thinks of a station, and say so."""
     row = session.client.write("PATCH", path_of(station), {"registration": verdict})
     if session.out.is_json:
         session.out.json(row)
@@ -272,22 +307,13 @@ def _decide(context: typer.Context, station: str, verdict: str, output: Format |
         session.out.line(f"It learns so when it boots or asks again; to make it ask now: {ask}")
 
 
-@app.command("accept", rich_help_panel=DECIDE)
-def accept(context: typer.Context, station: StationArgument, output: OutputOption = None) -> None:
-    """Let a station work: it is accepted when it boots.
-
-    Example: `csms station accept CP-1`
-    """
-    _decide(context, station, "accepted", output)
-
-
 @app.command("pending", rich_help_panel=DECIDE)
 def pending(context: typer.Context, station: StationArgument, output: OutputOption = None) -> None:
     """Hold a station back: it may connect and be configured, and not charge.
 
     Example: `csms station pending CP-1`
     """
-    _decide(context, station, "pending", output)
+    decide(Session.of(context, output), station, "pending")
 
 
 @app.command("reject", rich_help_panel=DECIDE)
@@ -296,7 +322,7 @@ def reject(context: typer.Context, station: StationArgument, output: OutputOptio
 
     Example: `csms station reject CP-1`
     """
-    _decide(context, station, "rejected", output)
+    decide(Session.of(context, output), station, "rejected")
 
 
 @app.command("switch", rich_help_panel=DECIDE)

@@ -7,7 +7,7 @@ command an inquiry is nobody's wish, so it has no row in the ledger and may be a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 ALL_NAMES: tuple[str, ...] = ()
@@ -103,6 +103,31 @@ class TriggerReadings:
     evse: int
 
 
+@dataclass(frozen=True, slots=True)
+class GivePassword:
+    """The password for HTTP Basic that the station is to use from its next connection on. The
+    answer is `Settings` of that one thing."""
+
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeProfile:
+    """The OCPP security profile to connect with after the next reset, and the address for it.
+
+    `slot`: where a 2.x station keeps the new address; None: a free one. `priority`: the slots in
+    use, first the preferred one; empty: the station is asked. The answer is `Settings` of the last
+    thing that was set.
+    """
+
+    profile: int
+    url: str
+    slot: int | None = None
+    priority: tuple[int, ...] = ()
+    interface: str = "Wired0"
+    message_timeout_s: int = 30
+
+
 Inquiry = (
     ReadVariables
     | WriteVariables
@@ -110,6 +135,8 @@ Inquiry = (
     | TransactionStatus
     | TriggerStatus
     | TriggerReadings
+    | GivePassword
+    | ChangeProfile
 )
 
 

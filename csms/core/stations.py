@@ -137,7 +137,7 @@ def onboard(tx: Tx, station_id: str, new: NewStation, now: datetime) -> Station:
     identity = station_identity(new.identity)
     there = by_identity(tx, identity)
     if there is not None:
-        waits = " and waits to be accepted" if there.guest else ""
+        waits = f" and waits: csms station accept {identity}" if there.guest else ""
         raise AlreadyExists(f"a station named {identity} exists{waits}")
     station = Station(
         id=station_id,

@@ -26,6 +26,7 @@ from csms.flows.commands import Commander, Performed
 from csms.observability import Metrics
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
+from tests.support.telling import Telling
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEYRING = Keyring({"k": b"\0" * 32}, "k")
@@ -78,6 +79,12 @@ class Api:
         prefix = "" if path.startswith(("/healthz", "/readyz", "/metrics")) else "/api/v1"
         return await self._client.request(method, prefix + path, headers=headers, **more)
 
+    @property
+    def telling(self) -> Telling:
+        """What stations are told of how to log in."""
+        found: Telling = self.app.state.system.logins
+        return found
+
     async def add_station(self, identity: str = "CP-1", **fields: Any) -> dict[str, Any]:
         """A station, connected."""
         answer = await self("POST", "/stations", json={"identity": identity, **fields})
@@ -127,6 +134,7 @@ async def serving() -> AsyncIterator[Api]:
         bus=bus,
         metrics=Metrics(),
         keyring=KEYRING,
+        logins=Telling(store, stations.holds, clock),
         clock=clock,
         new_id=new_id,
         new_secret=lambda: secrets.token_hex(20),

@@ -30,6 +30,10 @@ OBJECTS: dict[str, Any] = {
     "GET /stations/{station}/switches": None,
     "GET /stations/{station}/violations": None,
     "POST /stations/{station}/credentials": None,
+    "POST /stations/{station}/profile": {"profile": 0},
+    "PATCH /stations/{station}/exceptions": {"user": "admin"},
+    "DELETE /stations/{station}/exceptions": None,
+    "POST /stations/{station}/accept": {},
     "POST /stations/{station}/commands": {"kind": "reset"},
     "POST /stations/{station}/ocpp/{action}": {},
     "GET /commands/{command_id}": None,
@@ -56,7 +60,7 @@ MADE: dict[str, Any] = {
     "POST /keys": {"name": "n", "role": "viewer"},
 }
 # About the network as a whole.
-NETWORK = {"GET /stations/unknown", "GET /audit", "GET /partners"}
+NETWORK = {"GET /unknown-stations", "GET /audit", "GET /partners"}
 # The same, with an effect or about one thing.
 CONNECTIONS = {
     "GET /partners/{partner}",
@@ -66,7 +70,7 @@ CONNECTIONS = {
     "DELETE /partners/{partner}",
 }
 # Shown below on their own.
-APART = {"GET /events", "GET /keys"}
+APART = {"GET /events", "GET /keys", "POST /station-imports"}
 PUBLIC = {"GET /healthz", "GET /readyz", "GET /metrics"}
 
 
@@ -306,3 +310,11 @@ async def test_roles_hold_within_a_party_too(api: Api) -> None:
 async def test_a_party_that_cannot_be_is_refused(api: Api, parties: list[str]) -> None:
     body = {"name": "n", "role": "viewer", "parties": parties}
     assert (await api("POST", "/keys", json=body)).status_code == 422
+
+
+async def test_stations_are_imported_for_the_parties_of_the_key(api: Api) -> None:
+    headers = await key_for(api, MINE)
+    rows = [{"identity": "NEW"}, {"identity": "THEIRS", "party_id": "US*SOM"}]
+    answer = await api("POST", "/station-imports", None, headers=headers, json={"rows": rows})
+    assert [row["result"] for row in answer.json()["rows"]] == ["added", "refused"]
+    assert (await api("GET", "/stations/NEW")).json()["party_id"] == MINE

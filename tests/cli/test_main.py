@@ -34,10 +34,13 @@ ALL = dict(commands(typer.main.get_command(app)))
 
 
 def test_the_nouns_and_verbs() -> None:
+    partner = "invite list register remove resume rotate show suspend sync"
     ours = {path for path in ALL if path[0] not in ("init", "serve", "check", "demo", "db")}
     station = "list show unknown add rotate accept pending reject switch start stop reset unlock"
     station += " logs"
     assert ours == {
+        *(("station", verb) for verb in ("profile", "exception", "import", "export")),
+        *(("partner", verb) for verb in partner.split()),
         *(
             ("station", verb)
             for verb in [*station.split(), "availability", "trigger", "clear-cache", "call"]

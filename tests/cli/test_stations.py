@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import pytest
 
+from csms.cli import stations
+from csms.cli.output import Format, Printer
 from csms.cli.stations import compact
 
 from .conftest import STATION, Api, ok, page, problem
@@ -65,10 +68,11 @@ def test_the_list_shows_what_an_operator_asks_for(api: Api) -> None:
         "firmware",
         "connectors",
         "violations",
+        "state",
     ]
     assert lines[1].split()[:2] == ["CP-0", "-"]
     assert " ".join(lines[2].split()) == (
-        "CP-1 2031-05-01T10:00:00Z 1.6 Maker One 1.2.3 1:charging 2:available 3"
+        "CP-1 2031-05-01T10:00:00Z 1.6 Maker One 1.2.3 1:charging 2:available 3 accepted"
     )
 
 
@@ -89,7 +93,7 @@ def test_show(api: Api) -> None:
     api.on("GET", "/stations/CP-1", ok(STATION))
     treatment(api)
     text = api.run("station", "show", "CP-1").stdout
-    assert "connected since  2031-05-01T10:00:00Z\n" in text
+    assert "connected since   2031-05-01T10:00:00Z\n" in text
     assert "disconnected" not in text
     lines = text.splitlines()
     place = next(n for n, line in enumerate(lines) if line.split()[:2] == ["2.1", "available"])
@@ -143,13 +147,6 @@ def test_add_of_a_name_that_is_taken(api: Api) -> None:
     )
 
 
-def test_rotate(api: Api) -> None:
-    api.on("POST", "/stations/Depot%207/credentials", ok(ONBOARDED, 201))
-    result = api.run("station", "rotate", "Depot 7")
-    assert "Depot 7 has a new token" in result.stdout
-    assert "0123456789abcdef" in result.stdout
-
-
 def test_unknown(api: Api) -> None:
     knocked = {
         "identity": "GHOST",
@@ -158,8 +155,10 @@ def test_unknown(api: Api) -> None:
         "last_seen_at": "2031-05-01T10:00:00Z",
         "remote_address": "192.0.2.1",
     }
-    api.on("GET", "/stations/unknown", page(knocked))
-    assert "GHOST            3  2031-05-01T10:00:00Z" in api.run("station", "unknown").stdout
+    api.on("GET", "/unknown-stations", page(knocked))
+    assert "GHOST     refused         3  2031-05" in api.run("station", "unknown").stdout
+    api.on("GET", "/unknown-stations", page({**knocked, "pending": True}))
+    assert "GHOST     pending         3  2031-05" in api.run("station", "unknown").stdout
 
 
 @pytest.mark.parametrize(
@@ -167,6 +166,7 @@ def test_unknown(api: Api) -> None:
     [("accept", "accepted"), ("pending", "pending"), ("reject", "rejected")],
 )
 def test_a_verdict_is_a_patch(api: Api, verb: str, registration: str) -> None:
+    api.on("GET", "/stations/CP-1", ok(STATION))
     api.on("PATCH", "/stations/CP-1", ok({**STATION, "registration": registration}))
     result = api.run("station", verb, "CP-1")
     assert api.body() == {"registration": registration}
@@ -218,3 +218,24 @@ def test_switches_are_set_when_a_station_is_added(api: Api) -> None:
     result = api.run("station", "add", "CP-2", "--switch", "version")
     assert result.exit_code == 2
     assert "write it as NAME=VALUE" in result.stderr
+
+
+def test_an_exception_is_shown_in_red_wherever_the_station_is(api: Api) -> None:
+    """Rule 7: never overlooked."""
+    row = {**STATION, "exceptions": {"weak_secret": True, "no_auth": ["10.0.0.0/8"]}}
+    said = "weak secret; no secret from 10.0.0.0/8"
+    api.on("GET", "/stations", page(row))
+    assert f"exception: {said}" in api.run("station", "list").stdout
+    shown = io.StringIO()
+    printer = Printer(Format.TABLE, shown, terminal=True, width=200)
+    printer.rows([row], stations._COLUMNS, "")
+    printer.record(row, stations._DETAILS)
+    assert f"\x1b[1;31mexception: {said}" in shown.getvalue()
+    assert f"\x1b[1;31m{said}" in shown.getvalue()
+
+
+def test_the_security_profile_of_a_station(api: Api) -> None:
+    treatment(api)
+    row = {**STATION, "profile": 1, "min_profile": 1, "wanted_profile": 2}
+    api.on("GET", "/stations/CP-1", ok(row))
+    assert "1 (without TLS), at least 1, 2 wanted" in api.run("station", "show", "CP-1").stdout

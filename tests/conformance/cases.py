@@ -68,13 +68,13 @@ BLOCKS: tuple[Block, ...] = (
         "1.6",
         "Security",
         _ids("073 074 075_1 075_2 076 077 078 079 080 081 083 085 086 087 088"),
-        "certificates on stations, signed firmware and security logs are not built yet",
+        "certificates of stations (profile 3), signed firmware and security logs are not built yet",
     ),
     Block(
         "2.0.1",
         "A Security",
         _ids("01 02 03 04 06 07 08 09 10 11 12 14 19", "A"),
-        "security profiles and the renewal of certificates are not complete yet",
+        "certificates of stations (profile 3) and their renewal are not built yet",
     ),
     Block(
         "2.0.1",

@@ -80,7 +80,7 @@ def test_only_guests_are_taken_over(site: Site) -> None:
 
 def test_a_guest_cannot_be_added_or_accepted_in_passing(site: Site) -> None:
     welcomed(site)
-    with pytest.raises(AlreadyExists, match="waits to be accepted"):
+    with pytest.raises(AlreadyExists, match="waits: csms station accept G-1"):
         site.run(stations.onboard, "g2", NewStation("G-1", PARTY), NOW)
     with pytest.raises(Refused, match="csms station accept G-1"):
         site.run(stations.change, "g1", NOW, registration=Registration.ACCEPTED)

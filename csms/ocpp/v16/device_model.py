@@ -32,6 +32,7 @@ from csms.ocpp.asking import (
     of_silence_or_fault,
 )
 from csms.ocpp.routing import Payload
+from csms.ocpp.v16 import login
 
 MAX_KEY = 50
 MAX_VALUE = 500
@@ -163,4 +164,5 @@ ASKERS: Askers = {
     MakeReport: report,
     TriggerStatus: trigger_status,
     TriggerReadings: trigger_readings,
+    **login.ASKERS,
 }

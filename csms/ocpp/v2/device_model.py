@@ -39,6 +39,7 @@ from csms.ocpp.asking import (
     of_silence_or_fault,
 )
 from csms.ocpp.routing import Answer, Payload, count_refusal
+from csms.ocpp.v2 import login
 
 _SCOPES = {
     Scope.FULL: "FullInventory",
@@ -316,4 +317,5 @@ ASKERS: Askers = {
     TransactionStatus: transaction_status,
     TriggerStatus: trigger_status,
     TriggerReadings: trigger_readings,
+    **login.ASKERS,
 }
