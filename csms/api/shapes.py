@@ -352,6 +352,10 @@ class TransactionOut(OfStation):
     end_kind: str | None = Field(description="reported, or superseded: the end is an estimate")
     offline: bool
     flags: list[str]
+    details: dict[str, Any] = Field(
+        description="What else the station said last: why it reported, limit, tariff, cost",
+        examples=[{"trigger": "LimitSet", "limit": {"max_energy_wh": 20000}}],
+    )
     missing_messages: int = Field(description="Gaps in the station's sequence numbers")
     command_id: str | None
     reservation_id: int | None
@@ -365,6 +369,7 @@ class TransactionOut(OfStation):
             "meter_last_wh": entity.last_wh,
             "missing_messages": missing(entity.seen),
             "flags": list(entity.flags),
+            "details": {name: said[1] for name, said in (entity.details or {}).items()},
         }
         rest = {n: getattr(entity, n) for n in cls.model_fields if n not in own}
         return cls(**own, **rest)

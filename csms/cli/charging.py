@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -85,6 +86,17 @@ _COLUMNS = (
     column("reason", "stop_reason"),
     Column("look at", _doubts),
 )
+
+
+def _details(said: Mapping[str, Any] | None) -> str:
+    """What else a station said, one after the other; objects as JSON."""
+    words = [
+        f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in sorted((said or {}).items())
+    ]
+    return ", ".join(words)
+
+
 _DETAILS = (
     column("id", "id"),
     Column("station", station_of),
@@ -107,6 +119,7 @@ _DETAILS = (
     column("offline", "offline"),
     column("missing messages", "missing_messages"),
     column("flags", "flags"),
+    Column("details", lambda t: _details(t.get("details"))),
     column("command", "command_id"),
     column("reservation", "reservation_id"),
     column("received", "received_at", time=True),

@@ -197,6 +197,9 @@ def reset(
     immediate: Annotated[
         bool, typer.Option("--immediate", help="Do not wait for transactions to end.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="At once; charges go on afterwards (OCPP 2.1 only).")
+    ] = False,
     evse: EvseOption = None,
     wait: WaitOption = 30.0,
     output: OutputOption = None,
@@ -206,9 +209,12 @@ def reset(
     Example: `csms station reset CP-1`
 
     Example: `csms station reset CP-1 --immediate`
+
+    Example: `csms station reset CP-1 --resume`
     """
     session = Session.of(context, output)
-    row = _submit(session, station, "reset", wait, immediate=immediate or None, evse=evse)
+    how = {"immediate": immediate or None, "resume": resume or None}
+    row = _submit(session, station, "reset", wait, **how, evse=evse)
     _finish(session, station, row, wait)
 
 

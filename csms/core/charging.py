@@ -284,7 +284,8 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
     if not t.open and (before is None or before.end_order != t.end_order):
         _journal_end(tx, origin.at, t)
     elif before is not None:
-        journal_update(tx, origin.at, t, len(added))
+        trigger = (report.details or {}).get("trigger")
+        journal_update(tx, origin.at, t, len(added), trigger)
         if not t.open:
             billing.due(tx, t.id)
     if report.event == ENDED:
@@ -463,8 +464,10 @@ def _journal_start(tx: Tx, origin: Origin, t: Transaction) -> None:
     )
 
 
-def journal_update(tx: Tx, at: datetime, t: Transaction, samples: int) -> None:
-    """Journal that a transaction has new samples."""
+def journal_update(
+    tx: Tx, at: datetime, t: Transaction, samples: int, trigger: str | None = None
+) -> None:
+    """Journal that a transaction has new samples; `trigger`: why the station reported."""
     tx.record(
         events.TransactionUpdated(
             at=at,
@@ -474,6 +477,7 @@ def journal_update(tx: Tx, at: datetime, t: Transaction, samples: int) -> None:
             energy_wh=t.energy_wh,
             charging_state=t.charging_state,
             samples=samples,
+            trigger=trigger,
         )
     )
 

@@ -62,7 +62,7 @@ class Kind(StrEnum):
 PARAMETERS: Mapping[Kind, Mapping[str, tuple[type[Any], bool]]] = {
     Kind.START_CHARGING: {"token": (str, True), "evse": (int, False)},
     Kind.STOP_CHARGING: {"transaction_id": (int, False), "evse": (int, False)},
-    Kind.RESET: {"immediate": (bool, False), "evse": (int, False)},
+    Kind.RESET: {"immediate": (bool, False), "resume": (bool, False), "evse": (int, False)},
     Kind.UNLOCK: {"evse": (int, True), "connector": (int, False)},
     Kind.SET_AVAILABILITY: {
         "available": (bool, True),

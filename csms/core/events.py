@@ -190,6 +190,7 @@ class TransactionUpdated(Event):
     energy_wh: int
     charging_state: str | None
     samples: int = 0
+    trigger: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

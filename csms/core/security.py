@@ -178,7 +178,7 @@ def _may_do_everything(key: ApiKey) -> bool:
 HIDDEN = "[hidden]"
 MAX_HIDING_DEPTH = 100
 _SECRET = re.compile(
-    r"password|passphrase|passwd|secret|authorization_?key|psk$|wifi_?key", re.IGNORECASE
+    r"password|passphrase|passwd|secret|authorization_?key|psk$|wifi_?key|sim_?pin", re.IGNORECASE
 )
 _USER_INFO = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE)
 
@@ -196,9 +196,13 @@ def without_secrets(value: Any, depth: int = 0) -> Any:
     if not isinstance(value, Mapping):
         return value
     tells = any(_names_secret(item) for item in value.values())
+    # The pre-shared key of a VPN (OCPP 2.x VPNType) has no better name.
+    keyed = "server" in value
     return {
         name: HIDDEN
-        if _SECRET.search(str(name)) or (tells and "value" in str(name).lower())
+        if _SECRET.search(str(name))
+        or (tells and "value" in str(name).lower())
+        or (keyed and name == "key")
         else without_secrets(item, depth + 1)
         for name, item in value.items()
     }

@@ -10,10 +10,12 @@ is a difference of two registers that were reported, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+
+import orjson
 
 from csms.core.entities import entity
 from csms.core.metering import (
@@ -41,6 +43,10 @@ SUPERSEDED = "superseded"
 CLOSED = "closed"
 
 
+# What a station says beyond what a charge depends on: name -> [order of the report, JSON value].
+Details = Mapping[str, Sequence[Any]]
+
+
 @entity(
     "transactions",
     key=("id",),
@@ -58,9 +64,10 @@ class Transaction(NamedTuple):
     `id`: positive int32 from one sequence, on OCPP 1.6 also the id on the wire; `wire_id`: the id
     that the station uses. `evse` 0: the station has not said yet. `outcome`: of the authorization
     at its start. Energies are Wh; `energy_wh` is what counts. The `*_order` fields say which report
-    decided a field; `heard_at` is when we last heard of it, `peak_wh` the highest ordinary reading;
-    `phases` is how many the registers of its samples are the sum of; `seen` holds the sequence
-    numbers that arrived, as ranges ("0-4,6").
+    decided a field; `details` is what else the station said, each beside the order of the report
+    that said it last; `heard_at` is when we last heard of it, `peak_wh` the highest ordinary
+    reading; `phases` is how many the registers of its samples are the sum of; `seen` holds the
+    sequence numbers that arrived, as ranges ("0-4,6").
     """
 
     id: int
@@ -107,6 +114,7 @@ class Transaction(NamedTuple):
     state_order: str | None = None
     end_order: str | None = None
     phases: int | None = None
+    details: Details | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,8 @@ class TransactionReport:
     """One report of a station about a transaction, version-neutral (OCPP 2.x TransactionEvent).
 
     `at` is believed already; `clock_suspect` says that it is our time of receipt instead.
+    `details`: JSON values by name that nothing here depends on (why it reports, the limit, tariff,
+    mode of operation and cost as the station has them).
     """
 
     wire_id: str
@@ -130,6 +140,7 @@ class TransactionReport:
     offline: bool = False
     clock_suspect: bool = False
     samples: tuple[Sample, ...] = ()
+    details: Mapping[str, Any] | None = None
 
     @property
     def order(self) -> str:
@@ -175,6 +186,8 @@ def fold(
         or (order, report.charging_state) > (t.state_order, t.charging_state or "")
     ):
         changes["charging_state"], changes["state_order"] = report.charging_state, order
+    if report.details is not None:
+        _fold_details(t, report.details, order, changes)
     if report.event == ENDED and (t.end_order is None or _end_of(report) < _end_of_row(t)):
         changes |= {
             "open": False,
@@ -252,6 +265,27 @@ def _fold_token(t: Transaction, token: Shown, order: str, changes: dict[str, Any
             "token_kind": token.kind,
             "token_order": order,
         }
+
+
+def _fold_details(
+    t: Transaction, details: Mapping[str, Any], order: str, changes: dict[str, Any]
+) -> None:
+    """Each detail is what the latest report to say it said; of equal orders the content decides."""
+    known = t.details or {}
+    newer = {
+        name: [order, value]
+        for name, value in details.items()
+        if name not in known or _said_later(known[name], order, value)
+    }
+    if newer:
+        changes["details"] = {**known, **newer}
+
+
+def _said_later(known: Sequence[Any], order: str, value: Any) -> bool:
+    if known[0] != order:
+        return bool(known[0] < order)
+    sort = orjson.OPT_SORT_KEYS
+    return orjson.dumps(known[1], option=sort) < orjson.dumps(value, option=sort)
 
 
 def _measure(

@@ -196,6 +196,10 @@ class Link:
                 await self.count(received.reason)
             elif isinstance(received, Ignored):
                 self._metrics.frames_ignored.labels(received.reason).inc()
+                if received.detail:
+                    # What it says of a result of ours: a fault of ours, or of its reader.
+                    log.warning("result_refused", station=self.identity, why=received.detail)
+                    await self.count(received.reason)
                 if received.late is not None:
                     self._timeouts_in_a_row = 0
                     self._on_late(self, received.late.message_id, received.late)

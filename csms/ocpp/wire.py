@@ -40,6 +40,11 @@ def text(payload: Mapping[str, Any], name: str, limit: int = MAX_TEXT) -> str | 
     return _CONTROL.sub("", value).strip()[:limit] or None
 
 
+def plain(value: str) -> str:
+    """A text without control characters and lone surrogates, which some databases refuse."""
+    return _CONTROL.sub("", value)
+
+
 def name(payload: Mapping[str, Any], field: str) -> str | None:
     """What something is called: as `text`, but never cut, because two names could become one; None
     beyond `MAX_TEXT` characters."""

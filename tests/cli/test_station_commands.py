@@ -30,6 +30,7 @@ def row(**changes: Any) -> dict[str, Any]:
         ("stop CP-1 --transaction 7", "stop_charging", {"transaction_id": 7}),
         ("stop CP-1 --evse 1", "stop_charging", {"evse": 1}),
         ("reset CP-1", "reset", {}),
+        ("reset CP-1 --resume", "reset", {"resume": True}),
         ("reset CP-1 --immediate --evse 1", "reset", {"immediate": True, "evse": 1}),
         ("unlock CP-1", "unlock", {"evse": 1}),
         ("unlock CP-1 --evse 2 --connector 3", "unlock", {"evse": 2, "connector": 3}),

@@ -144,6 +144,27 @@ def test_an_operator_key_ends_once(site: Site) -> None:
     ("value", "kept"),
     [
         ({"key": "AuthorizationKey", "value": "s"}, {"key": "AuthorizationKey", "value": HIDDEN}),
+        # OCPP 2.1 SetNetworkProfile: the identity may be shown, what opens doors may not.
+        (
+            {"identity": "CP-1", "basicAuthPassword": "p", "apn": {"apn": "a", "simPin": 1234}},
+            {
+                "identity": "CP-1",
+                "basicAuthPassword": HIDDEN,
+                "apn": {"apn": "a", "simPin": HIDDEN},
+            },
+        ),
+        (
+            {"vpn": {"server": "v", "user": "u", "password": "p", "key": "k", "type": "IPSec"}},
+            {
+                "vpn": {
+                    "server": "v",
+                    "user": "u",
+                    "password": HIDDEN,
+                    "key": HIDDEN,
+                    "type": "IPSec",
+                }
+            },
+        ),
         ({"key": "HeartbeatInterval", "value": "5"}, {"key": "HeartbeatInterval", "value": "5"}),
         ({"basicAuthPassword": "s", "url": "u"}, {"basicAuthPassword": HIDDEN, "url": "u"}),
         (

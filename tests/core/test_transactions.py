@@ -96,6 +96,7 @@ def charges(draw: st.DrawFn, honest: bool = True, corrupt: bool = False) -> list
                 remote_start_id=7 if n == evse_at else None,
                 offline=draw(st.booleans()),
                 samples=tuple(samples),
+                details=draw(st.sampled_from([None, {"trigger": "LimitSet"}, {"limit": {"a": 1}}])),
             )
         )
         register += draw(st.integers(0, 5_000))

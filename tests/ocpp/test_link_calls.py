@@ -210,6 +210,21 @@ async def test_in_21_the_station_is_told_of_it(central: Central) -> None:
         assert (await asked).payload == {"status": "SECRET"}
 
 
+async def test_a_result_of_ours_that_the_station_cannot_use_is_counted() -> None:
+    """OCPP-J 2.1 4.2.3: CALLRESULTERROR. It has no answer; before 2.1 there is no such message."""
+    async with listening(open_inline()) as central:
+        await central.onboard()
+        async with central.connect(subprotocols=["ocpp2.1"]) as station:
+            assert "currentTime" in await station.calls("Heartbeat")
+            await station.sends([5, "call 1", "FormatViolation", "currentTime is odd", {}])
+            await station.is_alive()
+            assert await central.violations() == {"result_error": 1}
+        async with central.connect(subprotocols=["ocpp2.0.1"]) as station:
+            await station.sends([5, "call 1", "FormatViolation", "", {}])
+            await station.is_alive()
+            assert await central.violations() == {"result_error": 1}
+
+
 async def test_a_result_that_is_no_object(central: Central, station: Socket) -> None:
     asked = ask(central, "c1")
     await station.reads()

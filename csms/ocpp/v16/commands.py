@@ -38,6 +38,8 @@ def _stop(command: Command) -> Encoded:
 def _reset(command: Command) -> Encoded:
     if "evse" in command.parameters:
         raise Refused("an OCPP 1.6 station resets as a whole: leave the EVSE out")
+    if command.parameters.get("resume"):
+        raise Refused("an OCPP 1.6 station cannot resume charges after a reset: only OCPP 2.1 can")
     return "Reset", {"type": "Hard" if command.parameters.get("immediate") else "Soft"}
 
 

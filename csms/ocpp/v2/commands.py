@@ -51,9 +51,20 @@ def _stop(command: Command) -> Encoded:
 
 
 def _reset(command: Command) -> Encoded:
-    payload: dict[str, Any] = {
-        "type": "Immediate" if command.parameters.get("immediate") else "OnIdle"
-    }
+    if command.parameters.get("resume"):
+        raise Refused("this station cannot resume charges after a reset: only OCPP 2.1 can")
+    return _reset_as("Immediate" if command.parameters.get("immediate") else "OnIdle", command)
+
+
+def _reset_21(command: Command) -> Encoded:
+    """Only 2.1 can go on with what was charging (OCPP 2.1 B11, B12): it then resets at once."""
+    if command.parameters.get("resume"):
+        return _reset_as("ImmediateAndResume", command)
+    return _reset(command)
+
+
+def _reset_as(kind: str, command: Command) -> Encoded:
+    payload: dict[str, Any] = {"type": kind}
     evse = evse_of(command)
     if evse is not None:
         payload["evseId"] = evse
@@ -111,3 +122,5 @@ ENCODERS: Mapping[Kind, Callable[[Command], Encoded]] = {
     Kind.TRIGGER: _trigger,
     Kind.CLEAR_CACHE: _clear_cache,
 }
+
+ENCODERS_21: Mapping[Kind, Callable[[Command], Encoded]] = {**ENCODERS, Kind.RESET: _reset_21}

@@ -38,7 +38,8 @@ _STORED: dict[str, Payload | Callable[[Payload], Payload]] = {
     "NotifyPeriodicEventStream": {},
     "NotifyPriorityCharging": {},
     "NotifySettlement": {},
-    "OpenPeriodicEventStream": {"status": "Rejected"},
+    # What it carries is kept (N11, N14), so there is no reason to refuse one.
+    "OpenPeriodicEventStream": {"status": "Accepted"},
     "PullDynamicScheduleUpdate": {"status": "Rejected"},
     "ReportDERControl": {},
     "VatNumberValidation": _vat,

@@ -15,6 +15,7 @@ from csms.core.transactions import ENDED, STARTED, UPDATED, Transaction, Transac
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload, unusable
 from csms.ocpp.v2.authorization import id_token_info, shown
+from csms.ocpp.v2.details import details
 from csms.ocpp.v2.metering import samples
 
 _EVENTS = {"Started": STARTED, "Updated": UPDATED, "Ended": ENDED}
@@ -58,6 +59,7 @@ def transaction_event(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         offline=payload.get("offline") is True,
         clock_suspect=not plausible(at, origin.at),
         samples=samples(payload),
+        details=details(payload),
     )
     found = charging.event(tx, origin, report)
     answer: dict[str, Any] = {} if found is None else {"idTokenInfo": id_token_info(found)}

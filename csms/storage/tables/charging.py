@@ -67,6 +67,7 @@ COLUMNS: Columns = {
         text("state_order", null=True),
         text("end_order", null=True),
         number("phases", null=True),
+        structure("details", null=True),
     ],
     MeterSample: [
         text("station_id"),

@@ -108,6 +108,11 @@ def test_what_the_version_cannot_say(kind: Kind, parameters: dict[str, Any], wor
         encode(kind, **parameters)
 
 
+def test_only_2_1_resumes_charges_after_a_reset() -> None:
+    with pytest.raises(Refused, match=r"only OCPP 2\.1 can"):
+        encode(Kind.RESET, resume=True)
+
+
 @pytest.mark.parametrize("message", [m for m in TRIGGERS if m != "transaction"])
 def test_every_other_message_can_be_triggered(message: str) -> None:
     encode(Kind.TRIGGER, message=message)

@@ -169,3 +169,14 @@ def test_what_an_answer_means(result: dict[str, Any], expected: tuple[Status, st
 
 def test_any_answer_to_a_raw_call_is_an_answer() -> None:
     assert outcome(Kind.CALL, {"status": "Rejected"}) == (Status.ACCEPTED, None)
+
+
+def test_only_2_1_resumes_charges_after_a_reset(name: str) -> None:
+    """OCPP 2.1 B11: ImmediateAndResume; no other version has the word."""
+    if name == "ocpp2.1":
+        assert encode(name, Kind.RESET, resume=True) == ("Reset", {"type": "ImmediateAndResume"})
+        assert encode(name, Kind.RESET, resume=True, evse=2)[1]["evseId"] == 2
+        assert encode(name, Kind.RESET, resume=False)[1] == {"type": "OnIdle"}
+    else:
+        with pytest.raises(Refused, match=r"only OCPP 2\.1 can"):
+            encode(name, Kind.RESET, resume=True)
