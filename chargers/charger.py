@@ -15,6 +15,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -32,6 +33,7 @@ from chargers.link import Link
 from chargers.notices import Notices
 from chargers.outbox import Delivery, Outbox
 from chargers.profile import ChargerProfile
+from chargers.state import SAVE_EVERY_S, State, file_of, load, save
 from chargers.v2 import Dialect2
 from chargers.v16 import Dialect16
 from chargers.wire import CallFailed, LinkLost
@@ -53,8 +55,9 @@ class Charger:
 
     `url` is the central system's address without the identity, `authority` the file of the
     certificate authority behind a wss address. `clock` and `rng` make a run repeatable; by default
-    time is real and randomness is not. Used as `async with`, the
-    charger runs inside the block and is stopped at its end.
+    time is real and randomness is not. `state`: a folder where it keeps, over a
+    restart of the process, what it has not been heard on; raises `StateError`. Used as
+    `async with`, the charger runs inside the block and is stopped at its end.
     """
 
     def __init__(
@@ -65,9 +68,12 @@ class Charger:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         authority: Path | None = None,
+        state: Path | None = None,
     ) -> None:
         self.profile = profile
         self.ledger = Ledger()
+        self._state = None if state is None else file_of(state, profile.id)
+        kept = None if self._state is None else load(self._state)
         self.clock = clock or ScaledClock()
         self._rng = rng or random.Random()
         self._configuration = Configuration(profile)
@@ -95,8 +101,12 @@ class Charger:
             profile.outbox_limit,
         )
         self._charging = Charging(
-            profile, self._configuration, self.ledger, self.clock, self._rng, self
+            profile, self._configuration, self.ledger, self.clock, self._rng, self, kept
         )
+        if kept is not None:
+            self.ledger.transactions += kept.records
+            for message in kept.messages:
+                self._outbox.put(message)
         self._commands = Commands(
             profile,
             self._configuration,
@@ -125,11 +135,33 @@ class Charger:
             self.later("link", self._link.run(self._commands))
             self.later("outbox", self._outbox.run())
             self.later("notices", self._notices.run())
+            if self._state is not None:
+                self.later("state", self._keep_state(self._state))
             await self._stopping.wait()
+            if self._state is not None:
+                save(self._state, self._what_is_kept())
             self._tasks = None
             for task in list(self._alive):
                 task.cancel()
         self._wake()
+
+    async def _keep_state(self, file: Path) -> None:
+        while True:
+            save(file, self._what_is_kept())
+            await asyncio.sleep(SAVE_EVERY_S)
+
+    def _what_is_kept(self) -> State:
+        """As if the power failed now: running transactions are ended in what is kept."""
+        ends, meters = self._charging.as_if_power_failed()
+        messages = [*self._outbox.pending, *(m for m in ends if self._dialect.carries(m.kind))]
+        wanted = {message.transaction for message in messages}
+        ledger = Ledger()
+        ledger.transactions = [
+            replace(r) for r in self.ledger.transactions if r.station_id in wanted
+        ]
+        for end in ends:
+            ledger.made(end)
+        return State(self.clock.now(), meters, messages, ledger.transactions)
 
     def stop(self) -> None:
         """Disconnect and let `run` end. What is still in the outbox stays unsent: see `drain`."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from enum import Enum
 from random import Random
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from chargers.facts import Cause, ConnectorState, Kind, Reading, Target, Token, 
 from chargers.ledger import Ledger
 from chargers.meter import Meter
 from chargers.profile import ChargerProfile
+from chargers.state import State
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Charging:
         clock: Clock,
         rng: Random,
         around: Surroundings,
+        kept: State | None = None,
     ) -> None:
         self._profile = profile
         self._configuration = configuration
@@ -78,6 +81,7 @@ class Charging:
         """True lets nobody begin; what runs goes on."""
         self.plug_wanted: Callable[[int], None] | None = None
         """Called with the EVSE when a remote start waits for somebody to plug in."""
+        meters = {} if kept is None else kept.meters
         self.evses = {
             number: Evse(
                 number,
@@ -85,7 +89,7 @@ class Charging:
                 profile.power_w,
                 dc=profile.dc,
                 # Meters in the field have counted before; 0 would hide mistakes.
-                meter=Meter(rng.randint(1_000, 5_000_000)),
+                meter=Meter(meters.get(number) or rng.randint(1_000, 5_000_000)),
             )
             for number in range(1, profile.evses + 1)
         }
@@ -208,6 +212,20 @@ class Charging:
                 return evse
         return None
 
+    def as_if_power_failed(self) -> tuple[list[TransactionMessage], dict[int, int]]:
+        """The ends that running transactions would have if the power failed now, and the meters in
+        Wh. Nothing changes but that what has flowed is counted."""
+        now = self._clock.now()
+        ends = []
+        for evse in self.evses.values():
+            running = evse.running
+            if running is not None:
+                end = self._message(
+                    evse, running, Kind.STOPPED, Cause.POWER_LOSS, evse.reading(now), None
+                )
+                ends.append(replace(end, offline=True))
+        return ends, {number: evse.meter.wh for number, evse in self.evses.items()}
+
     def busy(self, target: Target) -> bool:
         """Whether a transaction runs on any part of `target`."""
         return any(
@@ -257,7 +275,23 @@ class Charging:
         reading: Reading,
         token: Token | None = None,
     ) -> None:
-        message = TransactionMessage(
+        message = self._message(evse, running, kind, cause, reading, token)
+        running.next_number += 1
+        if kind is Kind.STARTED:
+            self._ledger.started(message, running.token)
+        self._ledger.made(message)
+        self._around.send(message)
+
+    def _message(
+        self,
+        evse: Evse,
+        running: Running,
+        kind: Kind,
+        cause: Cause,
+        reading: Reading,
+        token: Token | None,
+    ) -> TransactionMessage:
+        return TransactionMessage(
             kind=kind,
             transaction=running.id,
             number=running.next_number,
@@ -270,8 +304,3 @@ class Charging:
             remote_start_id=running.remote_start_id,
             offline=not self._around.online,
         )
-        running.next_number += 1
-        if kind is Kind.STARTED:
-            self._ledger.started(message, running.token)
-        self._ledger.made(message)
-        self._around.send(message)

@@ -12,6 +12,7 @@ import logging
 import signal
 import ssl
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
@@ -19,14 +20,17 @@ from typing import Annotated, NoReturn, TextIO
 import typer
 from rich.console import Console
 
+from chargers.faults import FAULTS, chosen
 from chargers.fleet import Fleet, FleetError, FleetPlan, read_plan
-from chargers.profile import ChargerProfile, ProfileError
+from chargers.profile import ChargerProfile
 from chargers.report import fleet_report, plain_lines, version_table
+from chargers.state import StateError
 from chargers.wire import trusting
 
 FAILED = 1
 USAGE = 2
 UNREACHABLE = 3
+_FAULTS = ", ".join(FAULTS)
 
 app = typer.Typer(
     help="Simulated EV charging stations (OCPP 1.6, 2.0.1 and 2.1) with drivers that use them.",
@@ -52,6 +56,14 @@ DrainSeconds = Annotated[
 ]
 
 
+StateFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", metavar="DIR", help="Keep meters and unsent messages here, for the next run."
+    ),
+]
+
+
 @app.command()
 def run(
     url: Annotated[str, typer.Argument(help="Address without the id: ws://host:9000/ocpp")],
@@ -71,10 +83,17 @@ def run(
         list[str] | None, typer.Option("--rfid", help="Token of a driver; may be repeated.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Repeats the same drivers.")] = None,
+    faults: Annotated[
+        str,
+        typer.Option(
+            "--faults", metavar="NAMES", help=f"What it gets wrong: all, or some of {_FAULTS}."
+        ),
+    ] = "",
     ca: Annotated[
         Path | None,
         typer.Option("--ca", metavar="FILE", help="Who signed the server's certificate (wss)."),
     ] = None,
+    state: StateFolder = None,
     seconds: Seconds = None,
     drain_seconds: DrainSeconds = 10.0,
 ) -> None:
@@ -86,6 +105,8 @@ def run(
     Example: `chargers run ws://127.0.0.1:9000/ocpp --id DC-1 --version 2.0.1 --dc --power-kw 150
     --rfid DRIVER-1 --seconds 60`
 
+    Example: `chargers run ws://127.0.0.1:9000/ocpp --id CP-2 --faults duplicates,mixed-units`
+
     Example: `chargers run wss://localhost:9443/ocpp --ca tls/ca.pem --id CP-1 --token SECRET`
     """
     try:
@@ -96,8 +117,9 @@ def run(
             evses=evses,
             power_w=round(power_kw * 1000),
             dc=dc,
+            faults=chosen(faults),
         )
-    except ProfileError as error:
+    except ValueError as error:
         _stop_usage(str(error))
     if not 0 < speed <= 10_000:
         _stop_usage(f"speed = {speed}: allowed is a number above 0, up to 10000")
@@ -108,15 +130,24 @@ def run(
     _log_to(sys.stdout, logging.INFO)
     tokens = tuple(rfid or ["DRIVER-1"])
     plan = FleetPlan(url=url, tokens=tokens, chargers=(profile,), speed=speed, seed=seed, ca=ca)
+    plan = replace(plan, state=state)
     fleet = _run(plan, seconds, drain_seconds)
     for line in plain_lines(fleet_report(fleet.chargers)):
         print(line)
     _exit(fleet)
 
 
+@app.command("faults")
+def list_faults() -> None:
+    """What a charger can get wrong (`chargers run --faults`, `faults = [...]` in a fleet file)."""
+    for name, meaning in FAULTS.items():
+        print(f"{name:18}{meaning}")
+
+
 @app.command()
 def fleet(
     file: Annotated[Path, typer.Argument(help="TOML: url, tokens, [[charger]] tables.")],
+    state: StateFolder = None,
     seconds: Seconds = None,
     output: Annotated[Output, typer.Option("--output", help="What to print at the end.")] = (
         Output.table
@@ -133,7 +164,7 @@ def fleet(
     except FleetError as error:
         _stop_usage(str(error))
     _log_to(sys.stderr, logging.INFO if verbose else logging.ERROR)
-    done = _run(plan, seconds, drain_seconds)
+    done = _run(replace(plan, state=state), seconds, drain_seconds)
     report = fleet_report(done.chargers)
     console = Console()
     if output is Output.json:
@@ -157,7 +188,13 @@ def _run(plan: FleetPlan, seconds: float | None, drain_s: float) -> Fleet:
         await fleet.run(stop, drain_s)
         return fleet
 
-    return asyncio.run(all_of_it())
+    try:
+        return asyncio.run(all_of_it())
+    except* StateError as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        _stop_usage(f"--state: {error}")
 
 
 def _exit(fleet: Fleet) -> None:

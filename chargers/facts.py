@@ -53,6 +53,7 @@ class Cause(Enum):
     UNLOCK = "unlock"
     SOFT_RESET = "soft reset"
     HARD_RESET = "hard reset"
+    POWER_LOSS = "power loss"
 
 
 class Trigger(Enum):

@@ -24,6 +24,7 @@ import dataclasses
 import random
 import tomllib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from chargers.charger import Charger
 from chargers.clock import ScaledClock
 from chargers.driver import Driver, Habits
 from chargers.profile import ChargerProfile, ProfileError
+from chargers.state import file_of, load
 
 
 class FleetError(ValueError):
@@ -53,6 +55,7 @@ class FleetPlan:
     seed: int | None = None
     habits: Habits = field(default_factory=Habits)
     ca: Path | None = None
+    state: Path | None = None
 
 
 _TOP_KEYS = ("url", "speed", "seed", "tokens", "ca", "driver", "charger")
@@ -63,9 +66,16 @@ _CHARGER_KEYS: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
     "bool": (bool,),
+    "tuple[str, ...]": (list,),
 }
 
-_WORDS = {"str": "a text", "str | None": "a text", "int": "a whole number", "bool": "true or false"}
+_WORDS = {
+    "tuple[str, ...]": "a list of texts",
+    "str": "a text",
+    "str | None": "a text",
+    "int": "a whole number",
+    "bool": "true or false",
+}
 
 
 def read_plan(file: Path) -> FleetPlan:
@@ -165,8 +175,9 @@ def _profile(file: Path, place: str, table: dict[str, Any]) -> ChargerProfile:
             raise FleetError(file, f"{place}.{key}", allowed, _shown(key, value))
     if "id" not in table:
         raise FleetError(file, f"{place}.id", "a text: every charger needs one")
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
     try:
-        return ChargerProfile(**table)
+        return ChargerProfile(**values)
     except ProfileError as error:
         value = _shown(error.field, error.value)
         raise FleetError(file, f"{place}.{error.field}", error.allowed, value) from error
@@ -181,16 +192,27 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _goes_on_from(plan: FleetPlan) -> datetime:
+    """Now, or where the time of an earlier run ended: faster time may have run ahead of it."""
+    now = datetime.now(UTC)
+    if plan.state is None:
+        return now
+    kept = [load(file_of(plan.state, profile.id)) for profile in plan.chargers]
+    return max([now, *(state.saved_at for state in kept if state is not None)])
+
+
 class Fleet:
     """The chargers of a plan, each with drivers, on one clock."""
 
     def __init__(self, plan: FleetPlan) -> None:
-        clock = ScaledClock(plan.speed)
+        clock = ScaledClock(plan.speed, _goes_on_from(plan))
         self.chargers: list[Charger] = []
         self._drivers: list[Driver] = []
         for profile in plan.chargers:
             rng = random.Random(None if plan.seed is None else f"{plan.seed}/{profile.id}")
-            charger = Charger(profile, plan.url, clock=clock, rng=rng, authority=plan.ca)
+            charger = Charger(
+                profile, plan.url, clock=clock, rng=rng, authority=plan.ca, state=plan.state
+            )
             self.chargers.append(charger)
             self._drivers.append(Driver(charger, plan.tokens, rng, plan.habits))
         self.undrained: list[Charger] = []

@@ -18,6 +18,7 @@ from chargers.clock import Clock, sleep_unless
 from chargers.configuration import Configuration
 from chargers.dialect import Dialect, Wishes
 from chargers.facts import BootReason
+from chargers.faults import FaultyConnection
 from chargers.ledger import Ledger
 from chargers.profile import ChargerProfile
 from chargers.wire import CallFailed, ConnectFailed, LinkLost, Wire, open_connection
@@ -53,6 +54,7 @@ class Link:
         self._went_offline = went_offline
         self._changed = changed
         self._authority = authority
+        self._faults = profile.faults
         self._wire: Wire | None = None
         self._boot_reason: BootReason | None = BootReason.POWER_UP
         self._accepted = asyncio.Event()
@@ -120,7 +122,7 @@ class Link:
             self._ledger.connections += 1
             self._changed()
             self._wire = Wire(
-                connection,
+                FaultyConnection(connection, self._faults) if self._faults else connection,
                 self._dialect.package,
                 self._profile.id,
                 routes,
@@ -152,7 +154,8 @@ class Link:
         self._accepted.clear()
         # A reset has named its own reason already. Without one, a charger that was never
         # accepted has to boot; one that was may leave it out.
-        if self._boot_reason is None and self._profile.boot_on_reconnect:
+        boots = self._profile.boot_on_reconnect and "no-boot" not in self._faults
+        if self._boot_reason is None and boots:
             self._boot_reason = BootReason.RECONNECTED
         self._went_offline()
         await wire.close()

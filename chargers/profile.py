@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chargers.faults import FAULTS
+
 VERSIONS = ("1.6", "2.0.1", "2.1")
 
 
@@ -72,6 +74,8 @@ class ChargerProfile:
     """True lets any token charge while the link is down; False only those accepted before."""
     outbox_limit: int = 10_000
     """Messages kept while the link is down; beyond it the oldest meter values are dropped."""
+    faults: tuple[str, ...] = ()
+    """What it gets wrong: names of `chargers.faults.FAULTS`."""
 
     def __post_init__(self) -> None:
         if not self.id or len(self.id) > 48 or ":" in self.id:
@@ -86,6 +90,9 @@ class ChargerProfile:
             text = getattr(self, name)
             if not text or len(text) > limit:
                 raise ProfileError(name, text, f"a text of 1 to {limit} characters")
+        for fault in self.faults:
+            if fault not in FAULTS:
+                raise ProfileError("faults", fault, "some of " + ", ".join(FAULTS))
         if self.reconnect_max_s < self.reconnect_min_s:
             raise ProfileError("reconnect_max_s", self.reconnect_max_s, "reconnect_min_s or more")
 

@@ -53,6 +53,7 @@ _STOP_REASONS = {
     Cause.UNLOCK: "UnlockCommand",
     Cause.SOFT_RESET: "SoftReset",
     Cause.HARD_RESET: "HardReset",
+    Cause.POWER_LOSS: "PowerLoss",
 }
 
 _TRIGGERS = {

@@ -45,6 +45,7 @@ _TRIGGER_REASONS = {
     Cause.UNLOCK: "UnlockCommand",
     Cause.SOFT_RESET: "ResetCommand",
     Cause.HARD_RESET: "ResetCommand",
+    Cause.POWER_LOSS: "AbnormalCondition",
 }
 
 _STOP_REASONS = {
@@ -55,6 +56,7 @@ _STOP_REASONS = {
     Cause.UNLOCK: "Other",
     Cause.SOFT_RESET: "ImmediateReset",
     Cause.HARD_RESET: "ImmediateReset",
+    Cause.POWER_LOSS: "PowerLoss",
 }
 
 _BOOT_REASONS = {

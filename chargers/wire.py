@@ -26,6 +26,7 @@ from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
+from chargers.faults import FaultyConnection
 from chargers.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Wire:
 
     def __init__(
         self,
-        connection: ClientConnection,
+        connection: ClientConnection | FaultyConnection,
         package: str,
         charger_id: str,
         routes: Mapping[str, Handler],

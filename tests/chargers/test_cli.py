@@ -13,6 +13,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from chargers.cli import app
+from chargers.faults import FAULTS
 
 COMMAND = (sys.executable, "-c", "from chargers.cli import main; main()")
 
@@ -80,6 +81,7 @@ def test_wrong_usage_ends_with_2(tmp_path: Path) -> None:
         (["fleet", str(tmp_path / "none.toml")], "none.toml: the file: allowed is"),
         (["run", "ws://127.0.0.1:1", "--version", "3"], "version = '3': allowed is one of 1.6"),
         (["run", "http://127.0.0.1:1"], "begins with ws://"),
+        (["run", "ws://127.0.0.1:1", "--faults", "odd"], "faults = 'odd': allowed is all, or"),
         (["run", "ws://127.0.0.1:1", "--speed", "0"], "speed = 0.0: allowed is"),
     ):
         result = CliRunner().invoke(app, arguments)
@@ -93,6 +95,30 @@ def test_help_has_examples() -> None:
         result = CliRunner().invoke(app, [command, "--help"])
         assert result.exit_code == 0
         assert "Example" in result.stdout
+
+
+def test_faults_are_listed_with_their_meaning() -> None:
+    result = CliRunner().invoke(app, ["faults"])
+    assert result.exit_code == 0
+    assert "stuck-seqno       the sequence number" in result.stdout
+    assert len(result.stdout.splitlines()) == len(FAULTS)
+
+
+async def test_what_was_not_heard_is_told_in_the_next_run(central: Any, tmp_path: Path) -> None:
+    arguments = ("--id", "CP-9", "--speed", "100", "--state", str(tmp_path / "state"))
+    process = await start("run", "ws://127.0.0.1:1", *arguments, "--seconds", "0.3")
+    await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 3
+    file = tmp_path / "state" / "CP-9.json"
+    assert '"meters"' in file.read_text()
+    process = await start("run", central.url, *arguments, "--seconds", "0.3")
+    _, err = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 0, err.decode()
+    file.write_text("broken")
+    process = await start("run", central.url, *arguments, "--seconds", "0.3")
+    _, err = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 2
+    assert b"remove it to start anew" in err
 
 
 async def test_nobody_there_ends_with_3(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ version = "2.1"
 dc = true
 power_w = 150000
 retry_interval_s = 5
+faults = ["nul"]
 """
 
 
@@ -39,7 +40,9 @@ def test_a_good_file(tmp_path: Path) -> None:
     assert plan.tokens == ("A", "B")
     assert plan.habits == Habits(stay_s=(60.0, 120.0))
     assert plan.chargers == (
-        ChargerProfile(id="CP-1", version="2.1", dc=True, power_w=150_000, retry_interval_s=5),
+        ChargerProfile(
+            id="CP-1", version="2.1", dc=True, power_w=150_000, retry_interval_s=5, faults=("nul",)
+        ),
     )
 
 
@@ -56,6 +59,8 @@ def test_a_good_file(tmp_path: Path) -> None:
         ('version = "2.1"', 'version = "2.2"', "charger[1].version = '2.2': allowed is one of 1.6"),
         ("dc = true", "dc = 1", "charger[1].dc = 1: allowed is true or false"),
         ("150000", "true", "charger[1].power_w = True: allowed is a whole number"),
+        ('["nul"]', '["nulls"]', "charger[1].faults = 'nulls': allowed is some of clock-1970"),
+        ('["nul"]', '"nul"', "charger[1].faults = 'nul': allowed is a list of texts"),
         ("power_w", "power", "charger[1].power: allowed is one of the keys id, version"),
         ('id = "CP-1"', "", "charger[1].id: allowed is a text: every charger needs one"),
         ("[[charger]]", '[[charger]]\nid = "CP-1"\n[[charger]]', "charger[2].id = 'CP-1'"),

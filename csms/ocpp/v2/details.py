@@ -28,11 +28,9 @@ def details(payload: Payload) -> Payload | None:
     """The details of one event by their neutral names; what cannot be used is left out.
     None when there are none."""
     found: dict[str, Any] = {}
-    trigger = payload.get("triggerReason")
-    if trigger not in _ORDINARY:
-        word = wire.text(payload, "triggerReason", wire.MAX_WORD)
-        if word is not None:
-            found["trigger"] = word
+    trigger = _word(payload, "triggerReason")
+    if trigger is not None and trigger not in _ORDINARY:
+        found["trigger"] = trigger
     for name, (field, read) in _OF_EVENT.items():
         if field in payload:
             _add(found, name, read(payload, field))
