@@ -27,7 +27,7 @@ from chargers.commands import Commands
 from chargers.configuration import Configuration
 from chargers.dialect import Dialect
 from chargers.evse import Evse
-from chargers.facts import Cause, Target, Token, TransactionMessage
+from chargers.facts import Cause, Kind, Target, Token, TransactionMessage
 from chargers.ledger import Ledger
 from chargers.link import Link
 from chargers.notices import Notices
@@ -287,6 +287,9 @@ class Charger:
             self._outbox.put(message)
             self._wake()
 
+    def carries(self, kind: Kind) -> bool:
+        return self._dialect.carries(kind)
+
     def forget_tokens(self) -> None:
         self._known_tokens.clear()
 
@@ -322,6 +325,7 @@ class Charger:
     def _went_online(self) -> None:
         self._notices.open()
         self._outbox.open()
+        self._commands.came_online()
         self.changed()
 
     def _went_offline(self) -> None:

@@ -52,6 +52,10 @@ class Surroundings(Protocol):
 
     def send(self, message: TransactionMessage) -> None: ...
 
+    def carries(self, kind: Kind) -> bool:
+        """Whether the charger's version has words for this."""
+        ...
+
     def later(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
     def changed(self) -> None: ...
@@ -168,6 +172,8 @@ class Charging:
         reading = evse.reading(now)
         running.drawing = reading.power_w > 0
         self._say(evse, running, Kind.STARTED, cause, reading, granted.token)
+        if self._profile.limit_wh and self._around.carries(Kind.LIMIT):
+            self._say(evse, running, Kind.LIMIT, Cause.LIMIT_SET, reading)
         self._around.later(f"meter of EVSE {evse.number}", self._watch_meter(evse, running))
 
     def end(self, evse: Evse, cause: Cause, *, token: Token | None = None) -> None:
@@ -202,6 +208,13 @@ class Charging:
         assert evse.running is not None
         reading = evse.reading(self._clock.now())
         self._say(evse, evse.running, Kind.READING, cause, reading)
+
+    def resume(self, number: int | None = None) -> None:
+        """What runs goes on after a reset, at one EVSE or everywhere: say so."""
+        now = self._clock.now()
+        for evse in self.evses.values():
+            if evse.running is not None and number in (None, evse.number):
+                self._say(evse, evse.running, Kind.STATE, Cause.RESUMED, evse.reading(now))
 
     def evse_of(self, transaction: str) -> Evse | None:
         """Where a transaction runs, by either side's id; None when it does not."""
@@ -260,6 +273,10 @@ class Charging:
             reading = evse.reading(self._clock.now())
             if interval_s:
                 self._say(evse, running, Kind.READING, Cause.PERIOD, reading)
+            counted_wh = reading.energy_wh - self._ledger.record(running.id).meter_start_wh
+            if 0 < self._profile.limit_wh <= counted_wh:
+                self.end(evse, Cause.LIMIT)
+                return
             drawing = reading.power_w > 0
             if drawing != running.drawing:
                 running.drawing = drawing
@@ -303,4 +320,5 @@ class Charging:
             token=token,
             remote_start_id=running.remote_start_id,
             offline=not self._around.online,
+            limit_wh=self._profile.limit_wh if kind is Kind.LIMIT else None,
         )

@@ -78,6 +78,9 @@ def run(
     dc: Annotated[
         bool, typer.Option("--dc", help="A DC charger: reports state of charge.")
     ] = False,
+    limit_kwh: Annotated[
+        float, typer.Option("--limit-kwh", help="Where every charge ends by itself; 0: nowhere.")
+    ] = 0.0,
     speed: Annotated[float, typer.Option("--speed", help="Virtual seconds per second.")] = 1.0,
     rfid: Annotated[
         list[str] | None, typer.Option("--rfid", help="Token of a driver; may be repeated.")
@@ -117,6 +120,7 @@ def run(
             evses=evses,
             power_w=round(power_kw * 1000),
             dc=dc,
+            limit_wh=round(limit_kwh * 1000),
             faults=chosen(faults),
         )
     except ValueError as error:

@@ -58,6 +58,7 @@ class Commands:
         self._clock = clock
         self._host = host
         self._reset_when_idle = False
+        self._resuming = False
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -113,11 +114,14 @@ class Commands:
         if evse.running is not None:
             self._charging.end(evse, cause)
 
-    def reset(self, *, evse: int | None, hard: bool, when_idle: bool) -> Verdict:
+    def reset(
+        self, *, evse: int | None, hard: bool, when_idle: bool, resume: bool = False
+    ) -> Verdict:
         """Reset the station, or only end what runs at one EVSE.
 
         A soft reset lets the stops it causes be heard before it disconnects; a hard one does
-        not, they follow after the boot. With `when_idle` transactions run to their end first.
+        not, they follow after the boot. With `when_idle` transactions run to their end first; with
+        `resume` they go on after the boot.
         """
         if evse is not None and evse not in self._charging.evses:
             return Verdict.REJECTED
@@ -125,12 +129,25 @@ class Commands:
             # Resetting a single EVSE that has become idle has no effect anyone could see.
             self._reset_when_idle = self._reset_when_idle or evse is None
             return Verdict.SCHEDULED
+        if resume:
+            self._resuming = evse is None
+            self._later("reset", self._link.reset() if evse is None else self._resume(evse))
+            return Verdict.ACCEPTED
         cause = Cause.HARD_RESET if hard else Cause.SOFT_RESET
         if evse is not None:
             self._later("reset EVSE", self._end(self._charging.evses[evse], cause))
         else:
             self._later("reset", self._reset(cause))
         return Verdict.ACCEPTED
+
+    def came_online(self) -> None:
+        """The charger has booted: what was to go on goes on."""
+        if self._resuming:
+            self._resuming = False
+            self._charging.resume()
+
+    async def _resume(self, evse: int) -> None:
+        self._charging.resume(evse)
 
     def transaction_ended(self) -> None:
         """Carry out a reset that waited for the last transaction to end."""

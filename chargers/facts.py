@@ -28,11 +28,13 @@ class ConnectorState(Enum):
 
 
 class Kind(Enum):
-    """The four things there are to say about a transaction."""
+    """The things there are to say about a transaction."""
 
     STARTED = "start"
     READING = "meter values"
     STATE = "state"
+    LIMIT = "limit"
+    """The driver has set a limit at the charger."""
     STOPPED = "stop"
 
 
@@ -54,6 +56,10 @@ class Cause(Enum):
     SOFT_RESET = "soft reset"
     HARD_RESET = "hard reset"
     POWER_LOSS = "power loss"
+    LIMIT_SET = "limit set"
+    LIMIT = "limit reached"
+    RESUMED = "resumed"
+    """The charge goes on after a reset."""
 
 
 class Trigger(Enum):
@@ -127,6 +133,8 @@ class TransactionMessage:
     token: Token | None = None
     remote_start_id: int | None = None
     offline: bool = False
+    limit_wh: int | None = None
+    """Where the charge is to end by itself; only a limit message has it."""
 
     @property
     def at(self) -> datetime:

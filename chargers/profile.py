@@ -74,6 +74,8 @@ class ChargerProfile:
     """True lets any token charge while the link is down; False only those accepted before."""
     outbox_limit: int = 10_000
     """Messages kept while the link is down; beyond it the oldest meter values are dropped."""
+    limit_wh: int = 0
+    """Energy at which a charge ends by itself, as if every driver set it; 0 sets none."""
     faults: tuple[str, ...] = ()
     """What it gets wrong: names of `chargers.faults.FAULTS`."""
 
@@ -110,6 +112,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("connectors_per_evse", 1, 10),
     ("power_w", 1, 5_000_000),
     ("meter_interval_s", 0, 86_400),
+    ("limit_wh", 0, 10_000_000),
     ("heartbeat_interval_s", 1, 86_400),
     ("connection_timeout_s", 1, 86_400),
     ("message_timeout_s", 0.01, 600),

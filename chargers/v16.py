@@ -54,6 +54,7 @@ _STOP_REASONS = {
     Cause.SOFT_RESET: "SoftReset",
     Cause.HARD_RESET: "HardReset",
     Cause.POWER_LOSS: "PowerLoss",
+    Cause.LIMIT: "Local",
 }
 
 _TRIGGERS = {
@@ -120,7 +121,7 @@ class Dialect16:
 
     def carries(self, kind: Kind) -> bool:
         # A car that stops drawing shows in the status of its connector alone.
-        return kind is not Kind.STATE
+        return kind not in (Kind.STATE, Kind.LIMIT)
 
     async def boot(self, call_: Caller, profile: ChargerProfile, reason: BootReason) -> Booted:
         answer = await call_(
@@ -157,7 +158,7 @@ class Dialect16:
     async def deliver(
         self, call_: Caller, message: TransactionMessage, record: TransactionRecord
     ) -> Acknowledged:
-        assert message.kind is not Kind.STATE
+        assert self.carries(message.kind)
         connector = self.connector_id(Target(message.evse, message.connector))
         if message.kind is Kind.STARTED:
             answer = await call_(

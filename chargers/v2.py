@@ -46,6 +46,9 @@ _TRIGGER_REASONS = {
     Cause.SOFT_RESET: "ResetCommand",
     Cause.HARD_RESET: "ResetCommand",
     Cause.POWER_LOSS: "AbnormalCondition",
+    Cause.LIMIT_SET: "LimitSet",
+    Cause.LIMIT: "EnergyLimitReached",
+    Cause.RESUMED: "TxResumed",
 }
 
 _STOP_REASONS = {
@@ -57,6 +60,7 @@ _STOP_REASONS = {
     Cause.SOFT_RESET: "ImmediateReset",
     Cause.HARD_RESET: "ImmediateReset",
     Cause.POWER_LOSS: "PowerLoss",
+    Cause.LIMIT: "EnergyLimitReached",
 }
 
 _BOOT_REASONS = {
@@ -85,7 +89,8 @@ class Dialect2:
         return STATUS[state] if target.evse else None
 
     def carries(self, kind: Kind) -> bool:
-        return True
+        # Only 2.1 has words for a limit (E16).
+        return kind is not Kind.LIMIT or self.package == "ocpp.v21"
 
     async def boot(self, call: Caller, profile: ChargerProfile, reason: BootReason) -> Booted:
         answer = await call(
@@ -136,6 +141,8 @@ class Dialect2:
             info["charging_state"] = "Idle" if left else "EVConnected"
         else:
             info["charging_state"] = "Charging" if message.charging else "SuspendedEV"
+        if message.limit_wh is not None:
+            info["transaction_limit"] = {"max_energy": message.limit_wh}
         if message.kind is Kind.STARTED and message.remote_start_id is not None:
             info["remote_start_id"] = message.remote_start_id
         answer = await call(
@@ -166,7 +173,7 @@ def _id_token(token: Token) -> dict[str, str]:
 def _context(message: TransactionMessage) -> str:
     if message.cause is Cause.TRIGGER:
         return "Trigger"
-    if message.kind is Kind.STATE:
+    if message.kind in (Kind.STATE, Kind.LIMIT):
         return "Other"
     return _CONTEXTS.get(message.kind, "Sample.Periodic")
 

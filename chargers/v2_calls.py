@@ -121,11 +121,12 @@ class Calls:
 
     # The parameter is `type` because the field on the wire is.
     def reset(self, type: str, evse_id: int | None = None, **_: Any) -> Any:  # noqa: A002
-        if type not in ("Immediate", "OnIdle"):
-            # 2.1 has ImmediateAndResume: this charger cannot resume a transaction.
-            return self._result.Reset(status="Rejected")
         verdict = self._wishes.reset(
-            evse=evse_id or None, hard=type == "Immediate", when_idle=type == "OnIdle"
+            evse=evse_id or None,
+            hard=type != "OnIdle",
+            when_idle=type == "OnIdle",
+            # A word that only 2.1 has (B11).
+            resume=type == "ImmediateAndResume",
         )
         scheduled = verdict is Verdict.SCHEDULED
         return self._result.Reset(status="Scheduled" if scheduled else _accepted(verdict))

@@ -294,3 +294,48 @@ async def test_an_unknown_action_is_answered_with_not_implemented(
         await charger.booted()
         with pytest.raises(Exception, match="NotImplemented"):
             await central.call("GetLocalListVersion")
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
+async def test_a_charge_ends_at_its_limit_and_2_1_says_so_beforehand(
+    central: Any, make_charger: Make, version: str
+) -> None:
+    """OCPP 2.1 E16: LimitSet with the limit; every version ends there."""
+    async with make_charger(version, limit_wh=2_000, meter_interval_s=60) as charger:
+        await charger.booted()
+        charger.plug_in(1, Car())
+        await charger.tap(1, "CARD")
+        await charger.until(lambda: bool(charger.ledger.finished))
+        await charger.until(lambda: not charger.outbox)
+        (record,) = charger.ledger.transactions
+        assert record.stop_cause == "limit reached"
+        assert record.energy_wh >= 2_000
+    events = [seen.fields for seen in central.of("TransactionEvent")]
+    set_by = [e["transaction_info"].get("transaction_limit") for e in events]
+    if version == "2.1":
+        assert [(e["trigger_reason"]) for e in events][1] == "LimitSet"
+        assert set_by[1] == {"max_energy": 2_000}
+    else:
+        assert not any(set_by)
+    assert [e["seq_no"] for e in events] == list(range(len(events)))
+    if events:
+        assert events[-1]["transaction_info"]["stopped_reason"] == "EnergyLimitReached"
+
+
+@pytest.mark.parametrize("evse", [None, 1])
+async def test_a_reset_that_resumes_ends_nothing(
+    central: Any, make_charger: Make, evse: int | None
+) -> None:
+    """OCPP 2.1 B11: the transaction goes on, and the charger says so."""
+    async with make_charger("2.1") as charger:
+        await charger.booted()
+        charger.plug_in(1, Car())
+        await charger.tap(1, "CARD")
+        await charger.until(lambda: charger.ledger.transactions[0].start_acknowledged)
+        answer = await central.call("Reset", type="ImmediateAndResume", evse_id=evse)
+        assert answer.status == "Accepted"
+        await charger.until(lambda: charger.ledger.transactions[0].states_acknowledged > 0)
+        assert charger.ledger.connections == (1 if evse else 2)
+        assert not charger.ledger.finished
+    events = [seen.fields for seen in central.of("TransactionEvent")]
+    assert "TxResumed" in [event["trigger_reason"] for event in events]

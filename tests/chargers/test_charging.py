@@ -34,6 +34,9 @@ class Around:
     def send(self, message: TransactionMessage) -> None:
         self.sent.append(message)
 
+    def carries(self, kind: Kind) -> bool:
+        return True
+
     def later(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self.tasks.append(task)

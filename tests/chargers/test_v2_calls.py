@@ -70,12 +70,3 @@ async def test_a_full_inventory_comes_in_parts(
     names = [item["variable"]["name"] for part in parts for item in part["report_data"]]
     assert names.count("AvailabilityState") == 5
     assert charger.ledger.rejected == 0
-
-
-@pytest.mark.parametrize("version", ["2.1"])
-async def test_a_reset_that_would_resume_is_rejected(
-    central: Any, make_charger: Make, version: str
-) -> None:
-    async with make_charger(version) as charger:
-        await charger.booted()
-        assert (await central.call("Reset", type="ImmediateAndResume")).status == "Rejected"
