@@ -143,7 +143,10 @@ def run(
 
 @app.command("faults")
 def list_faults() -> None:
-    """What a charger can get wrong (`chargers run --faults`, `faults = [...]` in a fleet file)."""
+    """What a charger can get wrong (`chargers run --faults`, `faults = [...]` in a fleet file).
+
+    Example: `chargers faults`
+    """
     for name, meaning in FAULTS.items():
         print(f"{name:18}{meaning}")
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from websockets.exceptions import ConnectionClosedOK
+from websockets.frames import Close
 
 from csms.core import stations, tokens
 from csms.core.ids import Origin
@@ -42,8 +43,9 @@ class MemorySocket:
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.sent: list[str] = []
-        self.close_code: int | None = None
-        self.close_reason: str | None = None
+        self.close_sent: Close | None = None
+        self.close_rcvd: Close | None = None
+        self.close_rcvd_then_sent: bool | None = None
         self.transport = self
         self.protocol = self
         self.waiting = False
@@ -57,20 +59,21 @@ class MemorySocket:
         frame = await self.inbox.get()
         self.waiting = False
         if frame is None:
-            self.close_code = self.close_code or 1000
+            if self.close_sent is None:
+                self.close_rcvd, self.close_rcvd_then_sent = Close(1000, ""), True
             raise self.close_exc
         return frame
 
     async def send(self, frame: str) -> None:
-        if self.close_code is not None:
+        if self.close_sent or self.close_rcvd:
             raise self.close_exc
         # What goes out must be text that can be written.
         frame.encode()
         self.sent.append(frame)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        if self.close_code is None:
-            self.close_code, self.close_reason = code, reason
+        if self.close_sent is None:
+            self.close_sent = Close(code, reason)
             self.inbox.put_nowait(None)
 
     async def wait_closed(self) -> None:
@@ -80,7 +83,6 @@ class MemorySocket:
         return 0
 
     def abort(self) -> None:
-        self.close_code = self.close_code or 1006
         self.inbox.put_nowait(None)
 
 
