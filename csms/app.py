@@ -29,7 +29,7 @@ from csms.flows.exchange import Nobody
 from csms.flows.logins import Logins
 from csms.flows.messages import MessageLimits, MessageLog
 from csms.flows.retention import Retention
-from csms.observability import Metrics
+from csms.observability import Metrics, Read
 from csms.ocpi import exchange
 from csms.ocpi.addresses import Policy
 from csms.ocpi.client import Client, ClientLimits
@@ -53,7 +53,8 @@ log = structlog.get_logger("app")
 # 160 bits as 40 hex digits: what fits OCPP 1.6 AuthorizationKey (20 bytes, sent as 40 hex digits)
 # and 2.x BasicAuthPassword (up to 40 characters) alike.
 TOKEN_BYTES = 20
-METRICS_EVERY_S = 5.0
+# From this share of a limit on `/readyz` warns.
+FULL = 0.9
 HTTP_STOP_S = 5
 HTTP_AT_ONCE = 1_000
 FILES_BESIDE_LINKS = 1_500
@@ -168,7 +169,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             stopping=stopping.is_set,
             party=settings.party,
             station_url=station_url,
-            warnings=lambda: certificates.warnings if certificates else [],
+            warnings=lambda: _warnings(settings, store, registry, certificates),
             node=settings.node,
             max_wait_s=settings.http.max_wait_s,
             max_body_bytes=settings.http.max_body_bytes,
@@ -178,7 +179,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         http_port = await stack.enter_async_context(_http(settings, api, Server(network)))
         if settings.ocpi.public_url is None:
             network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")
-        watching = [tasks.create_task(_watch(store, metrics), name="watch the store")]
+        _expose(settings, metrics, store, gateway, registry, commander, messages)
+        watching: list[asyncio.Task[None]] = []
         if certificates is not None:
             watch = certificates.watch(settings.ocpp.tls.reload_check_s)
             watching.append(tasks.create_task(watch, name="watch the certificates"))
@@ -365,10 +367,64 @@ def _note_late(
     tasks.create_task(commander.note_late(command_id, performed), name=f"late {command_id}")
 
 
-async def _watch(store: QueuedStore, metrics: Metrics) -> None:
-    while True:
-        metrics.store_queue.set(store.queued)
-        await asyncio.sleep(METRICS_EVERY_S)
+def _expose(
+    settings: Settings,
+    metrics: Metrics,
+    store: QueuedStore,
+    gateway: Gateway,
+    registry: Registry,
+    commander: Commander,
+    messages: MessageLog | None,
+) -> None:
+    """What is kept elsewhere anyway, as metrics; docs/metrics.md says what each tells."""
+    metrics.reads(
+        store_queue=Read("gauge", "Functions waiting for the store", lambda: store.queued),
+        store_queue_limit=Read("gauge", "More are refused", lambda: store.max_queue),
+        store_batch_functions=Read(
+            "histogram", "Functions of a batch", lambda: store.batch_functions
+        ),
+        store_batch_seconds=Read("histogram", "Time of a batch", lambda: store.batch_seconds),
+        store_commit_seconds=Read("histogram", "Time of a commit", lambda: store.commit_seconds),
+        store_trouble=Read(
+            "gauge", "1 while the store cannot write", lambda: float(store.trouble is not None)
+        ),
+        reader_connections_busy=Read(
+            "gauge", "Reads under way", lambda: getattr(store.reader, "busy", 0)
+        ),
+        links_limit=Read("gauge", "More stations get 503", lambda: settings.ocpp.max_links),
+        handshakes=Read("gauge", "Attempts to connect under way", lambda: gateway.handshakes),
+        handshakes_limit=Read("gauge", "More get 503", lambda: settings.ocpp.max_handshakes),
+        commands_under_way=Read(
+            "gauge", "Commands being sent or awaiting their answer", lambda: commander.under_way
+        ),
+        calls_waiting=Read(
+            "gauge",
+            "Calls of ours that are out or wait for their turn",
+            lambda: sum(link.waiting for link in registry),
+        ),
+    )
+    if messages is not None:
+        metrics.reads(
+            messages_waiting=Read("gauge", "Messages to be logged", lambda: len(messages.waiting)),
+            messages_logged=Read("counter", "Messages logged", lambda: messages.written),
+            messages_left_out=Read(
+                "counter", "Messages not logged, for a limit", lambda: messages.left_out
+            ),
+        )
+
+
+def _warnings(
+    settings: Settings, store: QueuedStore, registry: Registry, certificates: Certificates | None
+) -> list[str]:
+    """What an operator should see to before it becomes trouble."""
+    found = list(certificates.warnings) if certificates else []
+    for what, used, limit, setting in (
+        ("functions wait for the store", store.queued, store.max_queue, "store.max_queue"),
+        ("stations are connected", len(registry), settings.ocpp.max_links, "ocpp.max_links"),
+    ):
+        if used > FULL * limit:
+            found.append(f"{used} {what}, of at most {limit} ({setting})")
+    return found
 
 
 @asynccontextmanager

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -74,8 +81,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.links = Gauge("csms_links", "Live links of stations", registry=self.registry)
-        self._calls: dict[tuple[str, str], int] = {}
-        self.registry.register(_CallCounts(self._calls))
+        self._calls: dict[tuple[str, str], Tally] = {}
+        self.registry.register(_CallTallies(self._calls))
+        self._read: dict[str, Read] = {}
+        self.registry.register(_Reads(self._read))
         self.calls_refused = Counter(
             "csms_calls_refused", "Calls answered with an error", ["code"], registry=self.registry
         )
@@ -105,28 +114,98 @@ class Metrics:
         self.rows_purged = Counter(
             "csms_rows_purged", "Rows deleted by retention", ["table"], registry=self.registry
         )
-        self.store_queue = Gauge(
-            "csms_store_queue", "Functions waiting for the store", registry=self.registry
-        )
         self.http_seconds = Histogram(
             "csms_http_seconds", "Time to answer an API request", ["method"], registry=self.registry
         )
 
-    def count_call(self, version: str, action: str) -> None:
-        """One call answered. `action` must come from a fixed set: every new one stays for ever."""
-        key = (version, action)
-        self._calls[key] = self._calls.get(key, 0) + 1
+    def count_call(self, version: str, action: str, seconds: float) -> None:
+        """One call answered, in so many seconds. `action` must come from a fixed set: every new one
+        stays for ever."""
+        tally = self._calls.get((version, action))
+        if tally is None:
+            tally = self._calls[version, action] = Tally(CALL_SECONDS)
+        tally.add(seconds)
+
+    def reads(self, **found: Read) -> None:
+        """Metrics that are looked up when somebody asks, so that keeping them costs nothing; by
+        name without `csms_`."""
+        self._read.update({f"csms_{name}": read for name, read in found.items()})
 
 
-class _CallCounts(Collector):
-    """`csms_calls_total` from plain numbers: the only metric that every message touches, and a
-    `Counter` with its lock costs more than finding the route."""
+CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+STORE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+BATCH_SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 
-    def __init__(self, calls: Mapping[tuple[str, str], int]) -> None:
+
+class Tally:
+    """A histogram in plain numbers, added to by one thread: a `Histogram` with its lock costs more
+    than finding the route of a call. Whoever reads meanwhile may be one behind."""
+
+    __slots__ = ("bounds", "buckets", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.buckets = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def add(self, value: float) -> None:
+        """One more value."""
+        self.buckets[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def count(self) -> int:
+        """How many values."""
+        return sum(self.buckets)
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """As Prometheus wants it: bound and how many were at most that."""
+        names = [*(str(bound) for bound in self.bounds), "+Inf"]
+        return list(zip(names, accumulate(self.buckets), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A metric that is read from where it is kept: a gauge, a counter or a histogram."""
+
+    kind: Literal["gauge", "counter", "histogram"]
+    says: str
+    get: Callable[[], float | Tally]
+
+
+class _Reads(Collector):
+    """What is looked up when somebody asks."""
+
+    def __init__(self, reads: Mapping[str, Read]) -> None:
+        self._reads = reads
+
+    def collect(self) -> Iterable[Metric]:
+        for name, read in list(self._reads.items()):
+            found = read.get()
+            if isinstance(found, Tally):
+                histogram = HistogramMetricFamily(name, read.says)
+                histogram.add_metric([], found.cumulative(), found.sum)
+                yield histogram
+            elif read.kind == "counter":
+                yield CounterMetricFamily(name, read.says, value=found)
+            else:
+                yield GaugeMetricFamily(name, read.says, value=found)
+
+
+class _CallTallies(Collector):
+    """`csms_calls_total` and `csms_call_seconds`: what every message touches."""
+
+    def __init__(self, calls: Mapping[tuple[str, str], Tally]) -> None:
         self._calls = calls
 
     def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily("csms_calls", "Calls answered", labels=["version", "action"])
-        for (version, action), count in list(self._calls.items()):
-            family.add_metric([version, action], count)
+        labels = ["version", "action"]
+        family = CounterMetricFamily("csms_calls", "Calls answered", labels=labels)
+        seconds = HistogramMetricFamily(
+            "csms_call_seconds", "From a call to its answer", labels=labels
+        )
+        for (version, action), tally in list(self._calls.items()):
+            family.add_metric([version, action], tally.count)
+            seconds.add_metric([version, action], tally.cumulative(), tally.sum)
         yield family
+        yield seconds

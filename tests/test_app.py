@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import httpx
@@ -64,3 +65,23 @@ def test_secrets_have_160_bits_and_fit_every_version() -> None:
     made = {new_secret() for _ in range(100)}
     assert len(made) == 100
     assert all(len(secret) == 40 for secret in made)
+
+
+async def test_the_page_about_metrics_names_those_there_are(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs/metrics.md").read_text()
+    written = dict(re.findall(r"^\| `(csms_\w+)` \| (\w+) \|", page, re.MULTILINE))
+    async with running(settings(tmp_path)) as system, httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{system.http_port}/metrics")
+    found = dict(re.findall(r"^# TYPE (csms_\w+) (\w+)", answer.text, re.MULTILINE))
+    # Prometheus's own companion of counters and histograms.
+    found = {name: kind for name, kind in found.items() if not name.endswith("_created")}
+    assert found == written
+
+
+async def test_readyz_warns_before_a_limit_is_reached(tmp_path: Path) -> None:
+    async with running(settings(tmp_path)) as system, httpx.AsyncClient() as client:
+        assert system.api.warnings() == []
+        system.store.max_queue = -1
+        answer = await client.get(f"http://127.0.0.1:{system.http_port}/readyz")
+    assert answer.status_code == 200
+    assert "store.max_queue" in answer.json()["warnings"][0]

@@ -15,7 +15,14 @@ from chargers.cli import app as chargers_app
 from csms.cli.main import app as csms_app
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/quirks.md", "config/csms.toml")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "ARCHITECTURE.md",
+    "docs/quirks.md",
+    "docs/metrics.md",
+    "config/csms.toml",
+)
 PROGRAMS: dict[str, Any] = {
     "csms": typer.main.get_command(csms_app),
     "chargers": typer.main.get_command(chargers_app),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from csms.observability import REDACTED, Metrics, configure_logging, redact
+from csms.observability import REDACTED, Metrics, Read, Tally, configure_logging, redact
 
 
 @pytest.fixture(autouse=True)
@@ -92,8 +92,33 @@ def test_readable_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_two_systems_in_one_process_count_apart() -> None:
     one, other = Metrics(), Metrics()
-    one.count_call("1.6", "Heartbeat")
-    one.count_call("1.6", "Heartbeat")
+    one.count_call("1.6", "Heartbeat", 0.003)
+    one.count_call("1.6", "Heartbeat", 99.0)
     labels = {"version": "1.6", "action": "Heartbeat"}
     assert one.registry.get_sample_value("csms_calls_total", labels) == 2
     assert other.registry.get_sample_value("csms_calls_total", labels) is None
+    bucket = one.registry.get_sample_value("csms_call_seconds_bucket", {**labels, "le": "0.005"})
+    assert bucket == 1
+    assert one.registry.get_sample_value("csms_call_seconds_count", labels) == 2
+    assert one.registry.get_sample_value("csms_call_seconds_sum", labels) == pytest.approx(99.003)
+
+
+def test_a_tally_is_a_histogram() -> None:
+    tally = Tally((1.0, 5.0))
+    for value in (0.5, 1.0, 1.5, 9.0):
+        tally.add(value)
+    assert tally.cumulative() == [("1.0", 2), ("5.0", 3), ("+Inf", 4)]
+    assert (tally.count, tally.sum) == (4, 12.0)
+
+
+def test_what_is_kept_elsewhere_is_looked_up_when_asked_for() -> None:
+    metrics, waiting = Metrics(), [1]
+    metrics.reads(
+        waiting=Read("gauge", "Waiting", lambda: len(waiting)),
+        written=Read("counter", "Written", lambda: 7),
+        batch=Read("histogram", "Batches", lambda: Tally((1.0,))),
+    )
+    waiting.append(2)
+    value = metrics.registry.get_sample_value
+    assert (value("csms_waiting"), value("csms_written_total")) == (2, 7)
+    assert value("csms_batch_count") == 0

@@ -22,6 +22,7 @@ from csms.api import (
 )
 from csms.api.problems import problem
 from csms.api.system import System
+from csms.observability import Read
 
 PREFIX = "/api/v1"
 
@@ -37,6 +38,12 @@ def create(system: System, version: str) -> FastAPI:
     )
     app.state.system = system
     app.state.event_streams = set()
+    system.metrics.reads(
+        event_streams=Read(
+            "gauge", "Event streams that are open", lambda: len(app.state.event_streams)
+        ),
+        event_streams_limit=Read("gauge", "More get 429", lambda: system.event_streams),
+    )
     problems.install(app)
     for part in (stations, imports, logins, quirks, messages, charging, administration, partners):
         app.include_router(part.router, prefix=PREFIX)

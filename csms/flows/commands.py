@@ -68,6 +68,11 @@ class Commander:
         self._retry_s = retry_s
         self._running: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def under_way(self) -> int:
+        """Commands that are being sent, or whose answer is awaited."""
+        return len(self._running)
+
     async def submit(
         self,
         station_id: str,

@@ -224,6 +224,11 @@ class Gateway:
         """The port with TLS in use, None for none."""
         return _port_of(self._secure)
 
+    @property
+    def handshakes(self) -> int:
+        """Attempts to connect under way."""
+        return self._handshakes
+
     # -- before the upgrade ----------------------------------------------------------------------
 
     async def _process_request(

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import perf_counter
 from typing import Any
 
 import structlog
@@ -133,6 +134,11 @@ class Link:
             Allowance(limits.guest_calls, limits.guest_window_s) if station.guest else None
         )
 
+    @property
+    def waiting(self) -> int:
+        """Calls of ours that are out or wait for their turn."""
+        return self._waiting
+
     # -- life ----------------------------------------------------------------------------------
 
     async def run(self) -> str:
@@ -208,6 +214,7 @@ class Link:
 
     async def _take(self, call: Call | Notice, tasks: asyncio.TaskGroup) -> None:
         """Answer a call, after the ones before it."""
+        began = perf_counter()
         if self._guest is not None and not self._guest.take(self.last_seen_at):
             log.warning("link_cut_guest_says_too_much", station=self.identity)
             await self.close(POLICY, "too many calls before acceptance")
@@ -221,11 +228,11 @@ class Link:
         else:
             answer = await self._guarded(call, self._first_answer(call))
             if not isinstance(answer, Ask):
-                await self._reply(call, answer)
+                await self._reply(call, answer, began)
                 return
             coming = self._outside_answer(answer)
         self._later = tasks.create_task(
-            self._reply_later(call, coming), name=f"answer {self.identity}"
+            self._reply_later(call, coming, began), name=f"answer {self.identity}"
         )
 
     async def _first_answer(self, call: Call | Notice) -> Answer:
@@ -258,15 +265,17 @@ class Link:
         await self._keep(call, type(error).__name__)
         return Refusal(ErrorCode.INTERNAL_ERROR)
 
-    async def _reply_later(self, call: Call | Notice, coming: Awaitable[Answer]) -> None:
+    async def _reply_later(
+        self, call: Call | Notice, coming: Awaitable[Answer], began: float
+    ) -> None:
         answer = await self._guarded(call, coming)
         if isinstance(answer, Ask):
             answer = await self._guarded(call, self._outside_answer(answer))
-        await self._reply(call, answer)
+        await self._reply(call, answer, began)
 
-    async def _reply(self, call: Call | Notice, answer: Answer) -> None:
+    async def _reply(self, call: Call | Notice, answer: Answer, began: float) -> None:
         known = call.action if call.action in self.version.dialect.routes else "unknown"
-        self._metrics.count_call(self.version.version, known)
+        self._metrics.count_call(self.version.version, known, perf_counter() - began)
         if isinstance(answer, Reply):
             frame = self._rpc.result(call.message_id, answer.value)
         else:

@@ -20,6 +20,7 @@ from csms.core.entities import SHAPES
 from csms.core.errors import StoreRefused, StoreUnavailable
 from csms.core.events import Event, event_name
 from csms.core.ports import Need
+from csms.observability import STORE_SECONDS, Tally
 from csms.storage.statements import MAX_FOUND, MAX_KEYS, Statements, padded
 from csms.storage.tables.columns import MOMENT
 
@@ -338,6 +339,7 @@ class Runner:
         self._clock = clock
         self._budget_s = budget_s
         self._sequences = Sequences()
+        self.commit_seconds = Tally(STORE_SECONDS)
 
     def run(self, jobs: Sequence[Job]) -> tuple[int, int]:
         """Run a batch: how many of the jobs, from the front, are done (the rest did not fit the
@@ -393,7 +395,9 @@ class Runner:
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
             # A codec met a value that has no form in the database.
             raise RefusedByDatabase(f"a value cannot be stored: {error}") from error
+        began = self._clock()
         self._database.commit()
+        self.commit_seconds.add(self._clock() - began)
         return done, len(work.events)
 
     def _run_one(self, work: WorkingSet, job: Job) -> None:

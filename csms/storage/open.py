@@ -91,16 +91,19 @@ async def _opened(
         on_commit=on_commit,
         on_mark=on_mark,
     )
+    ended = True
     try:
         await reader.open()
         await store.start()
         try:
             yield store
         finally:
-            await store.stop()
+            ended = await store.stop()
     finally:
         await reader.close()
-        database.close()
+        # Closing would wait for a commit that hangs; the end of the process is what ends it.
+        if ended:
+            database.close()
 
 
 def open_inline() -> InlineStore:

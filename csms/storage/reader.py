@@ -172,6 +172,11 @@ class SqliteReader(EntityReader):
             self._opened.append(connection)
             self._free.put_nowait(connection)
 
+    @property
+    def busy(self) -> int:
+        """Connections in use."""
+        return len(self._opened) - self._free.qsize()
+
     async def close(self) -> None:
         for connection in self._opened:
             await connection.close()

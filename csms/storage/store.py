@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from csms.core.errors import StoreOverloaded, StoreUnavailable
 from csms.core.ports import Need, Reader
+from csms.observability import BATCH_SIZES, STORE_SECONDS, Tally
 from csms.storage.batch import Database, Job, Runner
 
 R = TypeVar("R")
@@ -27,6 +28,8 @@ R = TypeVar("R")
 MAX_BATCH = 200
 BATCH_BUDGET_S = 0.010
 RETRY_EVERY_S = 0.1
+STOP_WAIT_S = 5.0
+STOP_LOOK_S = 0.05
 
 
 class QueuedStore:
@@ -49,7 +52,10 @@ class QueuedStore:
         self.on_commit = on_commit
         self.on_mark = on_mark
         self._runner = Runner(database, time.monotonic, BATCH_BUDGET_S)
-        self._max_queue = max_queue
+        self.max_queue = max_queue
+        self.batch_functions = Tally(BATCH_SIZES)
+        self.batch_seconds = Tally(STORE_SECONDS)
+        self.commit_seconds = self._runner.commit_seconds
         self._grace_s = grace_s
         self._queue: deque[Job] = deque()
         self._wake = threading.Condition()
@@ -79,14 +85,22 @@ class QueuedStore:
         self._thread.start()
         self._watch = asyncio.create_task(self._watch_for_hanging(), name="store watch")
 
-    async def stop(self) -> None:
-        """Run what has queued, then end the thread."""
+    async def stop(self) -> bool:
+        """Run what has queued, then end the thread. False when the database hangs for `grace_s` and
+        `STOP_WAIT_S` more: then its thread still has the connection, which must be left alone;
+        whoever waits has been told."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
-        await asyncio.to_thread(self._thread.join)
+        patience_s = STOP_WAIT_S
+        while self._thread.is_alive() and patience_s > 0:
+            await asyncio.to_thread(self._thread.join, STOP_LOOK_S)
+            # What is only slow is waited for; of what hangs everybody has been told.
+            patience_s -= STOP_LOOK_S if self._hung else 0.0
+        ended = not self._thread.is_alive()
         if self._watch is not None:
             self._watch.cancel()
+        return ended
 
     def transact(
         self, fn: Callable[..., R], *args: Any, needs: Sequence[Need] = ()
@@ -96,7 +110,7 @@ class QueuedStore:
         assert self._loop is not None, "the store is not started"
         if self._down or self._hung or self._stopping:
             raise StoreUnavailable(self.trouble or "the store is stopping")
-        if len(self._queue) >= self._max_queue:
+        if len(self._queue) >= self.max_queue:
             raise StoreOverloaded(f"{len(self._queue)} functions are waiting for the store")
         future: asyncio.Future[R] = self._loop.create_future()
 
@@ -155,11 +169,14 @@ class QueuedStore:
             return None
 
     def _run(self, jobs: Sequence[Job]) -> tuple[int, int]:
-        self._running, self._began = jobs, time.monotonic()
+        began = time.monotonic()
+        self._running, self._began = jobs, began
         try:
             return self._runner.run(jobs)
         finally:
             self._running, self._began = (), None
+            self.batch_functions.add(len(jobs))
+            self.batch_seconds.add(time.monotonic() - began)
 
     def _wait(self) -> bool:
         """Sleep until there is work; False when the store has been stopped and is done."""

@@ -16,6 +16,7 @@ import pytest
 
 from csms.core.errors import StoreUnavailable
 from csms.core.stations import UnknownStation
+from csms.storage import store as store_module
 from csms.storage.store import QueuedStore
 from tests.support.ocpp_links import SeamDatabase
 from tests.support.stores import (
@@ -23,6 +24,7 @@ from tests.support.stores import (
     journal_targets,
     knock_again,
     knocker,
+    put,
     put_and_tell,
     running,
     until,
@@ -169,3 +171,21 @@ async def test_a_cancelled_caller_of_what_hangs_is_no_harm(site: Site) -> None:
                 await until(lambda: store.trouble is not None)
             await until(lambda: store.trouble is None)
             assert await store.transact(knock_again, "A") == 2
+
+
+async def test_stopping_does_not_wait_for_ever(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process must be able to end; the connection is left to the thread that hangs in it."""
+    monkeypatch.setattr(store_module, "STOP_WAIT_S", 0.2)
+    database = SeamDatabase(site.database())
+    async with site.reader() as reader:
+        store = QueuedStore(database, reader, grace_s=0.2)
+        await store.start()
+        async with hanging(database):
+            waiting = await hangs(store, database, put, knocker("A"))
+            async with asyncio.timeout(10):
+                assert await store.stop() is False
+            with pytest.raises(StoreUnavailable):
+                await waiting
+        async with asyncio.timeout(10):
+            assert await store.stop() is True
+    database.inner.close()

@@ -77,8 +77,8 @@ async def running(
         try:
             yield store
         finally:
-            await store.stop()
-            connection.close()
+            if await store.stop():
+                connection.close()
 
 
 class FaultyDatabase:
