@@ -22,7 +22,7 @@ from csms.core import security
 from csms.core.audit import AuditEntry
 from csms.core.errors import Invalid, NotFound
 from csms.core.events import AuditRecorded, StationChanged, UnknownStationSeen, event_name
-from csms.core.ports import JournalRow, Tx
+from csms.core.ports import JournalRow, Reader, Tx
 from csms.core.security import ApiKey
 from csms.core.stations import Station
 
@@ -131,6 +131,7 @@ async def stream_events(
     provided: Provided,
     station: str | None = None,
     after: Annotated[int | None, Query(ge=0, description="Default: only what comes")] = None,
+    since: Annotated[datetime | None, Query(description="Begin with the events of then")] = None,
     follow: Annotated[bool, Query(description="False: end after what is there")] = True,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
@@ -141,7 +142,7 @@ async def stream_events(
     start = _start(after, last_event_id)
     end = await provided.store.reader.journal_end()
     if start is None:
-        start = end
+        start = end if since is None else await _before(provided.store.reader, since)
     elif start > end:
         raise Gone("no such event: the journal ends before it")
     elif start and start < await provided.store.reader.journal_start() - 1:
@@ -155,6 +156,21 @@ async def stream_events(
     return StreamingResponse(
         body, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )
+
+
+async def _before(reader: Reader, since: datetime) -> int:
+    """The number of the last event before a time, found by halves: events are in order of time but
+    for what nodes differ in."""
+    since = since if since.tzinfo else since.replace(tzinfo=UTC)
+    low, high = await reader.journal_start() - 1, await reader.journal_end()
+    while low < high:
+        middle = (low + high) // 2
+        rows = await reader.journal(middle, 1)
+        if not rows or rows[0].at >= since:
+            high = middle
+        else:
+            low = rows[0].seq
+    return max(low, 0)
 
 
 def _start(after: int | None, last_event_id: str | None) -> int | None:

@@ -14,11 +14,13 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from csms.cli import stations
 from csms.cli.charging import station_of
 from csms.cli.client import RETRY_AFTER_S, Client, Surroundings
-from csms.cli.failures import ExitCode, Failure
+from csms.cli.failures import ExitCode, Failure, usage
+from csms.cli.moments import SinceOption, moment
 from csms.cli.output import Printer, cell, note
-from csms.cli.session import Options, OutputOption, Session
+from csms.cli.session import Options, OutputOption, Session, StationArgument
 
 MAX_PAUSE_S = 30.0
 # Without --follow somebody waits for the end, so there is one.
@@ -86,12 +88,14 @@ class Follower:
         station: str | None,
         after: int | None,
         follow: bool,
+        since: str | None = None,
     ) -> None:
         self._client = client
         self._sleep = around.sleep
         self._params: dict[str, Any] = {
             "station": station,
             "after": after,
+            "since": since,
             "follow": None if follow else "false",
         }
         self._follow = follow
@@ -185,6 +189,7 @@ def events(
             show_default=False,
         ),
     ] = None,
+    since: SinceOption = None,
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Wait for more, until Ctrl-C.")
     ] = True,
@@ -192,21 +197,64 @@ def events(
 ) -> None:
     """What happens, as it happens; a line for every event.
 
-    Without `--after` only what comes is shown. Ctrl-C ends it. A lost connection is made again, and
-    nothing is missed.
+    Without `--after` or `--since` only what comes is shown. Ctrl-C ends it. A lost connection is
+    made again, also after a restart of the server, and nothing is missed.
+
+    Example: `csms events --since 2h`
 
     Example: `csms events --station CP-1`
 
     Example: `csms events --after 0 --no-follow --output json > journal.jsonl`
     """
-    session = Session.of(context, output)
+    if after is not None and since is not None:
+        raise usage("--after and --since both say where to begin", "give one of them")
+    _follow(
+        context,
+        Session.of(context, output),
+        station=station,
+        after=after,
+        follow=follow,
+        since=moment(since, "--since"),
+    )
+
+
+def _follow(context: typer.Context, session: Session, **where: Any) -> None:
     options = context.find_object(Options)
     assert options is not None
-    follower = Follower(
-        session.client, options.surroundings, station=station, after=after, follow=follow
-    )
+    follower = Follower(session.client, options.surroundings, **where)
     try:
         for event in follower.events():
             show(session.out, event)
     except KeyboardInterrupt:
         raise typer.Exit(ExitCode.DONE) from None
+
+
+@stations.app.command("watch", rich_help_panel=stations.LOOK)
+def watch(
+    context: typer.Context,
+    station: StationArgument,
+    since: SinceOption = None,
+    output: OutputOption = None,
+) -> None:
+    """How a station is, and then what happens there, as it happens, until Ctrl-C.
+
+    A lost connection is made again, and nothing is missed.
+
+    Example: `csms station watch CP-1`
+
+    Example: `csms station watch CP-1 --since 30m --output json`
+    """
+    session = Session.of(context, output)
+    row = session.client.get(stations.path_of(station))
+    if not session.out.is_json:
+        state = "connected" if row.get("connected") else "offline"
+        places = stations.compact(row.get("connectors") or [])
+        session.out.line(f"{cell(row.get('identity'))} is {state}  {places}")
+    _follow(
+        context,
+        session,
+        station=station,
+        after=None,
+        follow=True,
+        since=moment(since, "--since"),
+    )

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+import csms.cli.export
 import csms.cli.station_commands
 import csms.cli.station_import
 import csms.cli.station_logins

@@ -141,6 +141,10 @@ class Printer:
         """One JSON document."""
         self._write(as_json(value, indent=indent) + "\n")
 
+    def raw(self, text: str) -> None:
+        """A text as it is, of a command that makes a file."""
+        self._write(text)
+
     def line(self, text: str = "") -> None:
         """A line for people."""
         self._write(printable(text).rstrip() + "\n")

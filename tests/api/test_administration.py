@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from csms.api.administration import ROWS_AT_ONCE, View, _events
 from csms.api.auth import Principal
+from csms.core.events import StationChanged
 from csms.core.security import Role
-from tests.api.conftest import Api
+from tests.api.conftest import NOW, Api
 from tests.support.stores import until
 
 ADMIN = Principal("adm", Role.ADMIN)
@@ -123,6 +125,21 @@ async def test_a_cursor_before_what_is_kept_is_gone(api: Api) -> None:
     for cursor in ("0", "4", "5"):
         answer = await api("GET", f"/events?after={cursor}&follow=false")
         assert ids(answer.text)[0] == max(int(cursor) + 1, 5)
+
+
+async def test_events_since_a_time(api: Api) -> None:
+    """Also where the journal does not begin at 1, and has gaps."""
+
+    def tell(tx: Any, minute: int) -> None:
+        tx.record(StationChanged(at=NOW + timedelta(minutes=minute), fields=(str(minute),)))
+
+    for minute in range(40):
+        api.store.run(tell, minute)
+    api.store.run(lambda tx: tx.trim_journal(5, 100))
+    for minute in (-5, 0, 5, 6, 17, 39, 40):
+        since = (NOW + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")
+        text = (await api("GET", f"/events?since={since}&follow=false")).text
+        assert ids(text) == list(range(max(minute, 5) + 1, 41)), minute
 
 
 async def test_event_streams_are_limited(api: Api) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from csms.cli.events import Feed
 
-from .conftest import Api, problem
+from .conftest import STATION, Api, ok, problem
 
 
 def event(number: int, kind: str = "token_changed", **data: Any) -> bytes:
@@ -175,3 +175,52 @@ def test_the_pauses_grow_to_half_a_minute(api: Api) -> None:
     api.on("GET", "/events", stream(LOST), *refused, stream(KeyboardInterrupt()))
     api.run("events")
     assert api.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
+
+
+# -- since, and one station ------------------------------------------------------------------------
+
+
+def enough() -> BaseException:
+    """Ctrl-C."""
+    return KeyboardInterrupt()
+
+
+def test_events_since_a_time(api: Api) -> None:
+    api.on("GET", "/events", stream(event(1)))
+    since = "2031-05-01T00:00:00Z"
+    assert api.run("events", "--since", since, "--no-follow").exit_code == 0
+    assert api.requests[0].url.params["since"] == since
+
+
+def test_after_and_since_are_one_too_many(api: Api) -> None:
+    result = api.run("events", "--since", "2h", "--after", "1")
+    assert result.exit_code == 2
+    assert "give one of them" in result.stderr
+
+
+def test_a_station_is_shown_and_then_watched(api: Api) -> None:
+    """Over a lost connection: it goes on after the last event that was seen."""
+    api.on("GET", "/stations/CP-1", ok(STATION))
+    api.on(
+        "GET",
+        "/events",
+        stream(event(7, "station_booted"), httpx.ReadError("lost")),
+        httpx.ConnectError("restarting"),
+        stream(event(8, "transaction_started"), enough()),
+    )
+    result = api.run("station", "watch", "CP-1")
+    assert result.exit_code == 0
+    first, booted, started = result.stdout.splitlines()
+    assert first == "CP-1 is connected  1:charging 2:available"
+    assert "station_booted" in booted
+    assert "transaction_started" in started
+    last = api.requests[-1]
+    assert last.headers["Last-Event-ID"] == "7"
+    assert last.url.params["station"] == "CP-1"
+
+
+def test_programs_watch_events_alone(api: Api) -> None:
+    api.on("GET", "/stations/CP-1", ok(STATION))
+    api.on("GET", "/events", stream(event(7), enough()))
+    (line,) = api.run("station", "watch", "CP-1", "-o", "json").stdout.splitlines()
+    assert json.loads(line)["id"] == 7
