@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test fuzz lint types conformance bench format clean
+.PHONY: help demo serve test fuzz fuzz-api lint types conformance bench format clean
 
 help:  ## Show what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/'
 
 $(READY): pyproject.toml constraints.txt tools/environment.sh
 	@sh tools/environment.sh $(VENV)
@@ -39,6 +39,9 @@ format: $(READY)  ## Format the code
 
 conformance: $(READY)  ## Run the official cases and write docs/conformance.md (ARGS="-k E_03")
 	$(BIN)/python -m tests.conformance $(ARGS)
+
+fuzz-api: $(READY)  ## Try the API against its own description, at length (ARGS="-k stations")
+	CSMS_FUZZ_EXAMPLES=500 $(BIN)/python -m pytest tests/api/test_description.py $(ARGS)
 
 bench: $(READY)  ## Measure against the floor; writes docs/benchmarks (ARGS="--seconds 10")
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Header, Request
+from fastapi.security import HTTPBearer
 
 from csms.api.problems import Forbidden, Unauthorized
 from csms.api.system import System, system_of
@@ -57,7 +58,14 @@ class Principal:
         return wanted
 
 
-async def principal(request: Request, provided: Provided) -> Principal:
+_BEARER = HTTPBearer(auto_error=False, description="An API key, made by: csms key create")
+
+
+async def principal(
+    request: Request,
+    provided: Provided,
+    described: Annotated[object, Depends(_BEARER)] = None,
+) -> Principal:
     """The key of a request. Raises `Unauthorized`."""
     scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
     key_id, dot, secret = presented.strip().partition(".")

@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from csms.core.errors import CsmsError
@@ -55,6 +56,40 @@ class TooManyStreams(CsmsError):
     """As many event streams as allowed are open."""
 
     code = "too_many_streams"
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). `code` is stable; there may be more fields, such as `command_id`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["not found"])
+    status: int = Field(examples=[404])
+    code: str = Field(examples=["not_found"], description="Stable")
+    detail: str = Field(description="For people", examples=["no station CP-9"])
+
+
+_SAID = {
+    401: "No valid API key",
+    403: "The key's role or its parties do not allow it",
+    404: "There is no such thing, or none that the key may know of",
+    405: "Not with this method",
+    409: "The present state does not allow it",
+    410: "What comes after that place is not kept any more",
+    411: "A Content-Length is needed",
+    413: "The body is too large",
+    422: "What was sent is not usable; `detail` names it",
+    429: "Too much at once",
+    503: "The store cannot write now; nothing was changed",
+}
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The descriptions of problems for the routes that may answer with them."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/problem+json": {"schema": schema}}
+    return {status: {"description": _SAID[status], "content": content} for status in statuses}
 
 
 def problem(status: int, code: str, detail: str, **facts: Any) -> JSONResponse:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 
 from csms.api import (
@@ -20,11 +21,12 @@ from csms.api import (
     quirks,
     stations,
 )
-from csms.api.problems import problem
+from csms.api.problems import Problem, declared, problem
 from csms.api.system import System
 from csms.observability import Read
 
 PREFIX = "/api/v1"
+ANY_ROUTE = (401, 403, 404, 405, 409, 410, 411, 413, 422, 429, 503)
 
 
 def create(system: System, version: str) -> FastAPI:
@@ -46,7 +48,7 @@ def create(system: System, version: str) -> FastAPI:
     )
     problems.install(app)
     for part in (stations, imports, logins, quirks, messages, charging, administration, partners):
-        app.include_router(part.router, prefix=PREFIX)
+        app.include_router(part.router, prefix=PREFIX, responses=declared(*ANY_ROUTE))
     _add_health(app, system)
 
     @app.middleware("http")
@@ -63,6 +65,18 @@ def create(system: System, version: str) -> FastAPI:
         system.metrics.http_seconds.labels(request.method).observe(time.perf_counter() - began)
         return response
 
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """With the form of problems, which no route returns by itself."""
+        document = described()
+        template = "#/components/schemas/{model}"
+        document["components"]["schemas"].setdefault(
+            "Problem", Problem.model_json_schema(ref_template=template)
+        )
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
     return app
 
 
@@ -72,7 +86,11 @@ def _add_health(app: FastAPI, system: System) -> None:
         """The process runs."""
         return {"status": "ok", "node": system.node}
 
-    @app.get("/readyz", tags=["health"])
+    @app.get(
+        "/readyz",
+        tags=["health"],
+        responses={503: {"description": "It cannot; `reason` says why"}},
+    )
     async def readyz(response: Response) -> dict[str, Any]:
         """The process can do its work: the store writes, and it is not on its way out. `warnings`:
         what needs to be seen to before it cannot, such as certificates that expire."""
@@ -83,7 +101,7 @@ def _add_health(app: FastAPI, system: System) -> None:
         warnings = system.warnings()
         return {"status": "ready", "warnings": warnings} if warnings else {"status": "ready"}
 
-    @app.get("/metrics", tags=["health"])
+    @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus metrics."""
         text = generate_latest(system.metrics.registry)

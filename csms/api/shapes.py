@@ -404,7 +404,7 @@ class TokenNew(Given):
 
 
 class TokenChange(Given):
-    blocked: bool
+    blocked: bool = Field(examples=[True])
 
 
 class TokenOut(BaseModel):
@@ -426,7 +426,7 @@ class TokenOut(BaseModel):
 
 class KeyNew(Given):
     name: str = Field(min_length=1, max_length=64, examples=["night shift"])
-    role: Role
+    role: Role = Field(examples=["operator"])
     parties: list[str] = Field(
         default_factory=list,
         max_length=MAX_PARTIES,
