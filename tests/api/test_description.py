@@ -85,7 +85,7 @@ def test_every_answer_is_as_described(described: Described, label: str) -> None:
     @given(case=operation.as_strategy(), known=st.booleans(), key=st.sampled_from(KEYS))
     def run(case: Any, known: bool, key: str | None) -> None:
         if known and existing:
-            case.path_parameters = dict(existing)
+            case.path_parameters = {**(case.path_parameters or {}), **existing}
         if label.endswith("/events"):
             # A stream that follows has no end.
             case.query = {**(case.query or {}), "follow": "false"}
