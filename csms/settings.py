@@ -202,6 +202,7 @@ class RetentionSettings(BaseModel):
     journal_days: int = Field(30, ge=0)
     samples_days: int = Field(400, ge=0)
     transactions_days: int = Field(0, ge=0)
+    cdrs_days: int = Field(0, ge=0)
     quarantine_days: int = Field(365, ge=0)
     commands_days: int = Field(90, ge=0)
     remembered_writes_hours: int = Field(48, ge=0)

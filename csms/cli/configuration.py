@@ -143,6 +143,7 @@ party = "{party}"
 # journal_days = 30
 # samples_days = 400
 # transactions_days = 0
+# cdrs_days = 0
 # quarantine_days = 365
 # commands_days = 90
 # audit_days = 730

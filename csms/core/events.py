@@ -253,6 +253,17 @@ class TransactionPriced(Event):
     after_taxes: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdrSealed(Event):
+    """A charge detail record was made; `credit_of`: it cancels that one."""
+
+    party_id: str
+    cdr_id: str
+    transaction_id: int
+    token_party: str | None
+    credit_of: str | None = None
+
+
 # -- commands, administration --------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from csms.core.audit import AuditEntry
 from csms.core.availability import Connector
 from csms.core.billing import ChargingState, TransactionPrice
+from csms.core.cdrs import Cdr
 from csms.core.commands import FINAL, Command, Status
 from csms.core.device_model import Desired, DeviceModel, Variable
 from csms.core.doubts import Doubt
@@ -114,6 +115,7 @@ RULES: Sequence[Rule] = (
     Rule(Command, "commands_days", _command),
     Rule(Quarantined, "quarantine_days", _quarantined),
     Rule(UnknownStation, "unknown_stations_days", _by("last_seen_at")),
+    Rule(Cdr, "cdrs_days", _by("created_at")),
     Rule(AuditEntry, "audit_days", _in_order("at")),
     Rule(Transaction, "transactions_days", _transaction),
     # With their transactions, never before.

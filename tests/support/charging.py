@@ -134,11 +134,9 @@ class Site:
 
     def rows(self, kind: type[Any]) -> list[Any]:
         """All rows of a table, in key order."""
-        table = {Transaction: "transactions", MeterSample: "meter_samples"}
-        table |= {Quarantined: "quarantine"}
         said = self.store.reader._statements.of[kind]  # type: ignore[attr-defined]
-        order = ", ".join(said.shape.key)
-        sql = f"SELECT * FROM {table[kind]} ORDER BY {order}"
+        columns = ", ".join(said.shape.fields)
+        sql = f"SELECT {columns} FROM {said.shape.table} ORDER BY {', '.join(said.shape.key)}"
         database = self.store.reader._database  # type: ignore[attr-defined]
         return [said.decode(row) for row in database.fetch(sql, ())]
 

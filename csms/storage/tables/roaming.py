@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from csms.core.billing import ChargingState, TransactionPrice
+from csms.core.cdrs import Cdr
 from csms.core.locations import Location, LocationEvse
 from csms.core.tariffs import Assignment, Tariff
 from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
@@ -86,5 +87,23 @@ COLUMNS: Columns = {
         number("transaction_id"),
         moment("at"),
         text("state"),
+    ],
+    Cdr: [
+        text("party_id"),
+        text("id_key"),
+        text("id"),
+        number("transaction_id"),
+        moment("created_at"),
+        moment("started_at"),
+        moment("ended_at"),
+        text("token_party", null=True),
+        text("token_uid", null=True),
+        text("currency"),
+        number("energy_wh"),
+        text("before_taxes"),
+        text("after_taxes"),
+        text("credit_of", null=True),
+        text("credited_by", null=True),
+        structure("data"),
     ],
 }

@@ -16,6 +16,7 @@ down_revision = "0005"
 def upgrade() -> None:
     _places_and_prices()
     _partners()
+    _charge_detail_records()
 
 
 def _places_and_prices() -> None:
@@ -188,3 +189,28 @@ def _partners() -> None:
         sa.PrimaryKeyConstraint("partner_id", "module", "direction"),
         sqlite_with_rowid=False,
     )
+
+
+def _charge_detail_records() -> None:
+    op.create_table(
+        "cdrs",
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("id_key", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("transaction_id", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("ended_at", MOMENT, nullable=False),
+        sa.Column("token_party", sa.Text(), nullable=True),
+        sa.Column("token_uid", sa.Text(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("energy_wh", sa.BigInteger(), nullable=False),
+        sa.Column("before_taxes", sa.Text(), nullable=False),
+        sa.Column("after_taxes", sa.Text(), nullable=False),
+        sa.Column("credit_of", sa.Text(), nullable=True),
+        sa.Column("credited_by", sa.Text(), nullable=True),
+        sa.Column("data", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("party_id", "id_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("cdrs_transaction", "cdrs", ["transaction_id"], unique=False)
