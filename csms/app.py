@@ -25,6 +25,8 @@ from csms.core import security
 from csms.core.errors import CsmsError, Invalid
 from csms.core.security import ApiKey, Keyring, Role
 from csms.flows.commands import Commander, Performed
+from csms.flows.configuration import Configuration
+from csms.flows.contact import Contact, ContactLimits
 from csms.flows.exchange import Nobody
 from csms.flows.logins import Logins
 from csms.flows.messages import MessageLimits, MessageLog
@@ -44,6 +46,7 @@ from csms.ocpp.link import GOING_AWAY, Link, LinkLimits
 from csms.ocpp.registry import Registry
 from csms.ocpp.tls import Certificates
 from csms.ocpp.treatment import Treatments
+from csms.ocpp.v16.registration import Intervals
 from csms.settings import Settings, catalogue
 from csms.storage.open import open_store
 from csms.storage.store import QueuedStore
@@ -131,6 +134,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         registry.on_late = lambda command_id, performed: _note_late(
             tasks, commander, command_id, performed
         )
+        configuration = Configuration(store, registry, now, settings.ocpp.call_timeout_s)
+        contact = _contact(settings, store, registry, configuration)
         certificates = _certificates(settings, metrics)
         messages = _message_log(settings, store)
         admission = Admission(store, keyring, _admission(settings), new_id, settings.party)
@@ -166,6 +171,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             drop_link=lambda station_id: _drop_link(tasks, registry, station_id),
             treat=lambda station_id: _treat(tasks, registry, treatments, station_id),
             catalogue=known,
+            configuration=configuration,
+            contact=contact,
             stopping=stopping.is_set,
             party=settings.party,
             station_url=station_url,
@@ -180,7 +187,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         if settings.ocpi.public_url is None:
             network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")
         _expose(settings, metrics, store, gateway, registry, commander, messages)
-        watching: list[asyncio.Task[None]] = []
+        watching = [tasks.create_task(contact.run(), name="contact")]
         if certificates is not None:
             watch = certificates.watch(settings.ocpp.tls.reload_check_s)
             watching.append(tasks.create_task(watch, name="watch the certificates"))
@@ -267,6 +274,19 @@ async def _network(
         await client.close()
 
 
+def _contact(
+    settings: Settings, store: QueuedStore, registry: Registry, configuration: Configuration
+) -> Contact:
+    """What is asked of stations after they connect, told of every link."""
+    ocpp = settings.ocpp
+    limits = ContactLimits(ocpp.settle_s, ocpp.contacts_at_once, ocpp.contact_again_s)
+    contact = Contact(store, registry, configuration, now, limits)
+    registry.on_attached = contact.link_up
+    registry.on_boot = contact.booted
+    registry.on_detached = contact.link_down
+    return contact
+
+
 def _limits(settings: Settings) -> GatewayLimits:
     ocpp = settings.ocpp
     return GatewayLimits(
@@ -282,6 +302,7 @@ def _limits(settings: Settings) -> GatewayLimits:
         ping_timeout_s=ocpp.ping_timeout_s,
         silent_link_s=ocpp.silent_link_s,
         trusted_proxies=ocpp.trusted_proxies,
+        intervals=Intervals(ocpp.heartbeat_interval_s, ocpp.boot_retry_s),
         link=LinkLimits(
             send_timeout_s=ocpp.send_timeout_s,
             call_timeouts=ocpp.call_timeouts,

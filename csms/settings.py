@@ -74,6 +74,11 @@ class OcppSettings(BaseModel):
     silent_link_s: float = Field(900.0, gt=0)
     call_timeout_s: float = Field(30.0, gt=0)
     call_timeouts: int = Field(3, ge=1)
+    heartbeat_interval_s: int = Field(300, ge=1, le=86_400)
+    boot_retry_s: int = Field(60, ge=1, le=86_400)
+    settle_s: float = Field(10.0, ge=0)
+    contacts_at_once: int = Field(10, ge=1)
+    contact_again_s: float = Field(60.0, gt=0)
     strict: bool = False
     quirks_file: str = ""
     """A data file of the operator's own, beside the one that comes with the program."""

@@ -17,19 +17,23 @@ from csms.api.shapes import (
     TokenChange,
     TokenNew,
     TokenOut,
+    TransactionChecked,
     TransactionOut,
 )
 from csms.api.stations import find, identity_of, named
 from csms.api.system import System
-from csms.core import assigning, charging, tokens
-from csms.core.errors import NotFound
+from csms.core import assigning, charging, reconciliation, tokens
+from csms.core.errors import NotFound, StationOffline
+from csms.core.inquiries import NoAnswer, TransactionState
 from csms.core.metering import NO_EVSE, NO_TRANSACTION, MeterSample
 from csms.core.ports import Tx
 from csms.core.quarantine import Quarantined
+from csms.core.reconciliation import Question
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 
 router = APIRouter()
+PAGES_LOOKED_THROUGH = 20
 
 
 @router.get("/transactions", tags=["transactions"])
@@ -40,19 +44,50 @@ async def list_transactions(
     limit: Limit = 100,
     station: str | None = None,
     open: bool | None = None,  # noqa: A002 - the field's name
+    doubtful: bool = False,
 ) -> Page[TransactionOut]:
-    """Transactions, newest first."""
+    """Transactions, newest first. `doubtful`: only those that people should look at, because how
+    they ended is not known or not likely, or because they have been silent for a day; a page may
+    then be empty and have a next one."""
     station_id = (await find(provided, station, who)).id if station else None
-    found = await page(
-        provided.store.reader,
-        Transaction,
-        lambda transaction: transaction,
-        cursor=cursor,
-        limit=limit,
-        where={"station_id": station_id, "open": open, "party_id": who.only},
-        newest_first=True,
-    )
+    for _ in range(PAGES_LOOKED_THROUGH if doubtful else 1):
+        found = await page(
+            provided.store.reader,
+            Transaction,
+            lambda transaction: transaction,
+            cursor=cursor,
+            limit=limit,
+            where={"station_id": station_id, "open": open, "party_id": who.only},
+            newest_first=True,
+        )
+        if doubtful:
+            now = provided.clock()
+            found.items = [t for t in found.items if reconciliation.is_doubtful(t, now)]
+        cursor = found.next
+        if found.items or cursor is None:
+            break
     return await named(provided, found, TransactionOut)
+
+
+@router.post("/transactions/{transaction_id}/check", tags=["transactions"])
+async def check_transaction(transaction_id: int, writer: OperatorWriter) -> TransactionChecked:
+    """Ask the station now whether a transaction goes on, and whether anything about it still waits
+    to be sent (OCPP 2.x). That it is over is believed when the station says so twice, some time
+    apart."""
+    provided = writer.provided
+    before = await _transaction(provided, transaction_id, writer.who)
+    question = Question(before.id, before.wire_id, before.evse, before.open)
+    answer = await provided.contact.check(before.station_id, question)
+    if isinstance(answer, NoAnswer) and answer.reason == "offline":
+        raise StationOffline("the station is not connected")
+    found = await _transaction(provided, transaction_id, writer.who)
+    state = answer if isinstance(answer, TransactionState) else None
+    return TransactionChecked(
+        ongoing=state.ongoing if state else None,
+        messages_in_queue=state.queued if state else None,
+        detail=None if state else getattr(answer, "reason", None),
+        transaction=TransactionOut.of(found, await identity_of(provided, found.station_id)),
+    )
 
 
 @router.post("/transactions/{transaction_id}/close", tags=["transactions"])

@@ -13,6 +13,7 @@ from prometheus_client import generate_latest
 from csms.api import (
     administration,
     charging,
+    configuration,
     imports,
     logins,
     messages,
@@ -47,7 +48,17 @@ def create(system: System, version: str) -> FastAPI:
         event_streams_limit=Read("gauge", "More get 429", lambda: system.event_streams),
     )
     problems.install(app)
-    for part in (stations, imports, logins, quirks, messages, charging, administration, partners):
+    for part in (
+        stations,
+        configuration,
+        imports,
+        logins,
+        quirks,
+        messages,
+        charging,
+        administration,
+        partners,
+    ):
         app.include_router(part.router, prefix=PREFIX, responses=declared(*ANY_ROUTE))
     _add_health(app, system)
 

@@ -19,6 +19,7 @@ from csms.core.messages import Message
 from csms.core.metering import MeterSample
 from csms.core.policies import Policy
 from csms.core.quirks import SWITCHES, Treated
+from csms.core.reconciliation import last_heard
 from csms.core.security import MAX_PARTIES, ApiKey, Role
 from csms.core.stations import Registration, Station, UnknownStation
 from csms.core.tokens import Token
@@ -349,7 +350,9 @@ class TransactionOut(OfStation):
     charging_state: str | None
     stop_reason: str | None
     stop_token_uid: str | None
-    end_kind: str | None = Field(description="reported, or superseded: the end is an estimate")
+    end_kind: str | None = Field(
+        description="reported; superseded, closed and lost: the end is an estimate"
+    )
     offline: bool
     flags: list[str]
     details: dict[str, Any] = Field(
@@ -360,6 +363,7 @@ class TransactionOut(OfStation):
     command_id: str | None
     reservation_id: int | None
     received_at: datetime
+    heard_at: datetime = Field(description="When the station last said anything about it")
 
     @classmethod
     def of(cls, entity: Transaction, station: str) -> TransactionOut:
@@ -370,9 +374,19 @@ class TransactionOut(OfStation):
             "missing_messages": missing(entity.seen),
             "flags": list(entity.flags),
             "details": {name: said[1] for name, said in (entity.details or {}).items()},
+            "heard_at": last_heard(entity),
         }
         rest = {n: getattr(entity, n) for n in cls.model_fields if n not in own}
         return cls(**own, **rest)
+
+
+class TransactionChecked(BaseModel):
+    """What the station said of a transaction; null where it did not."""
+
+    ongoing: bool | None
+    messages_in_queue: bool | None
+    detail: str | None = Field(description="Why there is no answer")
+    transaction: TransactionOut
 
 
 class SampleOut(BaseModel):

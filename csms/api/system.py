@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -11,9 +11,12 @@ from fastapi import Request
 
 from csms.core.audit import Actor
 from csms.core.commands import Command, Kind
+from csms.core.inquiries import Answer, Scope
 from csms.core.partners import Partner, PartnerToken
 from csms.core.ports import Store
 from csms.core.quirks import Catalogue
+from csms.core.reconciliation import Question
+from csms.core.reports import Report
 from csms.core.security import Keyring
 from csms.flows.logins import Logins, Told
 from csms.observability import Metrics
@@ -50,6 +53,25 @@ class Connections(Protocol):
     async def act(self, action: str, partner: Partner) -> tuple[Partner, list[str]]: ...
 
 
+class Configuring(Protocol):
+    """Asks stations for variables and sets what is desired; see
+    `flows.configuration.Configuration`."""
+
+    async def apply(self, station_id: str) -> Answer | None: ...
+
+    async def refresh(self, station_id: str, names: Sequence[str]) -> Answer: ...
+
+    async def report(self, station_id: str, scope: Scope, by: str) -> Report | None: ...
+
+
+class Contacting(Protocol):
+    """Asks stations by itself; see `flows.contact.Contact`."""
+
+    def plan(self, station_id: str, in_s: float) -> None: ...
+
+    async def check(self, station_id: str, question: Question) -> Answer: ...
+
+
 class Wakeups(Protocol):
     """Tells when the journal grew; see `bus.local.LocalBus`."""
 
@@ -82,6 +104,8 @@ class System:
     party: str
     station_url: str
     node: str
+    configuration: Configuring
+    contact: Contacting
     treat: Callable[[str], None] = lambda station_id: None
     catalogue: Catalogue = field(default_factory=Catalogue)
     max_wait_s: float = 60.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -71,7 +71,16 @@ def _doubts(transaction: Row) -> str | None:
         found.append(str(transaction.get("outcome")))
     if transaction.get("end_kind") == "closed":
         found.append("closed")
+    if transaction.get("open") and _silent_for_a_day(transaction):
+        found.append("silent")
     return ", ".join(found) or None
+
+
+def _silent_for_a_day(transaction: Row) -> bool:
+    heard = transaction.get("heard_at")
+    if not isinstance(heard, str):
+        return False
+    return datetime.now(UTC) - datetime.fromisoformat(heard) >= timedelta(hours=24)
 
 
 _COLUMNS = (
@@ -120,6 +129,7 @@ _DETAILS = (
     column("missing messages", "missing_messages"),
     column("flags", "flags"),
     Column("details", lambda t: _details(t.get("details"))),
+    column("last heard of", "heard_at", time=True),
     column("command", "command_id"),
     column("reservation", "reservation_id"),
     column("received", "received_at", time=True),
@@ -143,6 +153,9 @@ _SAMPLE_COLUMNS = (
 def list_transactions(
     context: typer.Context,
     open_only: Annotated[bool, typer.Option("--open", help="Only those that run.")] = False,
+    doubtful: Annotated[
+        bool, typer.Option("--doubtful", help="Only those that somebody should look at.")
+    ] = False,
     station: Annotated[
         str | None, typer.Option("--station", help="Of one station.", show_default=False)
     ] = None,
@@ -153,11 +166,21 @@ def list_transactions(
 
     Example: `csms transaction list --open`
 
+    Doubtful are those whose end is not known or not likely, that have messages missing, or that
+    have been silent for a day.
+
+    Example: `csms transaction list --open --doubtful`
+
     Example: `csms transaction list --station CP-1 --limit 20 --output json`
     """
     session = Session.of(context, output)
-    params = {"station": station, "open": "true" if open_only else None}
+    params = {
+        "station": station,
+        "open": "true" if open_only else None,
+        "doubtful": "true" if doubtful else None,
+    }
     empty = "no transaction is running" if open_only else "there are no transactions"
+    empty = "no transaction is in doubt" if doubtful else empty
     session.list("/transactions", _COLUMNS, empty, params=params, limit=limit, grows=True)
 
 
@@ -188,6 +211,30 @@ def show_transaction(
     session.out.record(row, _DETAILS)
     session.out.line()
     session.out.rows(samples, _SAMPLE_COLUMNS, "it has no meter values")
+
+
+@transactions.command("check")
+def check_transaction(
+    context: typer.Context,
+    transaction: Annotated[int, typer.Argument(metavar="ID", min=1)],
+    output: OutputOption = None,
+) -> None:
+    """Ask the station whether a transaction goes on, and whether it has more to tell (OCPP 2.x).
+
+    Example: `csms transaction check 17`
+    """
+    session = Session.of(context, output)
+    row = session.client.write("POST", f"/transactions/{transaction}/check", wait_s=60.0)
+    if session.out.is_json:
+        session.out.json(row)
+    if row.get("messages_in_queue") is None:
+        what = f"the station does not say: {cell(row.get('detail'))}"
+        raise Failure(ExitCode.FAILED, what, f"csms transaction show {transaction}")
+    if session.out.is_json:
+        return
+    words = {True: "goes on", False: "is over", None: "may go on or not"}[row.get("ongoing")]
+    queued = "has more to tell" if row["messages_in_queue"] else "has nothing more to tell"
+    session.out.line(f"transaction {transaction} {words}; the station {queued}")
 
 
 @transactions.command("close")

@@ -51,6 +51,19 @@ party = "{party}"
 # call_timeout_s = 30.0
 # call_timeouts = 3
 
+# What a station is told when it boots: how often to send a heartbeat, and, while it is not
+# accepted, when to boot again. For one that ignores it:
+# csms station config set CP-1 HeartbeatInterval 300
+# heartbeat_interval_s = 300
+# boot_retry_s = 60
+
+# After its link came up or its boot was answered a station is left alone for settle_s; then it is
+# asked about open transactions, unknown connectors and its variables, and gets what is desired. So
+# many stations at once; what was not clear is asked again after contact_again_s, then less often.
+# settle_s = 10.0
+# contacts_at_once = 10
+# contact_again_s = 60.0
+
 # true: refuse what could be repaired (for certification only).
 # strict = false
 

@@ -20,7 +20,16 @@ import csms.cli.station_commands
 import csms.cli.station_import
 import csms.cli.station_logins
 import csms.cli.station_logs  # noqa: F401 - adds its command to `station`
-from csms.cli import administration, audit, charging, events, local, partners, stations
+from csms.cli import (
+    administration,
+    audit,
+    charging,
+    events,
+    local,
+    partners,
+    station_config,
+    stations,
+)
 from csms.cli.client import DEFAULT_URL, Surroundings
 from csms.cli.failures import ExitCode, Failure
 from csms.cli.output import Format, complain
@@ -144,6 +153,7 @@ app.add_typer(charging.transactions, name="transaction", rich_help_panel=CHARGIN
 app.add_typer(charging.tokens, name="token", rich_help_panel=CHARGING)
 app.add_typer(events.app)
 app.add_typer(administration.keys, name="key", rich_help_panel=ADMINISTRATION)
+app.add_typer(station_config.network_config, name="config", rich_help_panel=CHARGING)
 app.add_typer(audit.app)
 app.add_typer(administration.commands, name="command", rich_help_panel=ADMINISTRATION)
 app.add_typer(partners.app, name="partner", rich_help_panel=ADMINISTRATION)

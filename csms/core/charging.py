@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from csms.core import billing, commands, events, metering, quarantine
+from csms.core import billing, commands, doubts, events, metering, quarantine
 from csms.core.authorization import Authorization, Outcome, authorize, authorize_start
 from csms.core.errors import NotFound, Refused
 from csms.core.ids import Origin
@@ -21,7 +21,9 @@ from csms.core.times import believed, plausible
 from csms.core.tokens import Shown
 from csms.core.transactions import (
     CLOSED,
+    END_MISSING,
     ENDED,
+    LOST,
     REPORTED,
     SUPERSEDED,
     Transaction,
@@ -29,8 +31,8 @@ from csms.core.transactions import (
     ends_otherwise,
     fold,
     measure,
+    once_reported,
     with_flag,
-    without,
 )
 
 # A start whose clock is implausible is a retry only within this time of the first (see DESIGN rule
@@ -205,7 +207,7 @@ def end(
         end_kind=REPORTED,
         stop_reason=report.reason or "Local",
         stop_token_uid=report.token.uid if report.token else None,
-        flags=without(t.flags, SUPERSEDED),
+        flags=once_reported(t.flags),
     )
     tx.save(t)
     _journal_end(tx, now, t)
@@ -265,6 +267,7 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
         t = before
     added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
     t = fold(t, report, origin.at, metering.registers(added), newest)
+    t = doubts.judge_gap(tx, t, origin.at)
     authorization = _event_authorization(tx, origin, report, t)
     new_token = before is None or _token(before) != _token(t)
     if authorization is not None and new_token and report.event != ENDED:
@@ -423,8 +426,28 @@ def close(tx: Tx, transaction_id: int, now: datetime) -> Transaction:
         ended_at=max(t.started_at, t.last_at or t.started_at),
         end_received_at=now,
         end_kind=CLOSED,
+        flags=once_reported(t.flags),
     )
     tx.save(t)
+    _journal_end(tx, now, t)
+    return t
+
+
+def lose(tx: Tx, t: Transaction, now: datetime) -> Transaction:
+    """The station says that a transaction is over and has nothing more to tell of it: it ended at
+    its last sign of life, with the energy counted so far. An end that is reported after all takes
+    its place."""
+    assert t.open
+    alive = (at for at in (t.started_at, t.last_at, t.newest_sample_at) if at is not None)
+    t = t._replace(
+        open=False,
+        ended_at=max(alive),
+        end_received_at=now,
+        end_kind=LOST,
+        flags=with_flag(once_reported(t.flags), END_MISSING),
+    )
+    tx.save(t)
+    tx.mark("transaction_lost")
     _journal_end(tx, now, t)
     return t
 

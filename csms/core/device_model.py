@@ -16,7 +16,7 @@ from typing import NamedTuple
 from csms.core import events, variables
 from csms.core.entities import entity
 from csms.core.errors import Invalid
-from csms.core.inquiries import Found, Limits, Setting
+from csms.core.inquiries import Declined, Found, Limits, Setting, Unsupported
 from csms.core.ports import Need, Tx
 from csms.core.stations import require
 
@@ -312,6 +312,18 @@ def settle(
         accepted = outcome in (Setting.APPLIED, Setting.REBOOT_REQUIRED)
         desired = desired._replace(attempts=desired.attempts + accepted)
         _settle(tx, desired, State(outcome.value), now, reason)
+
+
+def refused(
+    tx: Tx,
+    station_id: str,
+    sent: Mapping[str, str],
+    answer: Declined | Unsupported,
+    now: datetime,
+) -> None:
+    """The station would not take any of the values that it was given."""
+    setting = Setting.UNSUPPORTED if isinstance(answer, Unsupported) else Setting.REJECTED
+    settle(tx, station_id, [(name, setting, answer.reason) for name in sent], now, sent)
 
 
 def _settle(

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-ALL_NAMES: tuple[str, ...] = ()
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -57,12 +55,15 @@ class Limits:
     size_bytes: int | None = None
 
 
+NO_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class ReadVariables:
     """The values of some variables."""
 
     names: tuple[str, ...]
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class WriteVariables:
     """Values for some variables, each meaning once."""
 
     values: tuple[tuple[str, str], ...]
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,9 @@ class TriggerStatus:
 
 @dataclass(frozen=True, slots=True)
 class TriggerReadings:
-    """Send the meter values of an EVSE now."""
+    """Send the meter values of an EVSE now; None: of all."""
 
-    evse: int
+    evse: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,21 @@ Inquiry = (
     | GivePassword
     | ChangeProfile
 )
+
+
+def word_of(inquiry: Inquiry) -> str:
+    """What kind of inquiry it is, in a stable word (`trigger_status`)."""
+    return _WORDS[type(inquiry)]
+
+
+_WORDS: Mapping[type[object], str] = {
+    ReadVariables: "read_variables",
+    WriteVariables: "write_variables",
+    MakeReport: "make_report",
+    TransactionStatus: "transaction_status",
+    TriggerStatus: "trigger_status",
+    TriggerReadings: "trigger_readings",
+}
 
 
 # -- what comes back -------------------------------------------------------------------------------
@@ -188,7 +204,8 @@ class Unsupported:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """Nothing came: `offline`, `closed` on the way, or `timed_out`."""
+    """Nothing came: `offline`, `closed` on the way, `timed_out`, or `busy` with what others asked
+    of the station."""
 
     reason: str
 

@@ -35,6 +35,7 @@ class Switches:
     trigger: str = "all"
     trigger_boot: bool = True
     settle_s: int = 0
+    contact: bool = True
 
 
 DEFAULTS = Switches()
@@ -75,6 +76,10 @@ SWITCHES: Mapping[str, Switch] = {
         "after a link opens, wait so many seconds, or until the station has booted, before any "
         "call of ours",
         high=600,
+    ),
+    "contact": Switch(
+        "ask the station by itself after it connects: about its transactions, connectors, "
+        "variables, and set what is desired; without it only operators ask"
     ),
 }
 assert set(SWITCHES) == {f.name for f in fields(Switches)}

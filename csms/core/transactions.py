@@ -37,10 +37,18 @@ ENDED = "ended"
 _RANK = {STARTED: 0, UPDATED: 1, ENDED: 2}
 
 # How the end is known: the station said so, a later start on the same connector implies it, or an
-# operator decided. What the station reports takes the place of the other two.
+# operator decided, or the station says that it is over and has nothing more to tell. What the
+# station reports takes the place of all others.
 REPORTED = "reported"
 SUPERSEDED = "superseded"
 CLOSED = "closed"
+LOST = "lost"
+
+# Flags: the end was not reported; it may have been lost (the station does not look as if it went
+# on). Both go when the end is reported.
+END_MISSING = "end_missing"
+END_MISSING_PERHAPS = "end_missing?"
+_UNTIL_REPORTED = frozenset({SUPERSEDED, END_MISSING, END_MISSING_PERHAPS})
 
 
 # What a station says beyond what a charge depends on: name -> [order of the report, JSON value].
@@ -197,7 +205,7 @@ def fold(
             "end_order": order,
             "stop_reason": report.stop_reason or "Local",
             "stop_token_uid": report.token.uid if report.token else None,
-            "flags": without(changes.get("flags", t.flags), SUPERSEDED),
+            "flags": once_reported(changes.get("flags", t.flags)),
         }
     _measure(t, found, newest, changes)
     if not changes:
@@ -412,6 +420,11 @@ def with_flag(flags: tuple[str, ...], flag: str) -> tuple[str, ...]:
 def without(flags: tuple[str, ...], flag: str) -> tuple[str, ...]:
     """The flags less one."""
     return tuple(f for f in flags if f != flag) if flag in flags else flags
+
+
+def once_reported(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """The flags less those that are about an end that was not reported."""
+    return tuple(f for f in flags if f not in _UNTIL_REPORTED)
 
 
 # No car takes more in one charge; for stations whose clock cannot be used to judge.

@@ -7,7 +7,7 @@ answer. `ask` runs one on a link, a call at a time, so that commands of operator
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import orjson
@@ -19,8 +19,12 @@ from csms.core.inquiries import (
     Inquiry,
     Limits,
     NoAnswer,
+    TriggerReadings,
+    TriggerStatus,
     Unsupported,
+    word_of,
 )
+from csms.core.quirks import DEFAULTS, Switches
 from csms.ocpp.commands import Encoded
 from csms.ocpp.routing import Payload
 from csms.ocpp.rpc import ErrorCode, Failure, Result
@@ -54,15 +58,23 @@ Exchange = Generator[Encoded, Heard, Answer]
 Askers = Mapping[type[Any], Callable[[Any], Exchange]]
 
 
-def begin(inquiry: Inquiry, askers: Askers) -> Exchange:
-    """The exchange for an inquiry; one that ends at once where the version has none."""
+def begin(inquiry: Inquiry, askers: Askers, switches: Switches = DEFAULTS) -> Exchange:
+    """The exchange for an inquiry; one that ends at once where the version has none, or where the
+    station is known to take triggers ill (quirk 29)."""
     asker = askers.get(type(inquiry))
-    return _none(type(inquiry).__name__) if asker is None else asker(inquiry)
+    if asker is None:
+        return _none(f"this version has no {word_of(inquiry)}")
+    if isinstance(inquiry, TriggerStatus | TriggerReadings):
+        if switches.trigger == "none":
+            return _none("this station answers no triggers (switch trigger)")
+        if switches.trigger == "global":
+            return asker(replace(inquiry, evse=None))
+    return asker(inquiry)
 
 
-def _none(what: str) -> Exchange:
+def _none(why: str) -> Exchange:
     yield from ()
-    return Unsupported(f"this version has no {what}")
+    return Unsupported(why)
 
 
 def heard(outcome: Result | Failure) -> Heard:

@@ -41,7 +41,8 @@ from csms.ocpp.link import GOING_AWAY, PROTOCOL_ERROR, TRY_AGAIN_LATER, Link, Li
 from csms.ocpp.registry import Registry
 from csms.ocpp.tls import Certificates, shaken
 from csms.ocpp.treatment import Treatments
-from csms.ocpp.versions import PROTOCOLS, Protocol, assumed, choose
+from csms.ocpp.v16.registration import DEFAULT_INTERVALS, Intervals
+from csms.ocpp.versions import PROTOCOLS, Protocol, assumed, choose, protocols
 
 log = structlog.get_logger("ocpp.gateway")
 
@@ -78,6 +79,7 @@ class GatewayLimits:
     slowed: int = 200
     backlog: int = 4_096
     trusted_proxies: tuple[str, ...] = ()
+    intervals: Intervals = DEFAULT_INTERVALS
     link: LinkLimits = field(default_factory=LinkLimits)
 
 
@@ -147,6 +149,7 @@ class Gateway:
         self._silent: dict[ServerConnection, None] = {}
         self._handshakes = 0
         self._slowed = 0
+        self._protocols = protocols(limits.intervals)
         self._proxies = [ipaddress.ip_network(proxy) for proxy in limits.trusted_proxies]
         self._plain: Server | None = None
         self._secure: Server | None = None
@@ -375,7 +378,7 @@ class Gateway:
         except CsmsError as error:
             await connection.close(PROTOCOL_ERROR, error.code)
             return
-        await self._run(connection, station, version)
+        await self._run(connection, station, self._protocols[version.subprotocol])
 
     async def _without_version(self, connection: StationConnection) -> None:
         """OCPP-J 1.6, 2.0.1 3.2; TC_088, TC_B_58: the handshake has ended, and so does the link."""

@@ -12,15 +12,15 @@ from collections.abc import Awaitable, Callable, Iterator
 import structlog
 
 from csms.core.commands import Command, Kind, Status
-from csms.core.errors import CsmsError, Invalid, Refused, StationOffline
+from csms.core.errors import Invalid, Refused, StationOffline
 from csms.core.inquiries import Answer, Inquiry, NoAnswer
 from csms.flows.commands import Performed
 from csms.observability import Metrics
 from csms.ocpp import asking
-from csms.ocpp.asking import Fault, Heard, Silence
+from csms.ocpp.asking import Heard, Silence
 from csms.ocpp.commands import outcome as meaning
 from csms.ocpp.link import POLICY, Link, Lost
-from csms.ocpp.rpc import Failure, Result
+from csms.ocpp.rpc import CallOutstanding, Failure, Result
 
 log = structlog.get_logger("ocpp.registry")
 
@@ -125,13 +125,18 @@ class Registry:
 
     # -- inquiries -------------------------------------------------------------------------------
 
+    def may_contact(self, station_id: str) -> bool:
+        """Whether the station is here and takes it well to be asked (switch `contact`)."""
+        link = self._links.get(station_id)
+        return link is not None and link.switches.contact
+
     async def ask(self, station_id: str, inquiry: Inquiry, timeout_s: float) -> Answer:
         """Ask something of a station, as its version says it, in as many calls as it takes, each
         at most `timeout_s`; no answer never raises, and never costs the station its link."""
         link = self._links.get(station_id)
         if link is None:
             return NoAnswer("offline")
-        exchange = link.version.ask(inquiry)
+        exchange = link.version.ask(inquiry, link.switches)
         said: Heard | None = None
         while True:
             try:
@@ -150,9 +155,9 @@ class Registry:
         message_id = f"{INQUIRY}{link.generation}-{self._inquiries}"
         try:
             outcome = await link.call(message_id, action, payload, timeout_s, lenient=True)
-        except CsmsError as error:
-            # As many of an operator's commands wait for this station as may.
-            return Fault(error.detail, unsupported=False)
+        except CallOutstanding:
+            # As many of an operator's commands wait for this station as may: they go first.
+            return Silence("busy")
         return Silence(outcome.reason) if isinstance(outcome, Lost) else asking.heard(outcome)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from csms.core.commands import Command, Kind
 from csms.core.inquiries import Inquiry
@@ -11,12 +12,13 @@ from csms.core.quirks import DEFAULTS, Switches
 from csms.ocpp import asking
 from csms.ocpp.asking import Askers, Exchange
 from csms.ocpp.commands import Encoded, encode
-from csms.ocpp.routing import Dialect
+from csms.ocpp.routing import Answer, Dialect
 from csms.ocpp.v2 import commands as v2_commands
 from csms.ocpp.v2 import device_model as v2_device_model
 from csms.ocpp.v2.routes import DIALECT_21, DIALECT_201
 from csms.ocpp.v16 import commands as v16_commands
 from csms.ocpp.v16 import device_model as v16_device_model
+from csms.ocpp.v16.registration import Intervals
 from csms.ocpp.v16.routes import DIALECT as DIALECT_16
 
 
@@ -27,7 +29,7 @@ class Protocol:
     subprotocol: str
     dialect: Dialect
     encoders: Mapping[Kind, Callable[[Command], Encoded]]
-    askers: Askers
+    askers: Askers = field(default_factory=dict)
 
     @property
     def version(self) -> str:
@@ -37,9 +39,9 @@ class Protocol:
         """See `commands.encode`."""
         return encode(command, self.encoders, self.dialect.schemas, self.dialect.routes, switches)
 
-    def ask(self, inquiry: Inquiry) -> Exchange:
+    def ask(self, inquiry: Inquiry, switches: Switches = DEFAULTS) -> Exchange:
         """See `asking.begin`."""
-        return asking.begin(inquiry, self.askers)
+        return asking.begin(inquiry, self.askers, switches)
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
@@ -50,6 +52,20 @@ PROTOCOLS: Mapping[str, Protocol] = {
         Protocol("ocpp2.1", DIALECT_21, v2_commands.ENCODERS_21, v2_device_model.ASKERS),
     )
 }
+
+
+def protocols(intervals: Intervals) -> Mapping[str, Protocol]:
+    """The versions, with what stations are told when they boot."""
+    return {name: _with(protocol, intervals) for name, protocol in PROTOCOLS.items()}
+
+
+def _with(protocol: Protocol, intervals: Intervals) -> Protocol:
+    routes = dict(protocol.dialect.routes)
+    boot = routes["BootNotification"]
+    # Of this one route it is known that its handler takes intervals.
+    handle: Callable[..., Answer] = boot.handle
+    routes["BootNotification"] = replace(boot, handle=partial(handle, intervals=intervals))
+    return replace(protocol, dialect=replace(protocol.dialect, routes=routes))
 
 
 def choose(offered: Sequence[str], wanted: str = DEFAULTS.version) -> Protocol | None:

@@ -21,8 +21,11 @@ from csms.bus.local import LocalBus
 from csms.core import security
 from csms.core.commands import Command, Status
 from csms.core.ids import Origin
+from csms.core.inquiries import Answer, Inquiry, NoAnswer
 from csms.core.security import ApiKey, Keyring, Role
 from csms.flows.commands import Commander, Performed
+from csms.flows.configuration import Configuration
+from csms.flows.contact import Contact, ContactLimits
 from csms.observability import Metrics
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
@@ -44,6 +47,8 @@ class Stations:
     performed: list[Command] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     answers: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[Inquiry] = field(default_factory=list)
+    says: dict[type[Any], Any] = field(default_factory=dict)
 
     def holds(self, station_id: str) -> bool:
         return station_id in self.connected
@@ -55,6 +60,16 @@ class Stations:
         self.performed.append(command)
         await self.answers.wait()
         return self.answer
+
+    def may_contact(self, station_id: str) -> bool:
+        return self.holds(station_id)
+
+    async def ask(self, station_id: str, inquiry: Inquiry, timeout_s: float) -> Answer:
+        if not self.holds(station_id):
+            return NoAnswer("offline")
+        self.asked.append(inquiry)
+        answer = self.says.get(type(inquiry), NoAnswer("timed_out"))
+        return answer(inquiry) if callable(answer) else answer
 
 
 class Api:
@@ -128,9 +143,13 @@ async def serving() -> AsyncIterator[Api]:
         key = ApiKey(key_id, role.value, role.value, hashing, hashed, NOW)
         store.run(security.add_key, key)
     commander = Commander(store, stations, "node", clock, new_id)
+    configuration = Configuration(store, stations, clock)
+    contact = Contact(store, stations, configuration, clock, ContactLimits())
     described = System(
         store=store,
         commander=commander,
+        configuration=configuration,
+        contact=contact,
         bus=bus,
         metrics=Metrics(),
         keyring=KEYRING,

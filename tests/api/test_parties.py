@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from csms.core import charging, quarantine
+from csms.core import charging, quarantine, reports
 from csms.core.charging import StartReport
 from csms.core.events import StationChanged
+from csms.core.inquiries import Scope
 from csms.core.security import Role
 from csms.core.stations import require
 from csms.core.tokens import Shown
@@ -36,7 +37,15 @@ OBJECTS: dict[str, Any] = {
     "POST /stations/{station}/accept": {},
     "POST /stations/{station}/commands": {"kind": "reset"},
     "POST /stations/{station}/ocpp/{action}": {},
+    "GET /stations/{station}/configuration": None,
+    "PATCH /stations/{station}/configuration": {"values": {"HeartbeatInterval": "300"}},
+    "GET /stations/{station}/reports": None,
+    "GET /stations/{station}/reports/{request_id}": None,
+    "GET /configuration-templates/{template}": None,
+    "POST /configuration-templates/{template}/apply": {},
+    "DELETE /configuration-templates/{template}": None,
     "GET /commands/{command_id}": None,
+    "POST /transactions/{transaction_id}/check": {},
     "POST /transactions/{transaction_id}/close": {},
     "GET /transactions/{transaction_id}": None,
     "GET /transactions/{transaction_id}/meter-values": None,
@@ -52,6 +61,7 @@ LISTS = {
     "GET /transactions",
     "GET /tokens",
     "GET /quarantine",
+    "GET /configuration-templates",
 }
 # Made by anybody for a party of the key.
 MADE: dict[str, Any] = {
@@ -70,7 +80,15 @@ CONNECTIONS = {
     "DELETE /partners/{partner}",
 }
 # Shown below on their own.
-APART = {"GET /events", "GET /keys", "POST /station-imports"}
+APART = {
+    "GET /events",
+    "GET /keys",
+    "POST /station-imports",
+    "PUT /configuration-templates/{template}",
+    # A station that is not connected is offline to its owner.
+    "POST /stations/{station}/configuration/refresh",
+    "POST /stations/{station}/reports",
+}
 PUBLIC = {"GET /healthz", "GET /readyz", "GET /metrics"}
 
 
@@ -98,11 +116,15 @@ async def furnish(api: Api) -> dict[str, str]:
     started = api.store.run(charging.start, origin, StartReport(1, Shown("CARD"), NOW, 0))
     kept = api.store.run(quarantine.put, origin, "stop", "unknown_transaction", {"at": None})
     command = (await api("POST", "/stations/CP-1/commands", json={"kind": "reset"})).json()
+    report = api.store.run(reports.begin, station["id"], Scope.FULL, "k", NOW)
+    await api("PUT", "/configuration-templates/site", json={"values": {"A": "1"}})
     made = await api("POST", "/keys", json={"name": "x", "role": "viewer", "parties": [MINE]})
     return {
         "station": "CP-1",
         "action": "ClearCache",
         "name": "ping",
+        "request_id": str(report.request_id),
+        "template": "site",
         "command_id": command["id"],
         "transaction_id": str(started.transaction_id),
         "party_id": MINE,
@@ -117,6 +139,8 @@ NOWHERE = {
     "station": "CP-0",
     "action": "ClearCache",
     "name": "ping",
+    "request_id": "99999",
+    "template": "nothing",
     "command_id": "nowhere",
     "transaction_id": "99999",
     "party_id": MINE,

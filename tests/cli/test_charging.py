@@ -206,3 +206,37 @@ def test_no_such_token(api: Api) -> None:
     result = api.run("token", "block", "X", "--output", "json")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "csms: no token X; csms token list shows those there are\n"
+
+
+# -- doubts ----------------------------------------------------------------------------------------
+
+
+def test_the_doubtful_are_asked_for(api: Api) -> None:
+    api.on("GET", "/transactions", page())
+    result = api.run("transaction", "list", "--open", "--doubtful")
+    params = api.requests[-1].url.params
+    assert (params["open"], params["doubtful"]) == ("true", "true")
+    assert "no transaction is in doubt" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ((True, False), "transaction 17 goes on; the station has nothing more to tell"),
+        ((False, True), "transaction 17 is over; the station has more to tell"),
+        ((None, True), "transaction 17 may go on or not; the station has more to tell"),
+    ],
+)
+def test_a_transaction_is_checked(api: Api, said: tuple[bool | None, bool], words: str) -> None:
+    answer = {"ongoing": said[0], "messages_in_queue": said[1], "detail": None}
+    api.on("POST", "/transactions/17/check", ok(answer))
+    result = api.run("transaction", "check", "17")
+    assert (result.exit_code, result.stdout) == (0, f"{words}\n")
+
+
+def test_a_station_that_cannot_say_is_a_failure(api: Api) -> None:
+    answer = {"ongoing": None, "messages_in_queue": None, "detail": "this version has none"}
+    api.on("POST", "/transactions/17/check", ok(answer))
+    result = api.run("transaction", "check", "17")
+    assert result.exit_code == 1
+    assert "the station does not say: this version has none" in result.stderr

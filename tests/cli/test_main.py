@@ -37,7 +37,7 @@ def test_the_nouns_and_verbs() -> None:
     partner = "invite list register remove resume rotate show suspend sync"
     ours = {path for path in ALL if path[0] not in ("init", "serve", "check", "demo", "db")}
     station = "list show unknown add rotate accept pending reject switch start stop reset unlock"
-    station += " logs watch"
+    station += " logs watch report"
     assert ours == {
         *(("station", verb) for verb in ("profile", "exception", "import", "export")),
         *(("partner", verb) for verb in partner.split()),
@@ -46,6 +46,9 @@ def test_the_nouns_and_verbs() -> None:
             for verb in [*station.split(), "availability", "trigger", "clear-cache", "call"]
         ),
         *(("transaction", verb) for verb in ("list", "show", "close", "export")),
+        *(("station", "config", verb) for verb in ("get", "set", "unset")),
+        *(("config", "templates", verb) for verb in ("list", "show", "set", "remove", "apply")),
+        *(("transaction", verb) for verb in ("list", "show", "check", "close")),
         *(("token", verb) for verb in ("add", "list", "block", "unblock")),
         *(("key", verb) for verb in ("create", "list", "revoke")),
         *(("command", verb) for verb in ("list", "show")),

@@ -26,7 +26,9 @@ from csms.core.transactions import (
     Transaction,
     TransactionReport,
     add_seen,
+    each_seen,
     missing,
+    once_reported,
     with_flag,
     without,
 )
@@ -274,7 +276,7 @@ def test_a_new_start_supersedes_what_was_open_on_its_evse(site: Site) -> None:
     assert row.flags == ("superseded",)
     site.event(report(ENDED, 4, 90))
     row = site.wire("T")
-    assert (row.end_kind, row.ended_at, row.flags) == ("reported", at(90), ())
+    assert (row.end_kind, row.ended_at, row.flags) == ("reported", at(90), ("sequence_gap",))
     assert site.wire("U").open
 
 
@@ -345,3 +347,14 @@ def test_an_id_of_the_stations_own_is_never_one_of_ours(site: Site) -> None:
     assert new.id != old
     assert (new.open, new.energy_wh) == (False, 0)
     assert site.transaction(old) == before
+
+
+def test_ranges_are_told_one_by_one_up_to_a_limit() -> None:
+    assert each_seen("0-2,5", 10) == [0, 1, 2, 5]
+    assert each_seen("0-1000000", 3) == [0, 1, 2]
+    assert each_seen("", 3) == []
+
+
+def test_marks_about_a_missing_end_go_when_it_is_reported() -> None:
+    flags = ("clock_suspect", "end_missing", "end_missing?", "superseded")
+    assert once_reported(flags) == ("clock_suspect",)

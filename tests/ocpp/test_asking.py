@@ -10,9 +10,11 @@ from csms.core.inquiries import (
     Limits,
     NoAnswer,
     ReadVariables,
+    TriggerReadings,
     TriggerStatus,
     Unsupported,
 )
+from csms.core.quirks import Switches
 from csms.ocpp import asking
 from csms.ocpp.asking import UNTOLD_ITEMS, Fault, Silence, by_status, in_messages, unsendable
 from csms.ocpp.rpc import ErrorCode, Failure, Result
@@ -94,3 +96,14 @@ def test_every_version_reads_variables(protocol: str) -> None:
     exchange = PROTOCOLS[protocol].ask(ReadVariables(("HeartbeatInterval",)))
     action, payload = next(exchange)
     assert unsendable((action, payload), PROTOCOLS[protocol].dialect.schemas) is None
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_station_that_takes_triggers_ill_is_not_triggered(protocol: str) -> None:
+    """Quirk 29: the switch `trigger`."""
+    version = PROTOCOLS[protocol]
+    none = Switches(trigger="none")
+    assert isinstance(ended(version.ask(TriggerStatus(1), none)), Unsupported)
+    assert isinstance(ended(version.ask(TriggerReadings(1), none)), Unsupported)
+    _, payload = next(version.ask(TriggerReadings(1), Switches(trigger="global")))
+    assert payload == {"requestedMessage": "MeterValues"}

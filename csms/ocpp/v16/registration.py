@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from csms.core import policies, stations
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
@@ -9,9 +11,17 @@ from csms.core.stations import BootReport, Registration
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
 
-# Heartbeat while accepted; otherwise how long to wait before the next BootNotification.
-HEARTBEAT_INTERVAL_S = 300
-RETRY_BOOT_INTERVAL_S = 60
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """What a station is told when it boots: how often to send a heartbeat once it is accepted, and
+    until then how long to wait before the next boot."""
+
+    heartbeat_s: int = 300
+    boot_retry_s: int = 60
+
+
+DEFAULT_INTERVALS = Intervals()
 
 STATUS = {
     Registration.ACCEPTED: "Accepted",
@@ -25,7 +35,9 @@ def boot_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     return (stations.needs(origin.station_id), policies.needs(origin.station_id))
 
 
-def boot_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
+def boot_notification(
+    tx: Tx, origin: Origin, payload: Payload, intervals: Intervals = DEFAULT_INTERVALS
+) -> Answer:
     report = BootReport(
         vendor=wire.text(payload, "chargePointVendor"),
         model=wire.text(payload, "chargePointModel"),
@@ -34,16 +46,16 @@ def boot_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         firmware=wire.text(payload, "firmwareVersion"),
     )
     registration = stations.boot(tx, origin, report)
-    return Reply(boot_answer(origin, registration))
+    return Reply(boot_answer(origin, registration, intervals))
 
 
-def boot_answer(origin: Origin, registration: Registration) -> Payload:
+def boot_answer(origin: Origin, registration: Registration, intervals: Intervals) -> Payload:
     """The answer to a boot, the same in every version."""
     accepted = registration is Registration.ACCEPTED
     return {
         "status": STATUS[registration],
         "currentTime": wire.rfc3339(origin.at),
-        "interval": HEARTBEAT_INTERVAL_S if accepted else RETRY_BOOT_INTERVAL_S,
+        "interval": intervals.heartbeat_s if accepted else intervals.boot_retry_s,
     }
 
 

@@ -306,7 +306,9 @@ def trigger_status(inquiry: TriggerStatus) -> Exchange:
 
 
 def trigger_readings(inquiry: TriggerReadings) -> Exchange:
-    payload = {"requestedMessage": "MeterValues", "evse": {"id": inquiry.evse}}
+    payload: dict[str, Any] = {"requestedMessage": "MeterValues"}
+    if inquiry.evse is not None:
+        payload["evse"] = {"id": inquiry.evse}
     return by_status((yield "TriggerMessage", payload))
 
 

@@ -8,12 +8,20 @@ from csms.core.ports import Reply, Tx
 from csms.core.stations import BootReport
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
-from csms.ocpp.v16.registration import boot_answer, boot_needs, heartbeat
+from csms.ocpp.v16.registration import (
+    DEFAULT_INTERVALS,
+    Intervals,
+    boot_answer,
+    boot_needs,
+    heartbeat,
+)
 
 __all__ = ["boot_needs", "boot_notification", "heartbeat"]
 
 
-def boot_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
+def boot_notification(
+    tx: Tx, origin: Origin, payload: Payload, intervals: Intervals = DEFAULT_INTERVALS
+) -> Answer:
     station = wire.mapping(payload, "chargingStation")
     report = BootReport(
         vendor=wire.text(station, "vendorName"),
@@ -22,4 +30,4 @@ def boot_notification(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         firmware=wire.text(station, "firmwareVersion"),
         reason=wire.text(payload, "reason"),
     )
-    return Reply(boot_answer(origin, stations.boot(tx, origin, report)))
+    return Reply(boot_answer(origin, stations.boot(tx, origin, report), intervals))
