@@ -100,12 +100,11 @@ def test_every_answer_is_as_described(described: Described, label: str) -> None:
 
 
 async def _send(api: Api, request: dict[str, Any], headers: dict[str, str]) -> Any:
+    body = {k: v for k, v in request.items() if k in ("json", "content", "data")}
+    if isinstance(body.get("data"), bytes | str):
+        body["content"] = body.pop("data")
     return await api._client.request(
-        request["method"],
-        request["url"],
-        params=request.get("params"),
-        headers=headers,
-        **{k: v for k, v in request.items() if k in ("json", "content", "data")},
+        request["method"], request["url"], params=request.get("params"), headers=headers, **body
     )
 
 
