@@ -22,14 +22,17 @@ from csms.api.server import create
 from csms.api.system import System
 from csms.bus.local import LocalBus
 from csms.core import security
+from csms.core.billing import PriceAsked
 from csms.core.errors import CsmsError, Invalid
 from csms.core.security import ApiKey, Keyring, Role
+from csms.flows import places
 from csms.flows.commands import Commander, Performed
 from csms.flows.configuration import Configuration
 from csms.flows.contact import Contact, ContactLimits
-from csms.flows.exchange import Nobody
+from csms.flows.exchange import Answerers
 from csms.flows.logins import Logins
 from csms.flows.messages import MessageLimits, MessageLog
+from csms.flows.prices import Pricer
 from csms.flows.retention import Retention
 from csms.observability import Metrics, Read
 from csms.ocpi import exchange
@@ -47,7 +50,7 @@ from csms.ocpp.registry import Registry
 from csms.ocpp.tls import Certificates
 from csms.ocpp.treatment import Treatments
 from csms.ocpp.v16.registration import Intervals
-from csms.settings import Settings, catalogue
+from csms.settings import Settings, catalogue, taxes
 from csms.storage.open import open_store
 from csms.storage.store import QueuedStore
 
@@ -110,6 +113,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     `OSError` when a port is taken."""
     keyring = keyring_of(settings)
     known = catalogue(settings.ocpp.quirks_file)
+    tax_table = taxes(settings.prices)
     metrics, bus = Metrics(), LocalBus()
     stopping = asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -140,12 +144,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         messages = _message_log(settings, store)
         admission = Admission(store, keyring, _admission(settings), new_id, settings.party)
         treatments = Treatments(store, known)
+        pricer = Pricer(store, tax_table, now)
         gateway = await stack.enter_async_context(
             Gateway(
                 store,
                 admission,
                 registry,
-                Nobody(),
+                Answerers({PriceAsked: pricer}),
                 metrics,
                 _limits(settings),
                 settings.node,
@@ -173,6 +178,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             catalogue=known,
             configuration=configuration,
             contact=contact,
+            taxes=tax_table,
             stopping=stopping.is_set,
             party=settings.party,
             station_url=station_url,
@@ -193,6 +199,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             watching.append(tasks.create_task(watch, name="watch the certificates"))
         if messages is not None:
             watching.append(tasks.create_task(messages.run(), name="write the message log"))
+        watching.append(tasks.create_task(pricer.run(), name="settle prices"))
+        heard = places.Watch(store, settings.ocpp.offline_grace_s, now).run()
+        watching.append(tasks.create_task(heard, name="watch lost links"))
         sweeping = _retention(settings, store, metrics).run(settings.retention.sweep_minutes * 60)
         watching.append(tasks.create_task(sweeping, name="retention"))
         ports = {"ocpp_port": gateway.port, "tls_port": gateway.tls_port, "http_port": http_port}

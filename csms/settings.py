@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from csms.core.errors import Invalid
 from csms.core.quirks import Catalogue, parse
+from csms.core.taxes import TaxTable, table
 
 DEFAULT_FILE = Path("csms.toml")
 MIN_KEY_HEX = 32
@@ -72,6 +73,7 @@ class OcppSettings(BaseModel):
     ping_interval_s: float = Field(50.0, gt=0)
     ping_timeout_s: float = Field(50.0, gt=0)
     silent_link_s: float = Field(900.0, gt=0)
+    offline_grace_s: float = Field(300.0, ge=1)
     call_timeout_s: float = Field(30.0, gt=0)
     call_timeouts: int = Field(3, ge=1)
     heartbeat_interval_s: int = Field(300, ge=1, le=86_400)
@@ -244,6 +246,18 @@ class RetentionSettings(BaseModel):
         return found
 
 
+class PricesSettings(BaseModel):
+    """What prices need beside tariffs. `tax_files`: tables of your own, read after those that come
+    with the program (unless `built_in_taxes` is false); `tax_accounts`: tax -> the account that it
+    is collected under."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    built_in_taxes: bool = True
+    tax_files: tuple[Path, ...] = Field((), max_length=100)
+    tax_accounts: dict[str, str] = Field(default_factory=dict)
+
+
 class SecuritySettings(BaseModel):
     """Keys for hashing secrets: id -> at least 32 hex digits. `current` makes new hashes; a key
     that is taken out makes every secret hashed with it invalid. Back these up."""
@@ -285,6 +299,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     messages: MessagesSettings = MessagesSettings()
     retention: RetentionSettings = RetentionSettings()
+    prices: PricesSettings = PricesSettings()
     security: SecuritySettings = SecuritySettings()
 
     @classmethod
@@ -326,6 +341,9 @@ def load(file: Path | None) -> Settings:
         if settings.ocpp.quirks_file:
             own = file.parent.resolve() / Path(settings.ocpp.quirks_file).expanduser()
             settings.ocpp.quirks_file = str(own)
+        folder = file.parent.resolve()
+        own_tables = tuple(folder / path.expanduser() for path in settings.prices.tax_files)
+        settings.prices.tax_files = own_tables
     return settings
 
 
@@ -334,6 +352,24 @@ def _beside(file: Path, url: str) -> str:
     started."""
     path = Path(url.removeprefix("sqlite:///")).expanduser()
     return f"sqlite:///{file.parent.resolve() / path}"
+
+
+def taxes(prices: PricesSettings) -> TaxTable:
+    """Taxes by place and date: the tables that come with the program, and the operator's own.
+    Raises `Invalid` that names file and line."""
+    found: list[tuple[str, str]] = []
+    if prices.built_in_taxes:
+        shipped = files("csms.data").joinpath("taxes").iterdir()
+        named = sorted((f for f in shipped if f.name.endswith(".csv")), key=lambda f: f.name)
+        found += ((f.name, f.read_text("utf-8")) for f in named)
+    for path in prices.tax_files:
+        try:
+            found.append((str(path), path.read_text("utf-8-sig")))
+        except OSError as error:
+            raise Invalid(f"{path}: {error.strerror}; prices.tax_files names it") from error
+        except UnicodeDecodeError as error:
+            raise Invalid(f"{path}: not UTF-8 text") from error
+    return table(found, prices.tax_accounts)
 
 
 def _explain(file: Path | None, fault: Any) -> str:

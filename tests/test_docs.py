@@ -19,6 +19,7 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
+    "docs/prices.md",
     "docs/quirks.md",
     "docs/metrics.md",
     "config/csms.toml",

@@ -15,12 +15,14 @@ from csms.api import (
     charging,
     configuration,
     imports,
+    locations,
     logins,
     messages,
     partners,
     problems,
     quirks,
     stations,
+    tariffs,
 )
 from csms.api.problems import Problem, declared, problem
 from csms.api.system import System
@@ -56,6 +58,8 @@ def create(system: System, version: str) -> FastAPI:
         quirks,
         messages,
         charging,
+        locations,
+        tariffs,
         administration,
         partners,
     ):

@@ -18,6 +18,7 @@ from csms.core.quirks import Catalogue
 from csms.core.reconciliation import Question
 from csms.core.reports import Report
 from csms.core.security import Keyring
+from csms.core.taxes import NO_TAXES, TaxTable
 from csms.flows.logins import Logins, Told
 from csms.observability import Metrics
 
@@ -86,7 +87,8 @@ class System:
     here. `drop_link(station_id)`: end the link, so that a new secret has to be shown.
     `stopping()`: True once the process is on its way out. `warnings()`: what an operator should see
     to although the system works. `treat(station_id)`: its switches were changed, apply them to the
-    link. `catalogue`: what is known of makes. `connections`: partners, None without roaming.
+    link. `catalogue`: what is known of makes; `taxes`: by place and date. `connections`: partners,
+    None without roaming.
     """
 
     store: Store
@@ -108,6 +110,7 @@ class System:
     contact: Contacting
     treat: Callable[[str], None] = lambda station_id: None
     catalogue: Catalogue = field(default_factory=Catalogue)
+    taxes: TaxTable = NO_TAXES
     max_wait_s: float = 60.0
     max_body_bytes: int = 1_048_576
     event_streams: int = 100

@@ -42,6 +42,9 @@ party = "{party}"
 # send_timeout_s = 20.0
 # silent_link_s = 900.0
 
+# After how long without a link the EVSEs of a station are published as unknown.
+# offline_grace_s = 300.0
+
 # WebSocket pings; a station can be exempted: csms station switch CP-1 ping false
 # ping_interval_s = 50.0
 # ping_timeout_s = 50.0
@@ -168,6 +171,15 @@ party = "{party}"
 
 # How often the tables are gone through.
 # sweep_minutes = 15.0
+
+[prices]
+# Taxes by place and date: the tables that come with the program (config/taxes), and tables of your
+# own in the same form, beside this file unless the path is absolute.
+# built_in_taxes = true
+# tax_files = []
+
+# Under which account (registration number) a tax is collected, by its name in the tables.
+# tax_accounts = {{}}
 
 [security]
 # Keys that station tokens and API keys are hashed with. Without them every token is worthless:

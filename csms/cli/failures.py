@@ -79,6 +79,8 @@ _NOUNS = {
     "keys": "key",
     "commands": "command",
     "quarantine": "quarantine",
+    "locations": "location",
+    "tariffs": "tariff",
 }
 
 

@@ -27,8 +27,10 @@ from csms.cli import (
     events,
     local,
     partners,
+    places,
     station_config,
     stations,
+    tariffs,
 )
 from csms.cli.client import DEFAULT_URL, Surroundings
 from csms.cli.failures import ExitCode, Failure
@@ -151,6 +153,8 @@ app.add_typer(local.app)
 app.add_typer(stations.app, name="station", rich_help_panel=CHARGING)
 app.add_typer(charging.transactions, name="transaction", rich_help_panel=CHARGING)
 app.add_typer(charging.tokens, name="token", rich_help_panel=CHARGING)
+app.add_typer(places.app, name="location", rich_help_panel=CHARGING)
+app.add_typer(tariffs.app, name="tariff", rich_help_panel=CHARGING)
 app.add_typer(events.app)
 app.add_typer(administration.keys, name="key", rich_help_panel=ADMINISTRATION)
 app.add_typer(station_config.network_config, name="config", rich_help_panel=CHARGING)

@@ -9,6 +9,7 @@ row has no price, which is not the same as free.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -116,6 +117,30 @@ def fix(tx: Tx, t: Transaction, now: datetime) -> TransactionPrice | None:
     return price
 
 
+@dataclass(frozen=True, slots=True)
+class PriceAsked:
+    """A question for outside a transaction: what does this one cost? Answered with a `Computed`, or
+    with None where it has no price."""
+
+    transaction_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A cost as it was computed: what `settle` takes."""
+
+    revision: int
+    amounts: tuple[str, str]
+    details: Mapping[str, Any]
+    at: datetime
+
+
+def owed(tx: Tx, transaction_id: int) -> TransactionPrice | None:
+    """The price of an ended transaction, settled or due; None when it has none."""
+    price = tx.get(TransactionPrice, transaction_id)
+    return None if price is None or price.state == State.RUNNING else price
+
+
 def state_changed(tx: Tx, transaction_id: int, at: datetime, state: str) -> None:
     """Note a change of the charging state. May be repeated."""
     if tx.get(TransactionPrice, transaction_id) is None:
@@ -142,34 +167,27 @@ def due(tx: Tx, transaction_id: int) -> None:
         tx.save(price._replace(state=State.DUE, revision=price.revision + 1))
 
 
-def settle(
-    tx: Tx,
-    transaction_id: int,
-    revision: int,
-    amounts: tuple[str, str],
-    details: Mapping[str, Any],
-    now: datetime,
-) -> bool:
-    """Note what a transaction cost: before and after taxes, as decimal text. False, and nothing
-    changes, when it became due once more meanwhile."""
+def settle(tx: Tx, transaction_id: int, found: Computed) -> bool:
+    """Note what a transaction cost. False, and nothing changes, when it became due once more
+    meanwhile, or is settled already."""
     price = tx.get(TransactionPrice, transaction_id)
-    if price is None or price.revision != revision or price.state != State.DUE:
+    if price is None or price.revision != found.revision or price.state != State.DUE:
         tx.mark("stale_price_ignored")
         return False
-    before_taxes, after_taxes = amounts
+    before_taxes, after_taxes = found.amounts
     tx.save(
         price._replace(
             state=State.PRICED,
             before_taxes=before_taxes,
             after_taxes=after_taxes,
-            details=details,
-            computed_at=now,
+            details=found.details,
+            computed_at=found.at,
         )
     )
     t = tx.get(Transaction, transaction_id)
     tx.record(
         events.TransactionPriced(
-            at=now,
+            at=found.at,
             station_id=t.station_id if t else None,
             transaction_id=transaction_id,
             currency=price.currency,

@@ -259,14 +259,15 @@ def _status(tx: Tx, evse: LocationEvse, now: datetime, grace: timedelta, reporte
     if evse.station_id is None or evse.evse is None:
         return published(evse.lifecycle, evse.operative, False, ())
     station = tx.get(Station, evse.station_id)
-    heard = reported or (station is not None and _heard(station, now, grace))
+    heard = reported or (station is not None and is_heard(station, now, grace))
     rows = tx.find(Connector, "station", evse.station_id)
     own = [c.status for c in rows if c.evse == evse.evse and c.connector]
     whole = [c.status for c in rows if c.evse in (0, evse.evse) and not c.connector]
     return published(evse.lifecycle, evse.operative, heard, own, whole)
 
 
-def _heard(station: Station, now: datetime, grace: timedelta) -> bool:
+def is_heard(station: Station, now: datetime, grace: timedelta) -> bool:
+    """Whether a station has a link, or lost it less than the grace ago."""
     if station.node is not None:
         return True
     return station.disconnected_at is not None and now - station.disconnected_at < grace

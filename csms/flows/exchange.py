@@ -7,6 +7,7 @@ the second function's commit releases the reply.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import structlog
@@ -37,6 +38,21 @@ async def exchange(store: Store, outside: Outside, ask: Ask[R]) -> Reply[R]:
     except Exception as error:
         log.warning("asking_failed", error=repr(error))
     return await store.transact(ask.then, answer)
+
+
+class Answerers:
+    """The outside, put together: the type of a request says who answers it."""
+
+    def __init__(self, by_type: Mapping[type[Any], Outside]) -> None:
+        self._by_type = by_type
+
+    async def ask(self, request: object) -> object:
+        """The answer of whoever is there for such a request. Raises `LookupError` when nobody is,
+        and what the answerer raises."""
+        answerer = self._by_type.get(type(request))
+        if answerer is None:
+            raise LookupError(f"nobody answers a {type(request).__name__}")
+        return await answerer.ask(request)
 
 
 class Nobody:

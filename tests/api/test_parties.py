@@ -17,6 +17,8 @@ from csms.core.security import Role
 from csms.core.stations import require
 from csms.core.tokens import Shown
 from tests.api.conftest import NOW, Api
+from tests.api.test_locations import put
+from tests.api.test_tariffs import TARIFF
 
 MINE, OTHER = "CA*NTH", "US*CPT"
 PREFIX = "/api/v1"
@@ -53,6 +55,16 @@ OBJECTS: dict[str, Any] = {
     "GET /quarantine/{quarantine_id}": None,
     "POST /quarantine/{quarantine_id}/assign": {"transaction_id": 1, "dry_run": True},
     "DELETE /keys/{key_id}": None,
+    "GET /locations/{party}/{location_id}": None,
+    "PATCH /locations/{party}/{location_id}/evses/{uid}": {"operative": False},
+    "DELETE /locations/{party}/{location_id}/evses/{uid}": None,
+    "GET /tariffs/{party}/{tariff_id}": None,
+    "DELETE /tariffs/{party}/{tariff_id}": None,
+    "GET /tariffs/{party}/{tariff_id}/assignments": None,
+    "POST /tariffs/{party}/{tariff_id}/assignments": {"location_id": "DEPOT"},
+    "POST /tariffs/{party}/{tariff_id}/assignments/remove": {"location_id": "DEPOT"},
+    "POST /tariffs/price": {"tariff_id": "DAY"},
+    "GET /transactions/{transaction_id}/price": None,
 }
 # Lists: empty for a key that owns nothing of it.
 LISTS = {
@@ -62,6 +74,8 @@ LISTS = {
     "GET /tokens",
     "GET /quarantine",
     "GET /configuration-templates",
+    "GET /locations",
+    "GET /tariffs",
 }
 # Made by anybody for a party of the key.
 MADE: dict[str, Any] = {
@@ -79,8 +93,10 @@ CONNECTIONS = {
     "POST /partners/{partner}/{action}",
     "DELETE /partners/{partner}",
 }
-# Shown below on their own.
+# Shown below on their own, or with the rest of their block.
 APART = {
+    "PUT /locations",
+    "POST /tariffs",
     "GET /events",
     "GET /keys",
     "POST /station-imports",
@@ -112,6 +128,9 @@ async def furnish(api: Api) -> dict[str, str]:
     """One of everything, owned by `MINE`: the parts of a path."""
     station = await api.add_station("CP-1")
     await api("POST", "/tokens", json={"uid": "CARD"})
+    await put(api, {"uid": "CARD", "station": "CP-1", "evse": 1})
+    assert (await api("POST", "/tariffs", json=TARIFF)).status_code == 201
+    await api("POST", f"/tariffs/{MINE}/DAY/assignments", json={"location_id": "DEPOT"})
     origin = api.origin(station["id"])
     started = api.store.run(charging.start, origin, StartReport(1, Shown("CARD"), NOW, 0))
     kept = api.store.run(quarantine.put, origin, "stop", "unknown_transaction", {"at": None})
@@ -132,6 +151,9 @@ async def furnish(api: Api) -> dict[str, str]:
         "uid": "CARD",
         "quarantine_id": kept,
         "key_id": made.json()["id"],
+        "party": MINE,
+        "location_id": "DEPOT",
+        "tariff_id": "DAY",
     }
 
 
@@ -148,6 +170,9 @@ NOWHERE = {
     "uid": "NONE",
     "quarantine_id": "nowhere",
     "key_id": "nowhere",
+    "party": MINE,
+    "location_id": "nowhere",
+    "tariff_id": "nowhere",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from csms.core import billing, charging, locations, tariffs
-from csms.core.billing import ChargingState, State, TransactionPrice
+from csms.core.billing import ChargingState, Computed, State, TransactionPrice
 from csms.core.transactions import TransactionReport
 from tests.core.test_locations import EVSE, HERE
 from tests.core.test_tariffs import FIRST
@@ -103,7 +103,7 @@ def test_a_transaction_that_is_first_heard_of_at_its_end_has_a_price(place: Site
 def test_a_cost_is_settled_once_for_each_time_it_became_due(place: Site) -> None:
     number = place.start().transaction_id
     place.stop(number)
-    arguments = (number, 1, ("3.00", "3.45"), {"lines": []}, at(9_000))
+    arguments = (number, Computed(1, ("3.00", "3.45"), {"lines": []}, at(9_000)))
     assert place.run(billing.settle, *arguments)
     found = price(place, number)
     assert found is not None
@@ -119,9 +119,9 @@ def test_a_computation_that_was_overtaken_is_ignored(place: Site) -> None:
     number = place.start().transaction_id
     place.stop(number)
     place.run(billing.due, number)
-    assert not place.run(billing.settle, number, 1, ("1.00", "1.00"), {}, at(9_000))
+    assert not place.run(billing.settle, number, Computed(1, ("1.00", "1.00"), {}, at(9_000)))
     assert "stale_price_ignored" in place.marks()
-    assert place.run(billing.settle, number, 2, ("2.00", "2.00"), {}, at(9_001))
+    assert place.run(billing.settle, number, Computed(2, ("2.00", "2.00"), {}, at(9_001)))
     found = price(place, number)
     assert found is not None
     assert found.after_taxes == "2.00"

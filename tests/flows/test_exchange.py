@@ -12,7 +12,7 @@ from csms.core import stations
 from csms.core.ids import Origin
 from csms.core.ports import Ask, Reply, Tx
 from csms.core.stations import Station
-from csms.flows.exchange import Nobody, exchange
+from csms.flows.exchange import Answerers, Nobody, exchange
 from csms.ocpp import versions
 from csms.ocpp.routing import Answer, Dialect, Payload, Route
 from csms.ocpp.v16 import routes
@@ -216,3 +216,23 @@ async def test_a_link_survives_an_outside_that_does_not_answer(how: str) -> None
 
 def test_the_table_of_versions_is_whole_again() -> None:
     assert Inbound().answers("DataTransfer", vendorId="v") == {"status": "UnknownVendorId"}
+
+
+# -- who answers what ------------------------------------------------------------------------------
+
+
+async def test_the_type_of_a_request_says_who_answers() -> None:
+    async def answer(request: object) -> object:
+        return f"about {request}"
+
+    outside = Outside(answer)
+    value, _ = await heard(Answerers({str: outside}))
+    assert value == "heard about are you there?"
+
+
+async def test_what_nobody_is_there_for_has_no_answer() -> None:
+    async def answer(request: object) -> object:
+        return "yes"
+
+    value, _ = await heard(Answerers({int: Outside(answer)}))
+    assert value == "heard None"

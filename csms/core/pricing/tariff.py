@@ -16,7 +16,7 @@ from typing import Any
 
 from csms.core.errors import Invalid
 
-MAX_ELEMENTS = 500
+MAX_ELEMENTS = 200
 MAX_AMOUNT = Decimal(10) ** 9
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _DATE = re.compile(r"[12][0-9]{3}-[01][0-9]-[0-3][0-9]")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from csms.core import authorization, charging, locations, stations, transactions
+from csms.core import authorization, billing, charging, locations, stations, transactions
 from csms.core.ids import Origin
-from csms.core.ports import Need, Reply, Tx
+from csms.core.ports import Ask, Need, Reply, Tx
 from csms.core.times import believed, plausible
 from csms.core.transactions import ENDED, STARTED, UPDATED, Transaction, TransactionReport
 from csms.ocpp import wire
@@ -18,6 +18,7 @@ from csms.ocpp.v2.authorization import id_token_info, shown
 from csms.ocpp.v2.details import details
 from csms.ocpp.v2.metering import samples
 
+COST_DEADLINE_S = 2.0
 _EVENTS = {"Started": STARTED, "Updated": UPDATED, "Ended": ENDED}
 
 
@@ -63,7 +64,33 @@ def transaction_event(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     )
     found = charging.event(tx, origin, report)
     answer: dict[str, Any] = {} if found is None else {"idTokenInfo": id_token_info(found)}
+    if event == ENDED:
+        return _with_cost(tx, origin, wire_id, answer)
     return Reply(answer)
+
+
+def _with_cost(tx: Tx, origin: Origin, wire_id: str, answer: dict[str, Any]) -> Answer:
+    """The final cost goes with the answer to the end (OCPP 2.0.1 I03.FR.02), where a tariff
+    applied; free is 0.00. It is computed outside of this transaction, which has stored the end by
+    then; a station does not wait for it longer than `COST_DEADLINE_S`. Running costs are not told.
+    """
+    (t,) = tx.find(Transaction, "wire", origin.station_id, wire_id)
+    price = billing.owed(tx, t.id)
+    if price is None:
+        return Reply(answer)
+
+    def then(tx: Tx, found: billing.Computed | None) -> Reply[Payload]:
+        if found is not None:
+            billing.settle(tx, t.id, found)
+        settled = billing.owed(tx, t.id)
+        if settled is None or settled.after_taxes is None:
+            return Reply(answer)
+        # The wire has JSON numbers only: this is the text of the amount, read once.
+        return Reply({**answer, "totalCost": float(settled.after_taxes)})
+
+    if price.state == billing.State.PRICED:
+        return then(tx, None)
+    return Ask(billing.PriceAsked(t.id), COST_DEADLINE_S, then)
 
 
 def _positive(payload: Payload, name: str) -> int | None:
