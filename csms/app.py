@@ -26,6 +26,7 @@ from csms.core.billing import PriceAsked
 from csms.core.errors import CsmsError, Invalid
 from csms.core.security import ApiKey, Keyring, Role
 from csms.flows import places
+from csms.flows.availability import Availability
 from csms.flows.commands import Commander, Performed
 from csms.flows.configuration import Configuration
 from csms.flows.contact import Contact, ContactLimits
@@ -140,6 +141,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         configuration = Configuration(store, registry, now, settings.ocpp.call_timeout_s)
         contact = _contact(settings, store, registry, configuration)
+        availability = Availability(store, commander, now, settings.ocpp.settle_s)
+        registry.on_reachable = availability.reachable
         certificates = _certificates(settings, metrics)
         messages = _message_log(settings, store)
         admission = Admission(store, keyring, _admission(settings), new_id, settings.party)
@@ -193,7 +196,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         if settings.ocpi.public_url is None:
             network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")
         _expose(settings, metrics, store, gateway, registry, commander, messages)
-        watching = [tasks.create_task(contact.run(), name="contact")]
+        watching = [
+            tasks.create_task(contact.run(), name="contact"),
+            tasks.create_task(availability.run(), name="availability"),
+        ]
         if certificates is not None:
             watch = certificates.watch(settings.ocpp.tls.reload_check_s)
             watching.append(tasks.create_task(watch, name="watch the certificates"))

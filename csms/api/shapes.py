@@ -5,6 +5,7 @@ Times are RFC 3339 UTC, energies integer Wh. Fields are added, never renamed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from csms.api.paging import Page
 from csms.core.audit import AuditEntry
 from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, Connector
 from csms.core.commands import Kind
+from csms.core.desired_availability import DesiredAvailability
 from csms.core.messages import Message
 from csms.core.metering import MeterSample
 from csms.core.policies import Policy
@@ -79,6 +81,22 @@ class ConnectorOut(BaseModel):
         return cls(**{name: getattr(c, name) for name in cls.model_fields})
 
 
+class DesiredAvailabilityOut(BaseModel):
+    """A wish about what may be used; EVSE 0 is the station, connector 0 the whole EVSE."""
+
+    evse: int
+    connector: int
+    available: bool
+    state: str = Field(description="wanted, taken or refused by the station")
+    detail: str | None
+    since: datetime
+    requested_by: str
+
+    @classmethod
+    def of(cls, w: DesiredAvailability) -> DesiredAvailabilityOut:
+        return cls(**{name: getattr(w, name) for name in cls.model_fields})
+
+
 class StationOut(BaseModel):
     id: str
     identity: str
@@ -107,6 +125,9 @@ class StationOut(BaseModel):
         examples=[{"no_auth": ["10.0.0.0/8"]}],
     )
     connectors: list[ConnectorOut]
+    desired_availability: list[DesiredAvailabilityOut] = Field(
+        description="What operators want to be in use; it outlives links and restarts"
+    )
 
     @classmethod
     def of(
@@ -115,14 +136,16 @@ class StationOut(BaseModel):
         connectors: list[Connector],
         seen_at: datetime | None = None,
         policy: Policy | None = None,
+        desired: Sequence[DesiredAvailability] = (),
     ) -> StationOut:
         connected = s.node is not None
         policy = policy or Policy(s.id)
-        own = ("connected", "version", "connectors", "last_seen_at")
+        own = ("connected", "version", "connectors", "desired_availability", "last_seen_at")
         return cls(
             connected=connected,
             version=s.protocol,
             connectors=[ConnectorOut.of(c) for c in connectors],
+            desired_availability=[DesiredAvailabilityOut.of(w) for w in desired],
             last_seen_at=(seen_at or s.connected_at) if connected else s.last_seen_at,
             min_profile=policy.min_profile,
             wanted_profile=policy.wanted_profile,

@@ -31,6 +31,7 @@ from csms.api.system import System
 from csms.core import security, stations
 from csms.core.availability import Connector
 from csms.core.commands import Command, Kind, Status, no_token
+from csms.core.desired_availability import DesiredAvailability
 from csms.core.errors import Invalid, NotFound
 from csms.core.policies import Policy
 from csms.core.ports import Tx
@@ -79,7 +80,10 @@ async def show(provided: System, station: Station) -> StationOut:
         Connector, {"station_id": station.id}, limit=MAX_SHOWN_CONNECTORS
     )
     policy = await provided.store.reader.get(Policy, station.id)
-    return StationOut.of(station, connectors, provided.seen(station.id), policy)
+    desired = await provided.store.reader.page(
+        DesiredAvailability, {"station_id": station.id}, limit=MAX_SHOWN_CONNECTORS
+    )
+    return StationOut.of(station, connectors, provided.seen(station.id), policy, desired)
 
 
 @router.get("/stations")

@@ -68,6 +68,10 @@ def _hints(station: str) -> dict[str, str]:
     }
 
 
+# What is said otherwise of a wish that is kept for a station that is away.
+_KEPT = {"set_availability": {"station_offline": "csms station show says what is wanted"}}
+
+
 def _submit(session: Session, station: str, kind: str, wait_s: float, **wish: Any) -> Row:
     """The ledger row that a wish became. Values of None are left out."""
     parameters = {name: value for name, value in wish.items() if value is not None}
@@ -79,7 +83,7 @@ def _submit(session: Session, station: str, kind: str, wait_s: float, **wish: An
                 {"kind": kind, "parameters": parameters},
                 params={"wait": wait_s},
                 wait_s=wait_s,
-                hints=_hints(station),
+                hints={**_hints(station), **_KEPT.get(kind, {})},
             )
     except Failure as failure:
         _print_ledger_row(session, failure)
@@ -247,6 +251,9 @@ def availability(
     output: OutputOption = None,
 ) -> None:
     """Take a station, an EVSE or a connector out of use, or back into it.
+
+    What is wanted outlives links and restarts: a station that is away is told when it comes back
+    (`csms station show` says what is wanted).
 
     Example: `csms station availability CP-1 inoperative --evse 2`
     """

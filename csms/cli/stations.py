@@ -28,6 +28,14 @@ _CONNECTOR_COLUMNS = (
     column("vendor error", "vendor_error"),
     column("reported", "reported_at", time=True),
 )
+_DESIRED_COLUMNS = (
+    Column("wanted", lambda w: "operative" if w.get("available") else "inoperative"),
+    Column("where", lambda w: _where(w)),
+    column("state", "state"),
+    column("station says", "detail"),
+    column("since", "since", time=True),
+    column("by", "requested_by"),
+)
 _UNKNOWN_COLUMNS = (
     column("identity", "identity"),
     Column("state", lambda u: "pending" if u.get("pending") else "refused"),
@@ -44,6 +52,14 @@ def path_of(station: str) -> str:
 
 
 # -- how stations are shown ------------------------------------------------------------------------
+
+
+def _where(wish: Row) -> str:
+    """The place that a wish is about, in words."""
+    if not wish.get("evse"):
+        return "the station"
+    connector = wish.get("connector")
+    return f"EVSE {wish['evse']}" + (f", connector {connector}" if connector else "")
 
 
 def _place(connector: Row, *, several: bool) -> str:
@@ -189,6 +205,9 @@ def show_station(
         session.out.line()
         empty = "it has no connectors"
         session.out.rows(row.get("connectors") or [], _CONNECTOR_COLUMNS, empty)
+        if row.get("desired_availability"):
+            session.out.line()
+            session.out.rows(row["desired_availability"], _DESIRED_COLUMNS, "")
         show_treatment(session, path_of(station))
 
 

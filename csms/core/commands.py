@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from csms.core import audit, events
+from csms.core import audit, desired_availability, events
 from csms.core.audit import Actor
 from csms.core.authorization import Outcome, authorize, resolve
 from csms.core.availability import Connector
@@ -187,6 +187,8 @@ def submit(
         awaiting=kind is Kind.START_CHARGING,
         party_id=station.party_id,
     )
+    if kind is Kind.SET_AVAILABILITY:
+        desired_availability.want(tx, station_id, parameters, command_id, requested_by, now)
     # The ledger is for people to read; what goes on the wire is in the caller's hands only.
     tx.save(command._replace(parameters=without_secrets(parameters)))
     _journal(tx, command, now)
@@ -274,6 +276,9 @@ def finish(
     if command.status in FINAL or (command.finished_at is not None and status not in FINAL):
         tx.mark("command_finished_twice")
         return command
+    if command.kind == Kind.SET_AVAILABILITY:
+        told = (command.station_id, command.parameters, command_id)
+        desired_availability.answered(tx, *told, _taken(status, result), detail)
     awaiting = command.awaiting and status in (Status.ACCEPTED, Status.TIMED_OUT, Status.UNKNOWN)
     return _move(
         tx,
@@ -285,6 +290,14 @@ def finish(
         detail=detail,
         awaiting=awaiting,
     )
+
+
+def _taken(status: Status, result: Mapping[str, Any] | None) -> bool | None:
+    """Whether the station said yes or no (also by an error), None when it said nothing."""
+    if status is Status.ACCEPTED:
+        return True
+    said_no = status is Status.REJECTED or (status is Status.FAILED and result is not None)
+    return False if said_no else None
 
 
 def node_died(tx: Tx, command_id: str, now: datetime) -> None:

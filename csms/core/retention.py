@@ -17,6 +17,7 @@ from csms.core.availability import Connector
 from csms.core.billing import ChargingState, TransactionPrice
 from csms.core.cdrs import Cdr
 from csms.core.commands import FINAL, Command, Status
+from csms.core.desired_availability import DesiredAvailability
 from csms.core.device_model import Desired, DeviceModel, Variable
 from csms.core.doubts import Doubt
 from csms.core.entities import SHAPES
@@ -142,6 +143,7 @@ NOT_GROWING: Mapping[type[Any], str] = {
     Assignment: "one per tariff and place",
     Connector: "bounded for each station",
     Desired: "bounded for each station",
+    DesiredAvailability: "at most one per connector",
     DeviceModel: "one per station",
     Doubt: "one per open transaction, and ends with it",
     Report: "a few for each station",

@@ -23,6 +23,8 @@ from csms.core.ports import Store
 log = structlog.get_logger("flows.commands")
 RECOVERY_PAGE = 200
 OFFLINE = "the station is not connected"
+# A wish that outlives the link.
+KEPT = "the station is not connected; it is told when it comes back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +103,15 @@ class Commander:
         )
         if is_new:
             if not self._links.holds(station_id):
-                await self._finish(command.id, Performed(Status.FAILED, detail=OFFLINE))
-                raise StationOffline(OFFLINE, command_id=command.id)
+                why = KEPT if kind is Kind.SET_AVAILABILITY else OFFLINE
+                await self._finish(command.id, Performed(Status.FAILED, detail=why))
+                raise StationOffline(why, command_id=command.id)
             task = asyncio.create_task(self._follow(command), name=f"command {command.id}")
             self._running[command.id] = task
             task.add_done_callback(lambda _: self._running.pop(command.id, None))
-        elif command.status == Status.FAILED and command.detail == OFFLINE:
+        elif command.status == Status.FAILED and command.detail in (OFFLINE, KEPT):
             # The same wish again gets the same answer.
-            raise StationOffline(OFFLINE, command_id=command.id)
+            raise StationOffline(command.detail, command_id=command.id)
         running = self._running.get(command.id)
         if running is not None and wait_s > 0:
             await asyncio.wait((running,), timeout=wait_s)

@@ -32,7 +32,8 @@ INQUIRY = "~"
 
 class Registry:
     """Station id -> link. `on_attached`, `on_detached` and `on_boot` are told of links that came
-    up, went down, and on which a boot has been answered."""
+    up, went down, and on which a boot has been answered; `on_reachable` of both the first and the
+    last: a station that may have forgotten what it was told."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._links: dict[str, Link] = {}
@@ -42,6 +43,7 @@ class Registry:
         self.on_attached: Callable[[str], None] = lambda station_id: None
         self.on_detached: Callable[[str], None] = lambda station_id: None
         self.on_boot: Callable[[str], None] = lambda station_id: None
+        self.on_reachable: Callable[[str], None] = lambda station_id: None
         self._inquiries = 0
 
     def __iter__(self) -> Iterator[Link]:
@@ -73,9 +75,14 @@ class Registry:
             )
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-        link.on_boot = self.on_boot
+        link.on_boot = self._booted
         self.on_attached(link.station_id)
+        self.on_reachable(link.station_id)
         return True
+
+    def _booted(self, station_id: str) -> None:
+        self.on_boot(station_id)
+        self.on_reachable(station_id)
 
     def detach(self, link: Link) -> None:
         """The link ended; nothing happens when a newer one has its place."""

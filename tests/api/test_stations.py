@@ -131,6 +131,18 @@ async def test_every_command_is_audited_once(api: Api, connected: bool) -> None:
     assert (second["actor"], second["action"], second["target"]) == ("adm", "call", "CP-1")
 
 
+async def test_what_shall_be_in_use_is_shown_with_its_station(api: Api) -> None:
+    await api.add_station("CP-1")
+    api.stations.connected.clear()
+    wish = {"kind": "set_availability", "parameters": {"available": False, "evse": 1}}
+    answer = await api("POST", "/stations/CP-1/commands", json=wish)
+    assert answer.status_code == 409
+    assert "it is told when it comes back" in answer.json()["detail"]
+    (wanted,) = (await api("GET", "/stations/CP-1")).json()["desired_availability"]
+    assert (wanted["evse"], wanted["connector"], wanted["available"]) == (1, 0, False)
+    assert (wanted["state"], wanted["requested_by"]) == ("wanted", "adm")
+
+
 async def test_an_offline_station_is_told_apart(api: Api) -> None:
     await api.add_station("CP-1")
     api.stations.connected.clear()

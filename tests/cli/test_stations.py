@@ -101,6 +101,20 @@ def test_show(api: Api) -> None:
     assert " ".join(lines[place + 6].split()) == "trimmed 3 sent spaces"
 
 
+def test_what_is_wanted_is_shown(api: Api) -> None:
+    wanted = [
+        {"evse": 0, "connector": 0, "available": True, "state": "taken"},
+        {"evse": 1, "connector": 0, "available": False, "state": "refused", "detail": "Rejected"},
+        {"evse": 2, "connector": 1, "available": False, "state": "wanted"},
+    ]
+    api.on("GET", "/stations/CP-1", ok({**STATION, "desired_availability": wanted}))
+    treatment(api)
+    text = api.run("station", "show", "CP-1").stdout
+    for words in ("operative    the station", "inoperative  EVSE 1", "EVSE 2, connector 1"):
+        assert words in text
+    assert "Rejected" in text
+
+
 def test_show_as_json_is_the_object(api: Api) -> None:
     api.on("GET", "/stations/CP-1", ok(STATION))
     assert json.loads(api.run("-o", "json", "station", "show", "CP-1").stdout) == STATION

@@ -158,6 +158,17 @@ async def test_an_offline_station(desk: Desk) -> None:
     assert (row.status, row.detail) == ("failed", "the station is not connected")
 
 
+async def test_what_shall_be_in_use_is_kept_for_a_station_that_is_away(desk: Desk) -> None:
+    """The wish stays (core.desired_availability); the same key gets the same answer."""
+    desk.wire.online = False
+    for _ in range(2):
+        with pytest.raises(StationOffline, match="it is told when it comes back"):
+            await desk.submit(
+                Kind.SET_AVAILABILITY, parameters={"available": False}, idempotency_key="k"
+            )
+    assert (await desk.row()).status == "failed"
+
+
 async def test_the_same_key_is_the_same_command(desk: Desk) -> None:
     first = await desk.submit(idempotency_key="k")
     again = await desk.submit(idempotency_key="k")

@@ -322,9 +322,12 @@ async def test_a_boot_is_told_after_its_answer(central: Central) -> None:
     central.registry.on_attached = told.append
     central.registry.on_boot = lambda station_id: told.append(f"boot {station_id}")
     central.registry.on_detached = lambda station_id: told.append(f"gone {station_id}")
+    reachable: list[str] = []
+    central.registry.on_reachable = reachable.append
     async with central.connect() as station:
         boot = {"chargePointVendor": "V", "chargePointModel": "M"}
         await station.calls("BootNotification", boot)
         await station.is_alive()
         assert told == ["id CS 1", "boot id CS 1"]
+        assert reachable == ["id CS 1"] * 2
     await until(lambda: told[-1] == "gone id CS 1")

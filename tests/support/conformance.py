@@ -310,7 +310,8 @@ class Network:
 def settings(folder: Path, **more: Any) -> Settings:
     """A system on free ports with its files in that folder."""
     given: Mapping[str, Any] = {
-        "ocpp": {"port": 0, "host": "127.0.0.1"},
+        # Nothing is asked by itself: a case is about what is asked of the central system.
+        "ocpp": {"port": 0, "host": "127.0.0.1", "settle_s": 3_600.0},
         "http": {"port": 0},
         "store": {"url": f"sqlite:///{folder}/csms.db"},
         "security": {"keys": {"k": "0" * 64}, "current": "k"},

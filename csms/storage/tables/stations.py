@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from csms.core.availability import Connector
+from csms.core.desired_availability import DesiredAvailability
 from csms.core.messages import Message
 from csms.core.policies import Policy
 from csms.core.security import Credential
@@ -38,6 +39,18 @@ COLUMNS: Columns = {
         moment("last_seen_at"),
         number("attempts"),
         text("remote_address"),
+    ],
+    DesiredAvailability: [
+        text("station_id"),
+        number("evse"),
+        number("connector"),
+        boolean("available"),
+        moment("since"),
+        text("requested_by"),
+        text("state"),
+        moment("told_at", null=True),
+        text("command_id", null=True),
+        text("detail", null=True),
     ],
     Policy: [
         text("station_id"),

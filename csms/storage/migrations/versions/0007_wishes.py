@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
+
+MOMENT = sa.Text().with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
 
 revision = "0007"
 down_revision = "0006"
@@ -11,3 +14,21 @@ down_revision = "0006"
 
 def upgrade() -> None:
     op.add_column("tokens", sa.Column("technology", sa.Text(), nullable=True))
+    op.create_table(
+        "desired_availability",
+        sa.Column("station_id", sa.Text(), nullable=False),
+        sa.Column("evse", sa.BigInteger(), nullable=False),
+        sa.Column("connector", sa.BigInteger(), nullable=False),
+        sa.Column("available", sa.Boolean(), nullable=False),
+        sa.Column("since", MOMENT, nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("told_at", MOMENT, nullable=True),
+        sa.Column("command_id", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("station_id", "evse", "connector"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "desired_availability_station", "desired_availability", ["station_id"], unique=False
+    )
