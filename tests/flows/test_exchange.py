@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -158,7 +159,7 @@ def slow_route(monkeypatch: pytest.MonkeyPatch) -> None:
     """1.6 with one route that asks outside."""
     table = {**routes.ROUTES, "DataTransfer": Route(asking)}
     known = versions.PROTOCOLS["ocpp1.6"]
-    asks = versions.Protocol("ocpp1.6", Dialect("1.6", table, strict_new=False), known.encoders)
+    asks = replace(known, dialect=Dialect("1.6", table, strict_new=False))
     monkeypatch.setitem(versions.PROTOCOLS, "ocpp1.6", asks)  # type: ignore[arg-type]
 
 
