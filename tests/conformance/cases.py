@@ -1,11 +1,13 @@
 """The official cases for a central system, as data: what there is, and why some have no test yet.
 
-Ids are those of the OCPP 1.6 certification (TC_..._CSMS) and of OCPP 2.0.1 edition 3 part 5
-section 4 with its errata; they stand without prefix and suffix (`TC_E_03_CSMS` is `E_03`).
+Ids are those of the OCPP 1.6 certification (TC_..._CSMS), of OCPP 2.0.1 edition 3 part 5 section 4
+with its errata, and what OCPP 2.1 adds to the Core that every central system claims; they stand
+without prefix and suffix (`TC_E_03_CSMS` is `E_03`).
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 
@@ -160,21 +162,35 @@ BLOCKS: tuple[Block, ...] = (
         "messages on screens are not built yet (raw calls carry them)",
     ),
     Block("2.0.1", "P Data Transfer", _ids("02 03", "P"), ""),
+    Block(
+        "2.1",
+        "Core, in addition",
+        (
+            *_ids("100 103 104 105", "B"),
+            *_ids("106 107 108 113", "E"),
+            *_ids("102 103 105", "N"),
+        ),
+        "uploads of logs with credentials of their own are not built yet (raw calls carry them)",
+    ),
 )
 
 OFFICIAL = frozenset(case for block in BLOCKS for case in block.ids)
 
 
-def of_test(function: str) -> str | None:
-    """The case that a test is about, by its name (`test_TC_E_03_cable_first`), None for a test that
-    names none. Raises `KeyError` for a case that is in no list."""
+def of_test(function: str) -> tuple[str, ...]:
+    """The cases that a test is about, by its name: `test_TC_E_03_cable_first`, or several of a
+    block, `test_TC_B_103_104_reset`; none for a test that names none. Raises `KeyError` for a case
+    that is in no list."""
     prefix = "test_TC_"
     if not function.startswith(prefix):
-        return None
-    words = function.removeprefix(prefix).split("_")
-    # The longer id first: 004_1 is a case, and so would be 004.
-    for length in (2, 1):
-        case = "_".join(words[:length])
-        if case in OFFICIAL:
-            return case
-    raise KeyError(function)
+        return ()
+    first, *words = function.removeprefix(prefix).split("_")
+    if first.isdigit():
+        # The longer id first: 004_1 is a case, and so would be 004.
+        found = [case for case in (f"{first}_{words[0]}", first) if case in OFFICIAL][:1]
+    else:
+        numbers = list(itertools.takewhile(str.isdigit, words))
+        found = [f"{first}_{number}" for number in numbers]
+    if not found or not OFFICIAL.issuperset(found):
+        raise KeyError(function)
+    return tuple(found)

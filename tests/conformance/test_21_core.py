@@ -42,7 +42,7 @@ async def limited(station: Station2, operator: Operator, limit: Payload, reason:
         ("TC_E_108", {"maxCost": 12.5}, "CostLimitReached", {"max_cost": "12.5"}),
     ],
 )
-async def test_case_E_106_107_108_a_limit_that_the_station_sets(
+async def test_TC_E_106_107_108_a_limit_that_the_station_sets(
     station21: Station2, operator: Operator, case: str, limit: Payload, reason: str, kept: Any
 ) -> None:
     """A limit that the driver chose at the station: kept and shown, and so is why it ended."""
@@ -66,7 +66,7 @@ async def _cost_limited(station: Station2, operator: Operator, limit: Payload) -
     return await operator.transaction()
 
 
-async def test_case_E_113_a_charge_that_goes_on_after_an_interruption(
+async def test_TC_E_113_a_charge_that_goes_on_after_an_interruption(
     network: Network, operator: Operator
 ) -> None:
     """The power goes in the middle of a charge; the station says that it resumed: the same
@@ -99,7 +99,7 @@ async def test_case_E_113_a_charge_that_goes_on_after_an_interruption(
 
 
 @pytest.mark.parametrize("case", ["TC_B_103", "TC_B_104"])
-async def test_case_B_103_104_reset_at_once_and_resume(
+async def test_TC_B_103_104_reset_at_once_and_resume(
     network: Network, operator: Operator, case: str
 ) -> None:
     """An operator resets a station that goes on afterwards, with and without a transaction."""
@@ -136,7 +136,7 @@ async def test_only_a_2_1_station_is_asked_to_resume(station: Station2, operator
     assert "only OCPP 2.1 can" in detail
 
 
-async def test_case_B_100_a_network_profile_with_identity_and_password(
+async def test_TC_B_100_a_network_profile_with_identity_and_password(
     station21: Station2, operator: Operator, network: Network
 ) -> None:
     """The profile goes out whole, and its password is written down nowhere."""
@@ -165,7 +165,7 @@ async def test_case_B_100_a_network_profile_with_identity_and_password(
     assert not [entry for entry in journal if PASSWORD in entry.data]
 
 
-async def test_case_B_105_network_configuration_by_variables(
+async def test_TC_B_105_network_configuration_by_variables(
     station21: Station2, operator: Operator
 ) -> None:
     """The slots of 2.1 are components with variables."""
@@ -194,7 +194,7 @@ async def test_case_B_105_network_configuration_by_variables(
     assert PASSWORD not in json.dumps(command)
 
 
-async def test_case_N_105_an_event_stream_is_opened_kept_and_closed(
+async def test_TC_N_105_an_event_stream_is_opened_kept_and_closed(
     station21: Station2, network: Network
 ) -> None:
     """What a stream carries comes as SEND, which is never answered, and is kept."""
