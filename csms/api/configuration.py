@@ -101,7 +101,9 @@ class ReportWithParts(ReportOut):
 
 
 class TemplateNew(Given):
-    values: dict[str, str] = Field(min_length=1, max_length=MAX_DESIRED)
+    values: dict[str, str] = Field(
+        min_length=1, max_length=MAX_DESIRED, examples=[{"HeartbeatInterval": "300"}]
+    )
     party_id: str | None = None
     vendor: str | None = Field(None, max_length=64, examples=["ABB*"])
     model: str | None = Field(None, max_length=64)
