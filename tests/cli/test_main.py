@@ -34,6 +34,7 @@ ALL = dict(commands(typer.main.get_command(app)))
 
 
 def test_the_nouns_and_verbs() -> None:
+    place = "add list show assign service remove import"
     partner = "invite list register remove resume rotate show suspend sync"
     ours = {path for path in ALL if path[0] not in ("init", "serve", "check", "demo", "db")}
     station = "list show unknown add rotate accept pending reject switch start stop reset unlock"
@@ -50,6 +51,8 @@ def test_the_nouns_and_verbs() -> None:
         *(("config", "templates", verb) for verb in ("list", "show", "set", "remove", "apply")),
         *(("transaction", verb) for verb in ("list", "show", "check", "close")),
         *(("token", verb) for verb in ("add", "list", "block", "unblock")),
+        *(("location", verb) for verb in place.split()),
+        *(("tariff", verb) for verb in ("add", "list", "show", "retire", "assign", "price")),
         *(("key", verb) for verb in ("create", "list", "revoke")),
         *(("command", verb) for verb in ("list", "show")),
         *(("quarantine", verb) for verb in ("list", "show", "assign")),
