@@ -15,7 +15,15 @@ from chargers.clock import Clock
 from chargers.configuration import Configuration
 from chargers.dialect import Dialect
 from chargers.evse import Authorization, Evse
-from chargers.facts import Cause, ConnectorState, Target, Token, Trigger, Verdict
+from chargers.facts import (
+    Cause,
+    ConnectorState,
+    Target,
+    Token,
+    TransactionMessage,
+    Trigger,
+    Verdict,
+)
 from chargers.link import Link
 from chargers.notices import Notices
 from chargers.profile import ChargerProfile
@@ -27,6 +35,10 @@ SOFT_RESET_WAIT_S = 30.0
 
 class Host(Surroundings, Protocol):
     """What commands need of the charger around them."""
+
+    @property
+    def outbox(self) -> list[TransactionMessage]:
+        """The messages about transactions that nobody has heard yet."""
 
     def forget_tokens(self) -> None:
         """Empty the cache of tokens accepted before."""
@@ -230,6 +242,12 @@ class Commands:
                 await self._unless_failed(
                     self._dialect.meter_values(self._link.call, target, reading)
                 )
+
+    def transaction_status(self, transaction: str | None) -> tuple[bool | None, bool]:
+        waiting = {message.transaction for message in self._host.outbox}
+        if transaction is None:
+            return None, bool(waiting)
+        return self._charging.evse_of(transaction) is not None, transaction in waiting
 
     def clear_cache(self) -> None:
         self._host.forget_tokens()

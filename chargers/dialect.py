@@ -61,6 +61,10 @@ class Wishes(Protocol):
 
     def clear_cache(self) -> None: ...
 
+    def transaction_status(self, transaction: str | None) -> tuple[bool | None, bool]:
+        """Whether a transaction goes on (None: no one was named), and whether anything about it, or
+        about any, waits to be sent."""
+
     def settings_changed(self) -> None:
         """A setting has a new value: let it take effect."""
 

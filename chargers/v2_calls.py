@@ -79,6 +79,7 @@ class Calls:
             "ClearCache": self.clear_cache,
             "DataTransfer": self.data_transfer,
             "GetBaseReport": self.get_base_report,
+            "GetTransactionStatus": self.get_transaction_status,
             "GetVariables": self.get_variables,
             "RequestStartTransaction": self.request_start,
             "RequestStopTransaction": self.request_stop,
@@ -100,6 +101,12 @@ class Calls:
     def clear_cache(self, **_: Any) -> Any:
         self._wishes.clear_cache()
         return self._result.ClearCache(status="Accepted")
+
+    def get_transaction_status(self, transaction_id: str | None = None, **_: Any) -> Any:
+        ongoing, queued = self._wishes.transaction_status(transaction_id)
+        return self._result.GetTransactionStatus(
+            messages_in_queue=queued, ongoing_indicator=ongoing
+        )
 
     def data_transfer(self, **_: Any) -> Any:
         return self._result.DataTransfer(status="UnknownVendorId")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chargers.car import Car
 from chargers.charger import Charger
 
 Make = Callable[..., Charger]
@@ -70,3 +71,25 @@ async def test_a_full_inventory_comes_in_parts(
     names = [item["variable"]["name"] for part in parts for item in part["report_data"]]
     assert names.count("AvailabilityState") == 5
     assert charger.ledger.rejected == 0
+
+
+@pytest.mark.parametrize("version", ["2.0.1", "2.1"])
+async def test_the_status_of_a_transaction_tells_what_waits(
+    central: Any, make_charger: Make, version: str
+) -> None:
+    """E14: what was not acknowledged waits in the queue, also when the charge has ended."""
+    async with make_charger(version) as charger:
+        await charger.booted()
+        answer = await central.call("GetTransactionStatus")
+        assert (answer.ongoing_indicator, answer.messages_in_queue) == (None, False)
+        charger.plug_in(1, Car())
+        await charger.tap(1, "DRIVER-1")
+        await charger.until(lambda: not charger.outbox)
+        number = charger.ledger.transactions[0].central_id
+        answer = await central.call("GetTransactionStatus", transaction_id=number)
+        assert (answer.ongoing_indicator, answer.messages_in_queue) == (True, False)
+        central.refuse = lambda action, fields: action == "TransactionEvent"
+        charger.unplug(1)
+        await charger.until(lambda: bool(charger.outbox))
+        answer = await central.call("GetTransactionStatus", transaction_id=number)
+        assert (answer.ongoing_indicator, answer.messages_in_queue) == (False, True)
