@@ -25,6 +25,7 @@ from csms.core import security
 from csms.core.billing import PriceAsked
 from csms.core.errors import CsmsError, Invalid
 from csms.core.security import ApiKey, Keyring, Role
+from csms.core.visitors import HomeAsked
 from csms.flows import places
 from csms.flows.availability import Availability
 from csms.flows.commands import Commander, Performed
@@ -36,10 +37,12 @@ from csms.flows.messages import MessageLimits, MessageLog
 from csms.flows.prices import Pricer
 from csms.flows.retention import Retention
 from csms.observability import Metrics, Read
-from csms.ocpi import exchange
+from csms.ocpi import exchange, tokens
 from csms.ocpi.addresses import Policy
+from csms.ocpi.asking import Homes
 from csms.ocpi.client import Client, ClientLimits
 from csms.ocpi.network import CPO, EMSP, Limits, Network, OwnRole
+from csms.ocpi.publisher import Publisher
 from csms.ocpi.roaming import Roaming
 from csms.ocpi.server import Server, beside
 from csms.ocpi.vault import Vault
@@ -139,6 +142,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         registry.on_late = lambda command_id, performed: _note_late(
             tasks, commander, command_id, performed
         )
+        network = await stack.enter_async_context(_network(settings, store, keyring))
         configuration = Configuration(store, registry, now, settings.ocpp.call_timeout_s)
         contact = _contact(settings, store, registry, configuration)
         availability = Availability(store, commander, now, settings.ocpp.settle_s)
@@ -153,7 +157,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 store,
                 admission,
                 registry,
-                Answerers({PriceAsked: pricer}),
+                Answerers({PriceAsked: pricer, HomeAsked: Homes(lambda: network)}),
                 metrics,
                 _limits(settings),
                 settings.node,
@@ -163,7 +167,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 treatments,
             )
         )
-        network = await stack.enter_async_context(_network(settings, store, keyring))
+        publisher = Publisher(network, bus)
         station_url = settings.ocpp.public_url or _address(settings, gateway)
         api = System(
             store=store,
@@ -190,9 +194,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             max_wait_s=settings.http.max_wait_s,
             max_body_bytes=settings.http.max_body_bytes,
             event_streams=settings.http.event_streams,
-            connections=Roaming(network),
+            connections=Roaming(network, publisher),
         )
-        http_port = await stack.enter_async_context(_http(settings, api, Server(network)))
+        http_port = await stack.enter_async_context(
+            _http(settings, api, Server(network, tokens.MODULES))
+        )
         if settings.ocpi.public_url is None:
             network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")
         _expose(settings, metrics, store, gateway, registry, commander, messages)
@@ -200,6 +206,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             tasks.create_task(contact.run(), name="contact"),
             tasks.create_task(availability.run(), name="availability"),
         ]
+        watching.append(tasks.create_task(publisher.run(), name="partners"))
         if certificates is not None:
             watch = certificates.watch(settings.ocpp.tls.reload_check_s)
             watching.append(tasks.create_task(watch, name="watch the certificates"))

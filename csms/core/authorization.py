@@ -6,15 +6,17 @@ drivers are told different things (OCPP 1.6 TC_023, OCPP 2.0.1 C01).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from csms.core import events
+from csms.core import events, visitors
 from csms.core.ids import Origin
+from csms.core.locations import Location, LocationEvse
 from csms.core.ports import Need, Tx
 from csms.core.tokens import Shown, Token, uid_key
 from csms.core.transactions import Transaction
+from csms.core.visitors import HomeAnswer, HomeAsked
 
 # OCPP 2.0.1 C02: a free station starts without asking anybody.
 NO_AUTHORIZATION = "no_authorization"
@@ -36,11 +38,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The outcome and what the station may be told of the token."""
+    """The outcome and what the station may be told of the token. `ask`: its home network has to be
+    asked first; the outcome is then what holds if that gives no answer."""
 
     outcome: Outcome
     group_id: str | None = None
     expires_at: datetime | None = None
+    ask: HomeAsked | None = None
 
 
 def needs(uid: str) -> tuple[Need, ...]:
@@ -55,7 +59,7 @@ def authorize(tx: Tx, shown: Shown, now: datetime) -> Authorization:
         return Authorization(Outcome.ACCEPTED)
     token = resolve(tx, shown, now)
     if token is None:
-        return Authorization(Outcome.INVALID)
+        return _visitor(tx, shown, now)
     outcome = _standing(token, now)
     return Authorization(outcome, token.group_id, token.expires_at)
 
@@ -70,7 +74,8 @@ def authorize_start(
     if found.outcome is not Outcome.ACCEPTED or shown.kind == NO_AUTHORIZATION:
         return found
     token = resolve(tx, shown, now)
-    if token is not None and token.concurrent:
+    if token is None or token.concurrent:
+        # How often a visitor charges at once is its home network's business.
         return found
     for other in tx.find(Transaction, "open_by_token", shown.key, True):
         if other.id == transaction_id or other.outcome != Outcome.ACCEPTED:
@@ -83,12 +88,54 @@ def authorize_start(
 def ask(tx: Tx, origin: Origin, shown: Shown) -> Authorization:
     """A station asks before it charges (Authorize); journals the answer."""
     found = authorize(tx, shown, origin.at)
+    if found.ask is not None:
+        return replace(found, ask=_placed(tx, origin, found.ask))
+    _journal(tx, origin, shown, found)
+    return found
+
+
+def told(
+    tx: Tx, origin: Origin, shown: Shown, asked: HomeAsked, answer: HomeAnswer | None
+) -> Authorization:
+    """The home network was asked (`ask`): what the station is told. `answer` None: it said
+    nothing."""
+    visitors.answered(tx, asked, answer, origin.at)
+    found = replace(authorize(tx, shown, origin.at), ask=None)
+    _journal(tx, origin, shown, found)
+    return found
+
+
+def _journal(tx: Tx, origin: Origin, shown: Shown, found: Authorization) -> None:
     tx.record(
         events.TokenAuthorized(
             at=origin.at, station_id=origin.station_id, uid=shown.told, outcome=found.outcome
         )
     )
-    return found
+
+
+def _placed(tx: Tx, origin: Origin, asked: HomeAsked) -> HomeAsked:
+    """With the location where the station stands, if it stands at one alone."""
+    evses = tx.find(LocationEvse, "station", origin.station_id)
+    places = {(evse.party_id, evse.location_key) for evse in evses}
+    if len(places) != 1:
+        return asked
+    location = tx.get(Location, *places.pop())
+    if location is None:
+        return asked
+    uids = tuple(evse.uid for evse in evses)
+    return replace(asked, location_id=location.id, evse_uids=uids)
+
+
+def _visitor(tx: Tx, shown: Shown, now: datetime) -> Authorization:
+    """A token that is not ours: what its home network has told us of it, or has to be asked."""
+    visitor = visitors.resolve(tx, shown.uid)
+    if visitor is None:
+        return Authorization(Outcome.INVALID)
+    outcome = visitors.standing(visitor, now)
+    if outcome is not None:
+        return Authorization(Outcome(outcome), visitor.group_id)
+    unasked = Outcome(visitors.without_answer(visitor))
+    return Authorization(unasked, visitor.group_id, ask=visitors.question(visitor))
 
 
 def resolve(tx: Tx, shown: Shown, now: datetime) -> Token | None:

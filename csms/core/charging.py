@@ -7,10 +7,10 @@ nothing; a retry gets the answer of the first time.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
-from csms.core import billing, commands, doubts, events, metering, quarantine
+from csms.core import billing, commands, doubts, events, metering, quarantine, visitors
 from csms.core.authorization import Authorization, Outcome, authorize, authorize_start
 from csms.core.errors import NotFound, Refused
 from csms.core.ids import Origin
@@ -34,6 +34,7 @@ from csms.core.transactions import (
     once_reported,
     with_flag,
 )
+from csms.core.visitors import HomeAnswer, HomeAsked
 
 # A start whose clock is implausible is a retry only within this time of the first (see DESIGN rule
 # on idempotency: the station's own time cannot tell two starts apart then).
@@ -127,6 +128,38 @@ def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
     billing.fix(tx, opened, origin.at)
     _journal_start(tx, origin, opened)
     return Started(number, found)
+
+
+def settle(
+    tx: Tx,
+    origin: Origin,
+    transaction_id: int,
+    token: Shown,
+    asked: HomeAsked,
+    answer: HomeAnswer | None,
+) -> Authorization:
+    """The home network of the driver was asked after the start had been recorded: what it said
+    counts for the transaction, and is what the station is told."""
+    visitors.answered(tx, asked, answer, origin.at)
+    found = replace(_may_start(tx, origin, token, transaction_id), ask=None)
+    t = tx.get(Transaction, transaction_id)
+    if t is not None and t.open and (t.outcome, t.group_id) != (found.outcome, found.group_id):
+        tx.save(t._replace(outcome=found.outcome, group_id=found.group_id))
+    return found
+
+
+def settle_event(
+    tx: Tx,
+    origin: Origin,
+    report: TransactionReport,
+    asked: HomeAsked,
+    answer: HomeAnswer | None,
+) -> Authorization:
+    """As `settle`, for an event of OCPP 2.x that showed a token."""
+    assert report.token is not None, "only a token is asked about"
+    found = tx.find(Transaction, "wire", origin.station_id, report.wire_id)
+    number = found[0].id if found else 0
+    return settle(tx, origin, number, report.token, asked, answer)
 
 
 def _may_start(

@@ -327,11 +327,21 @@ def reseal(tx: Tx, partner_id: str, before: str, after: str) -> None:
 def heard(tx: Tx, partner_id: str, deviations: Sequence[str], now: datetime) -> None:
     """A partner made a request; what had to be forgiven is counted by kind."""
     partner = require(tx, partner_id)
+    tx.save(partner._replace(heard_at=now, deviations=_counted(partner, deviations)))
+
+
+def forgive(tx: Tx, partner_id: str, deviations: Sequence[str]) -> None:
+    """Count what had to be forgiven in what we fetched from a partner."""
+    partner = require(tx, partner_id)
+    tx.save(partner._replace(deviations=_counted(partner, deviations)))
+
+
+def _counted(partner: Partner, deviations: Sequence[str]) -> Mapping[str, int]:
     counted = dict(partner.deviations)
     for deviation in deviations:
         if deviation in counted or len(counted) < MAX_DEVIATION_KINDS:
             counted[deviation] = counted.get(deviation, 0) + 1
-    tx.save(partner._replace(heard_at=now, deviations=counted))
+    return counted
 
 
 def note(

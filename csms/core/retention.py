@@ -36,6 +36,7 @@ from csms.core.tariffs import Assignment, Tariff
 from csms.core.templates import Template
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
+from csms.core.visitors import VisitorToken
 from csms.core.writes import RememberedWrite
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
@@ -158,6 +159,7 @@ NOT_GROWING: Mapping[type[Any], str] = {
     PartnerParty: "one per party that a partner speaks for",
     PartnerToken: "a few for each partner; those that are over make room for new ones",
     Policy: "one per station",
+    VisitorToken: "one per token that a partner tells of",
     Station: "one per station",
     Tariff: "one per version that people made; charges refer to them",
     Token: "one per token",

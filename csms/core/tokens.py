@@ -55,7 +55,8 @@ class Token(NamedTuple):
 
     `group_id`: tokens of one group may stop each other's transactions. `concurrent`: may charge at
     several places at once (a fleet's shared card). `technology`: how a card is read, None where
-    nobody has said.
+    nobody has said. `updated_at`: when it was last changed, None for not
+    since it was made.
     """
 
     party_id: str
@@ -68,6 +69,7 @@ class Token(NamedTuple):
     expires_at: datetime | None = None
     concurrent: bool = False
     label: str | None = None
+    updated_at: datetime | None = None
     technology: str | None = None
 
 
@@ -83,7 +85,9 @@ def add(tx: Tx, token: Token, now: datetime) -> Token:
     if token.technology is not None and (token.kind, token.technology) not in _READ:
         raise Invalid(f"a token of kind rfid is read as {' or '.join(TECHNOLOGIES)}, no other is")
     token = token._replace(
-        party_id=party_id(token.party_id), uid_key=uid_key(token.uid), created_at=now
+        party_id=party_id(token.party_id),
+        uid_key=uid_key(token.uid),
+        created_at=now,
     )
     if tx.get(Token, token.party_id, token.uid_key, token.kind) is not None:
         raise AlreadyExists(f"token {token.uid} ({token.kind}) of {token.party_id} exists")
@@ -98,7 +102,7 @@ def set_blocked(tx: Tx, party: str, uid: str, kind: str, blocked: bool, now: dat
     if token is None:
         raise no_token(party, uid, kind)
     if token.blocked != blocked:
-        token = token._replace(blocked=blocked)
+        token = token._replace(blocked=blocked, updated_at=now)
         tx.save(token)
         _record_change(tx, token, now)
     return token

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from csms.core.entities import SHAPES
 from csms.core.partners import Partner, PartnerToken, TokenKind
 from csms.core.ports import Store
 from csms.core.security import Keyring
@@ -14,6 +15,8 @@ from csms.ocpi.client import Access, Client
 from csms.ocpi.headers import Routing
 from csms.ocpi.vault import Vault
 
+E = TypeVar("E")
+READ_AT_ONCE = 1_000
 VERSION = "2.2.1"
 SENDER, RECEIVER = "SENDER", "RECEIVER"
 CPO, EMSP = "CPO", "EMSP"
@@ -89,6 +92,17 @@ class Network:
         """Our parties in one of these roles (none named: in any)."""
         mine = (own.party for own in self.roles if not roles or own.role in roles)
         return tuple(dict.fromkeys(mine))
+
+    async def every(self, kind: type[E], where: Mapping[str, Any]) -> AsyncIterator[E]:
+        """Every stored entity that matches, a page at a time."""
+        after = None
+        while True:
+            page = await self.store.reader.page(kind, where, after=after, limit=READ_AT_ONCE)
+            for entity in page:
+                yield entity
+            if len(page) < READ_AT_ONCE:
+                return
+            after = SHAPES[kind].key_of(page[-1])
 
     # -- tokens of ours --
 

@@ -10,13 +10,15 @@ from csms.core.partners import Partner, PartnerToken, TokenKind
 from csms.ocpi import exchange
 from csms.ocpi.exchange import Progress
 from csms.ocpi.network import Network
+from csms.ocpi.publisher import Publisher
 
 
 class Roaming:
     """The operations on partners, for the operator's side."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, publisher: Publisher) -> None:
         self._network = network
+        self._publisher = publisher
 
     @property
     def versions_url(self) -> str:
@@ -44,6 +46,7 @@ class Roaming:
         match action:
             case "sync":
                 partner = await exchange.refresh(network, partner, progress)
+                progress.steps += await self._publisher.pull_all(partner)
             case "rotate":
                 partner = await exchange.rotate(network, partner, progress)
             case "remove":

@@ -126,7 +126,8 @@ class Server:
                 most = self._network.limits.max_body_bytes
                 return _http(413, f"at most {most} bytes"), Routing()
             try:
-                body = reading.load(raw)
+                # Where a body is optional (mod_tokens, authorize), peers send none at all.
+                body = reading.load(raw) if raw else None
             except CsmsError as error:
                 return _http(400, error.detail), Routing()
         noted: list[str] = []

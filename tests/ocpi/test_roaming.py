@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from csms.bus.local import LocalBus
 from csms.core.errors import NotFound, Refused
 from csms.core.partners import State
+from csms.ocpi.publisher import Publisher
 from csms.ocpi.roaming import Roaming
-from tests.support.ocpi import connected, two
+from tests.support.ocpi import Side, connected, two
+
+
+def roaming(side: Side) -> Roaming:
+    return Roaming(side.network, Publisher(side.network, LocalBus()))
 
 
 async def test_every_operation_tells_its_steps() -> None:
     async with two() as (a, b):
-        north, south = Roaming(a.network), Roaming(b.network)
+        north, south = roaming(a), roaming(b)
         partner, steps = await north.register("South", south.versions_url, b.invite("North"))
         assert partner.state == State.REGISTERED
         assert len(steps) == 4
@@ -30,7 +36,7 @@ async def test_every_operation_tells_its_steps() -> None:
 
 async def test_what_the_state_does_not_allow_is_refused() -> None:
     async with connected() as (a, b):
-        north = Roaming(a.network)
+        north = roaming(a)
         partner, _ = await north.act("remove", await north.find(b.party))
         for action in ("sync", "rotate", "suspend", "resume"):
             with pytest.raises(Refused):

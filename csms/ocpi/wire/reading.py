@@ -114,6 +114,12 @@ def plain(value: Any) -> Any:
     return value
 
 
+def storable(value: Any) -> Any:
+    """As `plain`, as it comes back from a JSON column. For objects that hold no money: their
+    numbers become floats."""
+    return orjson.loads(dump(value))
+
+
 def moment(at: datetime) -> str:
     """A DateTime: UTC, `Z`, milliseconds only where there are any."""
     utc = at.astimezone(UTC)

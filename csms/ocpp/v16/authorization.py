@@ -5,8 +5,9 @@ from __future__ import annotations
 from csms.core import authorization
 from csms.core.authorization import Authorization, Outcome
 from csms.core.ids import Origin
-from csms.core.ports import Need, Reply, Tx
+from csms.core.ports import Ask, Need, Reply, Tx
 from csms.core.tokens import Shown
+from csms.core.visitors import ASK_WITHIN_S, HomeAnswer
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload, unusable
 
@@ -36,7 +37,16 @@ def authorize(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     token = shown(payload)
     if token is None:
         return unusable(payload, "idTag")
-    return Reply({"idTagInfo": id_tag_info(authorization.ask(tx, origin, token))})
+    found = authorization.ask(tx, origin, token)
+    asked = found.ask
+    if asked is None:
+        return Reply({"idTagInfo": id_tag_info(found)})
+
+    def answered(tx: Tx, answer: HomeAnswer | None) -> Reply[Payload]:
+        settled = authorization.told(tx, origin, token, asked, answer)
+        return Reply({"idTagInfo": id_tag_info(settled)})
+
+    return Ask(asked, ASK_WITHIN_S, answered)
 
 
 def id_tag_info(found: Authorization) -> Payload:

@@ -7,11 +7,13 @@ blocks everything that it has queued behind it.
 from __future__ import annotations
 
 from csms.core import authorization, billing, charging, locations, stations, transactions
+from csms.core.authorization import Authorization
 from csms.core.charging import StartReport, StopReport
 from csms.core.ids import Origin
-from csms.core.ports import Need, Reply, Tx
+from csms.core.ports import Ask, Need, Reply, Tx
 from csms.core.tokens import Shown
 from csms.core.transactions import Transaction
+from csms.core.visitors import ASK_WITHIN_S, HomeAnswer
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
 from csms.ocpp.v16.authorization import id_tag_info, shown
@@ -43,12 +45,18 @@ def start_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         reservation_id=reservation or None,
     )
     started = charging.start(tx, origin, report)
-    return Reply(
-        {
-            "transactionId": started.transaction_id,
-            "idTagInfo": id_tag_info(started.authorization),
-        }
-    )
+    number, asked = started.transaction_id, started.authorization.ask
+    if asked is None:
+        return _started(number, started.authorization)
+
+    def answered(tx: Tx, answer: HomeAnswer | None) -> Reply[Payload]:
+        return _started(number, charging.settle(tx, origin, number, report.token, asked, answer))
+
+    return Ask(asked, ASK_WITHIN_S, answered)
+
+
+def _started(number: int, found: Authorization) -> Reply[Payload]:
+    return Reply({"transactionId": number, "idTagInfo": id_tag_info(found)})
 
 
 def stop_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:

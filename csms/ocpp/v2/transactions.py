@@ -12,6 +12,7 @@ from csms.core.ids import Origin
 from csms.core.ports import Ask, Need, Reply, Tx
 from csms.core.times import believed, plausible
 from csms.core.transactions import ENDED, STARTED, UPDATED, Transaction, TransactionReport
+from csms.core.visitors import ASK_WITHIN_S, HomeAnswer
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload, unusable
 from csms.ocpp.v2.authorization import id_token_info, shown
@@ -63,6 +64,14 @@ def transaction_event(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         details=details(payload),
     )
     found = charging.event(tx, origin, report)
+    asked = found.ask if found is not None and event != ENDED else None
+    if asked is not None:
+
+        def answered(tx: Tx, answer: HomeAnswer | None) -> Reply[Payload]:
+            settled = charging.settle_event(tx, origin, report, asked, answer)
+            return Reply({"idTokenInfo": id_token_info(settled)})
+
+        return Ask(asked, ASK_WITHIN_S, answered)
     answer: dict[str, Any] = {} if found is None else {"idTokenInfo": id_token_info(found)}
     if event == ENDED:
         return _with_cost(tx, origin, wire_id, answer)

@@ -20,6 +20,7 @@ COLUMNS: Columns = {
         moment("expires_at", null=True),
         boolean("concurrent"),
         text("label", null=True),
+        moment("updated_at", null=True),
         text("technology", null=True),
     ],
     Transaction: [

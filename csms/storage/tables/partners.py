@@ -1,9 +1,11 @@
-"""The tables of partners: connections, tokens of both sides, who speaks for whom, how it goes."""
+"""The tables of partners: connections, tokens of both sides, who speaks for whom, how it
+goes; and the tokens of their drivers."""
 
 from __future__ import annotations
 
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
-from csms.storage.tables.columns import Columns, moment, number, structure, text
+from csms.core.visitors import VisitorToken
+from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
 
 COLUMNS: Columns = {
     Partner: [
@@ -35,6 +37,24 @@ COLUMNS: Columns = {
         text("role"),
         text("partner_id"),
         text("name"),
+    ],
+    VisitorToken: [
+        text("party_id"),
+        text("uid_key"),
+        text("type"),
+        text("uid"),
+        text("partner_id"),
+        text("contract_id"),
+        text("issuer"),
+        boolean("valid"),
+        text("whitelist"),
+        moment("last_updated"),
+        moment("received_at"),
+        text("group_id", null=True),
+        structure("data"),
+        text("answer", null=True),
+        moment("answered_at", null=True),
+        text("reference", null=True),
     ],
     PartnerModule: [
         text("partner_id"),

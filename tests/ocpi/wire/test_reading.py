@@ -96,3 +96,8 @@ def test_what_is_no_json_or_too_deep_is_refused(body: bytes) -> None:
 def test_what_has_no_form_in_json_is_a_mistake_of_ours() -> None:
     with pytest.raises(TypeError):
         reading.dump({"a": object()})
+
+
+def test_what_is_stored_is_what_comes_back() -> None:
+    given = DisplayText(language="en", text="one")
+    assert reading.storable(given) == {"language": "en", "text": "one"}

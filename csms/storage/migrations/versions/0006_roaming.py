@@ -189,6 +189,29 @@ def _partners() -> None:
         sa.PrimaryKeyConstraint("partner_id", "module", "direction"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "visitor_tokens",
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("uid_key", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("valid", sa.Boolean(), nullable=False),
+        sa.Column("whitelist", sa.Text(), nullable=False),
+        sa.Column("last_updated", MOMENT, nullable=False),
+        sa.Column("received_at", MOMENT, nullable=False),
+        sa.Column("group_id", sa.Text(), nullable=True),
+        sa.Column("data", JSON, nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("answered_at", MOMENT, nullable=True),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("party_id", "uid_key", "type"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("visitor_tokens_uid", "visitor_tokens", ["uid_key"], unique=False)
+    op.add_column("tokens", sa.Column("updated_at", MOMENT, nullable=True))
 
 
 def _charge_detail_records() -> None:

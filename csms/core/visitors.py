@@ -1,0 +1,164 @@
+"""Visitors: the tokens of other networks' drivers, as their home networks told us.
+
+A visitor's token is known by party, uid and type. Whether it may charge is decided by its home
+network: from what it told us, or asked at the moment, as the whitelist of the token says
+(OCPI 2.2.1 mod_tokens, WhitelistType). Only the home network that has told us of a uid is ever
+asked; a token that nobody told us of is asked of nobody, because asking one network after the other
+would show a driver's token to competitors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from csms.core import events
+from csms.core.entities import entity
+from csms.core.partners import Partner, State
+from csms.core.ports import Tx
+from csms.core.tokens import uid_key
+
+# An answer of the home network holds for the start that follows it.
+ANSWER_HOLDS = timedelta(minutes=15)
+# How long the home network is waited for: shorter than what stations wait for us.
+ASK_WITHIN_S = 8.0
+ACCEPTED = "accepted"
+
+
+class Whitelist(StrEnum):
+    """Whether the home network must be asked. We ask where it is not sure that we need not."""
+
+    ALWAYS = "ALWAYS"
+    ALLOWED = "ALLOWED"
+    ALLOWED_OFFLINE = "ALLOWED_OFFLINE"
+    NEVER = "NEVER"
+
+
+MUST_ASK = frozenset({Whitelist.ALLOWED_OFFLINE, Whitelist.NEVER})
+
+
+@entity(
+    "visitor_tokens",
+    key=("party_id", "uid_key", "type"),
+    finders={"uid": ("uid_key",)},
+)
+class VisitorToken(NamedTuple):
+    """One token of another network. `data` is the object as it came. `answer`: what the home
+    network said when it was last asked (an `Outcome`), `answered_at` when; `reference` is what it
+    wants to see again in the session and the bill."""
+
+    party_id: str
+    uid_key: str
+    type: str
+    uid: str
+    partner_id: str
+    contract_id: str
+    issuer: str
+    valid: bool
+    whitelist: str
+    last_updated: datetime
+    received_at: datetime
+    group_id: str | None = None
+    data: Mapping[str, Any] = {}
+    answer: str | None = None
+    answered_at: datetime | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAsked:
+    """A question to a visitor's home network; `location_id` and `evse_uids` are where it is."""
+
+    partner_id: str
+    party_id: str
+    uid: str
+    type: str
+    location_id: str | None = None
+    evse_uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAnswer:
+    """What a home network said: an outcome, and its reference."""
+
+    outcome: str
+    reference: str | None = None
+
+
+def put(tx: Tx, given: VisitorToken) -> bool:
+    """What a home network tells of a token. True when it is new. Something older than what is known
+    changes nothing (pushes overtake each other)."""
+    before = tx.get(VisitorToken, given.party_id, given.uid_key, given.type)
+    if before is not None and given.last_updated < before.last_updated:
+        tx.mark("visitor_token_outdated")
+        return False
+    if before is not None:
+        given = given._replace(
+            answer=before.answer, answered_at=before.answered_at, reference=before.reference
+        )
+        if given == before._replace(received_at=given.received_at):
+            return False
+    tx.save(given)
+    tx.record(
+        events.TokenChanged(
+            at=given.received_at,
+            uid=given.uid,
+            party_id=given.party_id,
+            status="valid" if given.valid else "blocked",
+        )
+    )
+    return before is None
+
+
+def resolve(tx: Tx, uid: str) -> VisitorToken | None:
+    """The one token that a uid can stand for. Known to several home networks: the only one that may
+    be good; with several of those none (marked, so that it is seen)."""
+    found = [t for t in tx.find(VisitorToken, "uid", uid_key(uid)) if _connected(tx, t)]
+    good = [token for token in found if token.valid or token.whitelist in MUST_ASK]
+    if len({token.party_id for token in good}) > 1:
+        tx.mark("visitor_token_ambiguous")
+        return None
+    usable = good or found
+    # Of several types of one party: the one that needs no question first.
+    return min(usable, key=lambda t: (t.whitelist in MUST_ASK, t.type)) if usable else None
+
+
+def _connected(tx: Tx, token: VisitorToken) -> bool:
+    """Whether its home network is one that we exchange with now."""
+    partner = tx.get(Partner, token.partner_id)
+    return partner is not None and partner.state == State.REGISTERED
+
+
+def standing(token: VisitorToken, now: datetime) -> str | None:
+    """What the token is worth, None when its home network has to be asked first."""
+    if token.whitelist not in MUST_ASK:
+        return ACCEPTED if token.valid else "blocked"
+    if token.answered_at is not None and now - token.answered_at <= ANSWER_HOLDS:
+        return token.answer
+    return None
+
+
+def without_answer(token: VisitorToken) -> str:
+    """What it is worth when the home network does not answer: a token for such times is let in."""
+    offline = token.whitelist == Whitelist.ALLOWED_OFFLINE and token.valid
+    return ACCEPTED if offline else "invalid"
+
+
+def answered(tx: Tx, asked: HomeAsked, answer: HomeAnswer | None, now: datetime) -> str:
+    """Keep what the home network said; the outcome. None: it said nothing, and nothing is kept."""
+    token = tx.get(VisitorToken, asked.party_id, uid_key(asked.uid), asked.type)
+    if token is None:
+        return "invalid"
+    if answer is None:
+        tx.mark("home_network_silent")
+        return without_answer(token)
+    tx.save(token._replace(answer=answer.outcome, answered_at=now, reference=answer.reference))
+    return answer.outcome
+
+
+def question(token: VisitorToken) -> HomeAsked:
+    """What is asked of its home network."""
+    return HomeAsked(token.partner_id, token.party_id, token.uid, token.type)

@@ -1,0 +1,297 @@
+"""The tokens module (mod_tokens): ours told to others and answered for; theirs taken in and asked.
+
+As eMSP (sender) we list our tokens and answer real-time authorization; as CPO (receiver) we keep
+what home networks tell us and ask them at the moment where a token demands it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from csms.core import visitors
+from csms.core.authorization import Outcome
+from csms.core.errors import Invalid, PartnerRefused, PartnerUnreachable
+from csms.core.partners import Partner, State
+from csms.core.tokens import Token, uid_key
+from csms.core.visitors import HomeAnswer, HomeAsked, VisitorToken
+from csms.ocpi import paging
+from csms.ocpi.client import Access
+from csms.ocpi.envelope import UNKNOWN_TOKEN, Answer, Heard
+from csms.ocpi.headers import Routing
+from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
+from csms.ocpi.paging import Pulled
+from csms.ocpi.routing import Call, Gone, Module, patch_of, same_as_address
+from csms.ocpi.wire import reading
+from csms.ocpi.wire.v221.tokens import AuthorizationInfo, LocationReferences
+from csms.ocpi.wire.v221.tokens import Token as WireToken
+
+NAME = "tokens"
+RFID = "RFID"
+MAX_WIRE_UID = 36
+_TYPES = {"rfid": RFID, "app": "APP_USER", "other": "OTHER"}
+_KINDS = {name: kind for kind, name in _TYPES.items()}
+# A card may be kept and believed; what an app makes up is asked for each time (mod_tokens).
+_WHITELIST = {"rfid": "ALLOWED", "app": "NEVER", "other": "ALLOWED"}
+_ALLOWED = {
+    "ALLOWED": Outcome.ACCEPTED,
+    "BLOCKED": Outcome.BLOCKED,
+    "EXPIRED": Outcome.EXPIRED,
+    "NO_CREDIT": Outcome.BLOCKED,
+    "NOT_ALLOWED": Outcome.BLOCKED,
+}
+
+
+# -- ours ------------------------------------------------------------------------------------------
+
+
+def shown(token: Token, issuer: str, now: datetime) -> dict[str, Any] | None:
+    """One of our tokens as others see it: no name, no label. None for one that OCPI cannot
+    carry."""
+    if len(token.uid) > MAX_WIRE_UID or not token.uid.isascii() or not token.uid.isprintable():
+        return None
+    country, _, party_id = token.party_id.partition("*")
+    told = {
+        "country_code": country,
+        "party_id": party_id,
+        "uid": token.uid,
+        "type": _TYPES.get(token.kind, "OTHER"),
+        "contract_id": contract_id(token),
+        "issuer": issuer,
+        "valid": _standing(token, now) == "ALLOWED",
+        "whitelist": _WHITELIST.get(token.kind, "NEVER"),
+        "last_updated": token.updated_at or token.created_at,
+    }
+    if token.group_id and len(token.group_id) <= MAX_WIRE_UID:
+        told["group_id"] = token.group_id
+    made: dict[str, Any] = reading.plain(WireToken.model_validate(told))
+    return made
+
+
+def contract_id(token: Token) -> str:
+    """A contract id that says nothing of the driver and stays the same for the token."""
+    digest = blake2b(f"{token.uid_key}|{token.kind}".encode(), digest_size=5).hexdigest()
+    return f"{token.party_id.replace('*', '-')}-C{digest[:9].upper()}"
+
+
+def _standing(token: Token, now: datetime) -> str:
+    if token.blocked:
+        return "BLOCKED"
+    if token.expires_at is not None and token.expires_at <= now:
+        return "EXPIRED"
+    return "ALLOWED"
+
+
+def _issuer(network: Network, party: str) -> str:
+    named = (own.name for own in network.roles if own.party == party and own.role == EMSP)
+    return next(named, party)[:64]
+
+
+async def _list(call: Call) -> Answer:
+    """All tokens of our eMSP parties, oldest first."""
+    network, asked, now = call.network, paging.query(call.query), call.network.clock()
+    found: list[tuple[datetime, dict[str, Any]]] = []
+    for party in network.parties(EMSP):
+        if call.routing.to not in (None, party):
+            continue
+        async for token in network.every(Token, {"party_id": party}):
+            told = shown(token, _issuer(network, party), now)
+            if told is not None and asked.takes(token.updated_at or token.created_at):
+                found.append((token.created_at, told))
+    found.sort(key=lambda pair: (pair[0], pair[1]["uid"]))
+    return paging.answer([told for _, told in found], asked, call.url, _same, network.limits.page)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+async def _authorize(call: Call) -> Answer:
+    """Real-time authorization of one of our tokens (mod_tokens, POST). Opening hours and the state
+    of an EVSE are the CPO's business."""
+    if len(call.rest) != 2 or call.rest[1] != "authorize":
+        raise Gone("POST goes to TOKEN_UID/authorize")
+    network, now = call.network, call.network.clock()
+    kind = _KINDS.get(call.query.get("type") or RFID)
+    location = None
+    if call.body:
+        location = reading.parse(LocationReferences, call.body, now).value
+    for party in network.parties(EMSP):
+        if call.routing.to not in (None, party) or kind is None:
+            continue
+        token = await network.store.reader.get(Token, party, uid_key(call.rest[0]), kind)
+        told = shown(token, _issuer(network, party), now) if token is not None else None
+        if token is None or told is None:
+            continue
+        info = {"allowed": _standing(token, now), "token": told}
+        if info["allowed"] == "ALLOWED":
+            info["authorization_reference"] = network.new_id()[:36]
+            if location is not None:
+                info["location"] = reading.plain(location)
+        return Answer(AuthorizationInfo.model_validate(info))
+    return Answer(status=UNKNOWN_TOKEN, http=404, message="this token is not known here")
+
+
+# -- theirs ----------------------------------------------------------------------------------------
+
+
+def visitor(value: WireToken, partner_id: str, now: datetime) -> VisitorToken:
+    """A token of a home network as the core keeps it."""
+    return VisitorToken(
+        party_id=f"{value.country_code}*{value.party_id}".upper(),
+        uid_key=uid_key(value.uid),
+        type=value.type,
+        uid=value.uid,
+        partner_id=partner_id,
+        contract_id=value.contract_id,
+        issuer=value.issuer,
+        valid=value.valid,
+        whitelist=value.whitelist,
+        last_updated=value.last_updated,
+        received_at=now,
+        group_id=value.group_id,
+        data=reading.storable(value),
+    )
+
+
+async def _known(call: Call) -> VisitorToken:
+    """The token of an address, as far as this partner may know. Raises `Gone`, `Foreign`."""
+    party = call.owner(EMSP)
+    found = await call.network.store.reader.get(
+        VisitorToken, party, uid_key(call.rest[2]), call.query.get("type") or RFID
+    )
+    if found is None or found.partner_id != call.partner.id:
+        raise Gone("this token is not known here")
+    return found
+
+
+async def _get(call: Call) -> Answer:
+    return Answer(dict((await _known(call)).data))
+
+
+async def _put(call: Call) -> Answer:
+    call.owner(EMSP)
+    return await _take(call, call.body)
+
+
+async def _patch(call: Call) -> Answer:
+    change = patch_of(call)
+    known = await _known(call)
+    return await _take(call, {**known.data, **change})
+
+
+async def _take(call: Call, body: Any) -> Answer:
+    now = call.network.clock()
+    read = reading.parse(WireToken, body, now)
+    call.noted.extend(read.deviations)
+    value = read.value
+    same_as_address(call, value.country_code, value.party_id, value.uid)
+    if value.type != (call.query.get("type") or RFID):
+        raise Invalid("type: differs from the address")
+    row = visitor(value, call.partner.id, now)
+    new = await call.network.store.transact(visitors.put, row)
+    return Answer(http=201 if new else 200)
+
+
+def refusal(heard: Heard) -> str:
+    """What a partner will not take however often it is sent. Raises `PartnerUnreachable` for what
+    may work later."""
+    if heard.status is None or not 2000 <= heard.status < 3000:
+        raise PartnerUnreachable(heard.why)
+    return heard.why
+
+
+MODULES = (
+    Module(NAME, SENDER, {("GET", 0): _list, ("POST", 2): _authorize}),
+    Module(NAME, RECEIVER, {("GET", 3): _get, ("PUT", 3): _put, ("PATCH", 3): _patch}),
+)
+
+
+# -- as a client -----------------------------------------------------------------------------------
+
+
+async def push(network: Network, partner: Partner, party: str, uid: str) -> list[str]:
+    """Tell a partner the present state of our tokens with that uid; what it refused. Raises
+    `PartnerUnreachable` when it should be tried again."""
+    url = partner.endpoint(NAME, RECEIVER)
+    if url is None or party not in network.parties(EMSP):
+        return []
+    wrong = []
+    where = {"party_id": party, "uid_key": uid_key(uid)}
+    for token in await network.store.reader.page(Token, where):
+        told = shown(token, _issuer(network, party), network.clock())
+        if told is None:
+            continue
+        country, _, party_id = party.partition("*")
+        address = paging.below(url, country, party_id, token.uid)
+        if told["type"] != RFID:
+            address += f"?type={told['type']}"
+        heard = await network.client.call("PUT", address, _access(network, partner, party), told)
+        if not heard.ok:
+            wrong.append(refusal(heard))
+    return wrong
+
+
+def _access(network: Network, partner: Partner, party: str) -> Access:
+    """From our eMSP to their CPO."""
+    others = (known["party"] for known in partner.roles if known["role"] == CPO)
+    return network.access(partner, Routing(next(others, None), party))
+
+
+async def ask_home(network: Network, asked: HomeAsked) -> HomeAnswer | None:
+    """Real-time authorization of a visitor at its home network; None when that gives no usable
+    answer."""
+    partner = await network.store.reader.get(Partner, asked.partner_id)
+    if partner is None or partner.state != State.REGISTERED:
+        return None
+    url = partner.endpoint(NAME, SENDER)
+    if url is None:
+        return None
+    address = paging.below(url, asked.uid, "authorize")
+    if asked.type != RFID:
+        address += f"?type={asked.type}"
+    body = None
+    if asked.location_id is not None:
+        body = {"location_id": asked.location_id, "evse_uids": list(asked.evse_uids)}
+    mine = next(iter(network.parties(CPO)), None)
+    access = network.access(partner, Routing(asked.party_id, mine))
+    heard = await network.client.call("POST", address, access, body)
+    if heard.status == UNKNOWN_TOKEN:
+        return HomeAnswer(Outcome.INVALID)
+    if not heard.ok or not isinstance(heard.data, Mapping):
+        return None
+    # Only the decision is needed; a token that is missing in the answer must not undo it.
+    allowed = _ALLOWED.get(str(heard.data.get("allowed")).upper())
+    if allowed is None:
+        return None
+    reference = heard.data.get("authorization_reference")
+    usable = isinstance(reference, str) and 0 < len(reference) <= MAX_WIRE_UID
+    return HomeAnswer(allowed, reference if usable else None)
+
+
+async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
+    """Take in what a partner lists, from a time on or everything. Raises `PartnerUnreachable`,
+    `PartnerRefused`; what came before stays."""
+    url = partner.endpoint(NAME, SENDER)
+    if url is None:
+        return Pulled()
+    result = Pulled()
+    mine = next(iter(network.parties(CPO)), None)
+    theirs = next((r["party"] for r in partner.roles if r["role"] == EMSP), None)
+    access = network.access(partner, Routing(theirs, mine))
+    async for heard in network.client.pages(paging.address(url, date_from), access):
+        if not heard.ok:
+            raise PartnerRefused(f"their tokens: {heard.why}")
+        good, faults = reading.parse_list(WireToken, heard.data, network.clock())
+        result.faults += faults
+        for read in good:
+            row = visitor(read.value, partner.id, network.clock())
+            if not partner.is_hub and not partner.speaks_for(row.party_id, EMSP):
+                result.faults.append(f"{row.party_id} is not theirs")
+                continue
+            result.deviations += read.deviations
+            await network.store.transact(visitors.put, row)
+            result.seen(read.value.last_updated)
+    return result
