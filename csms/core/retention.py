@@ -25,6 +25,7 @@ from csms.core.ids import MAX_INT32
 from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
 from csms.core.metering import NO_TRANSACTION, MeterSample
+from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.policies import Policy
 from csms.core.ports import Need, Tx
@@ -154,6 +155,7 @@ NOT_GROWING: Mapping[type[Any], str] = {
     Credential: "a few for each station",
     Location: "one per location",
     LocationEvse: "one per EVSE",
+    NeighbourObject: "one per location that a partner tells of",
     Partner: "one per connection that people made",
     PartnerModule: "a few for each partner",
     PartnerParty: "one per party that a partner speaks for",

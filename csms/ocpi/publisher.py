@@ -11,7 +11,7 @@ was lost is healed by the partner's own pull).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ import structlog
 from csms.core import partners
 from csms.core.errors import CsmsError
 from csms.core.partners import Partner, PartnerModule, State
-from csms.ocpi import tokens
+from csms.ocpi import locations, tokens
 from csms.ocpi.network import RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
 
@@ -49,12 +49,32 @@ class Feed:
     pull: Callable[[Network, Partner, datetime | None], Awaitable[Pulled]]
 
 
+def _place(event: dict[str, Any]) -> Thing:
+    """The EVSE whose status changed, or the whole location for anything else."""
+    alone = event["evse_uid"] if event["status"] is not None else None
+    return (event["party_id"], event["location_id"], alone or "")
+
+
+def _collapsed(things: Iterable[Thing]) -> list[Thing]:
+    """Each thing once; an EVSE goes with its location where that goes as a whole, so that no two
+    requests are under way for one object."""
+    found = dict.fromkeys(things)
+    whole = {thing[:2] for thing in found if len(thing) == 3 and not thing[2]}
+    return [t for t in found if len(t) < 3 or not t[2] or t[:2] not in whole]
+
+
 FEEDS = (
     Feed(
         tokens.NAME,
         {"token_changed": lambda event: (event["party_id"], event["uid"])},
         tokens.push,
         tokens.pull,
+    ),
+    Feed(
+        locations.NAME,
+        {"location_changed": _place},
+        locations.push,
+        locations.pull,
     ),
 )
 
@@ -142,13 +162,14 @@ class Publisher:
             rows = await reader.journal(cursor, ROWS_AT_ONCE)
             if not rows:
                 return True
-            changed: dict[Thing, None] = {}
+            hints: list[Thing] = []
             for entry in rows:
                 thing_of = feed.things.get(entry.kind)
                 thing = thing_of(orjson.loads(entry.data)) if thing_of else None
                 if thing is not None:
-                    changed[thing] = None
-            refused, fault = await self._send(partner, feed, list(changed))
+                    hints.append(thing)
+            changed = _collapsed(hints)
+            refused, fault = await self._send(partner, feed, changed)
             if fault is not None:
                 behind = max(0, int((self._network.clock() - rows[0].at).total_seconds()))
                 await self._note(partner, feed, PUSH, fault, behind_s=behind)
@@ -169,16 +190,22 @@ class Publisher:
         refused: list[str] = []
         faults: list[str] = []
 
-        async def one(thing: Thing) -> None:
-            async with free:
-                if faults:
-                    return
-                try:
-                    refused.extend(await feed.push(self._network, partner, *thing))
-                except CsmsError as error:
-                    faults.append(error.detail or error.code)
+        # What begins alike is of one object (an EVSE and its location): one after the other.
+        groups: dict[Thing, list[Thing]] = {}
+        for thing in things:
+            groups.setdefault(thing[:2], []).append(thing)
 
-        await asyncio.gather(*(one(thing) for thing in things))
+        async def group(members: list[Thing]) -> None:
+            async with free:
+                for thing in members:
+                    if faults:
+                        return
+                    try:
+                        refused.extend(await feed.push(self._network, partner, *thing))
+                    except CsmsError as error:
+                        faults.append(error.detail or error.code)
+
+        await asyncio.gather(*(group(members) for members in groups.values()))
         return next(iter(refused), None), next(iter(faults), None)
 
     # -- pull --------------------------------------------------------------------------------------

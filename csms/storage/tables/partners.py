@@ -3,6 +3,7 @@ goes; and the tokens of their drivers."""
 
 from __future__ import annotations
 
+from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.visitors import VisitorToken
 from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
@@ -55,6 +56,16 @@ COLUMNS: Columns = {
         text("answer", null=True),
         moment("answered_at", null=True),
         text("reference", null=True),
+    ],
+    NeighbourObject: [
+        text("module"),
+        text("party_id"),
+        text("id_key"),
+        text("id"),
+        text("partner_id"),
+        moment("last_updated"),
+        moment("received_at"),
+        text("body"),
     ],
     PartnerModule: [
         text("partner_id"),

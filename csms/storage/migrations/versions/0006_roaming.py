@@ -212,6 +212,19 @@ def _partners() -> None:
     )
     op.create_index("visitor_tokens_uid", "visitor_tokens", ["uid_key"], unique=False)
     op.add_column("tokens", sa.Column("updated_at", MOMENT, nullable=True))
+    op.create_table(
+        "neighbour_objects",
+        sa.Column("module", sa.Text(), nullable=False),
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("id_key", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("last_updated", MOMENT, nullable=False),
+        sa.Column("received_at", MOMENT, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("module", "party_id", "id_key"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _charge_detail_records() -> None:

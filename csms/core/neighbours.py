@@ -1,0 +1,50 @@
+"""Neighbours: what other networks tell us of their places and prices, kept as they said it.
+
+An object is known by module, party and id; it belongs to the party, and the connection that speaks
+for the party may change it. The text is kept as it came, with every digit and unknown field.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from csms.core.entities import entity
+from csms.core.ids import folded
+from csms.core.ports import Tx
+
+
+@entity("neighbour_objects", key=("module", "party_id", "id_key"))
+class NeighbourObject(NamedTuple):
+    """One object of another network; `body` is its JSON text."""
+
+    module: str
+    party_id: str
+    id_key: str
+    id: str
+    partner_id: str
+    last_updated: datetime
+    received_at: datetime
+    body: str
+
+
+def put(tx: Tx, given: NeighbourObject) -> bool:
+    """Keep an object as it is now. True when it is new. Something older than what is known changes
+    nothing (pushes overtake each other)."""
+    given = given._replace(id_key=folded(given.id))
+    before = tx.get(NeighbourObject, given.module, given.party_id, given.id_key)
+    if before is not None and given.last_updated < before.last_updated:
+        tx.mark("neighbour_object_outdated")
+        return False
+    if before is None or before.body != given.body or before.partner_id != given.partner_id:
+        tx.save(given)
+    return before is None
+
+
+def forget(tx: Tx, module: str, party_id: str, object_id: str) -> bool:
+    """Drop an object that its owner has withdrawn; whether there was one."""
+    key = module, party_id, folded(object_id)
+    if tx.get(NeighbourObject, *key) is None:
+        return False
+    tx.delete(NeighbourObject, *key)
+    return True

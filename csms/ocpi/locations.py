@@ -1,0 +1,359 @@
+"""The locations module (mod_locations): our places told to others, theirs kept.
+
+As CPO (sender) we list locations with the status of their EVSEs and push what changes: the status
+of an EVSE alone as a PATCH, anything else as the whole location. What only 2.3.0 has is left out:
+parking places, help phone, accepted service providers, capabilities of connectors. An EVSE whose
+connectors do not say what OCPI requires of them is not told, because half of it cannot be.
+As eMSP (receiver) we keep what they say, at the level at which they say it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import structlog
+from pydantic import ValidationError
+
+from csms.core import neighbours
+from csms.core.errors import Invalid, PartnerRefused
+from csms.core.ids import folded
+from csms.core.locations import Location, LocationEvse
+from csms.core.neighbours import NeighbourObject
+from csms.core.partners import Partner
+from csms.core.ports import Tx
+from csms.core.tariffs import Assignment, Tariff
+from csms.ocpi import paging
+from csms.ocpi.client import Access
+from csms.ocpi.envelope import Answer
+from csms.ocpi.headers import Routing
+from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
+from csms.ocpi.paging import Pulled
+from csms.ocpi.routing import Call, Gone, Module, patch_of, same_as_address
+from csms.ocpi.tokens import refusal
+from csms.ocpi.wire import reading
+from csms.ocpi.wire.types import Wire
+from csms.ocpi.wire.v221 import locations as wire
+
+log = structlog.get_logger("ocpi.locations")
+NAME = "locations"
+READERS = (EMSP, "NSP", "NAP", "OTHER", "HUB")
+# Our word for a status, where the wire has another.
+_STATUS = {"out_of_order": "OUTOFORDER"}
+
+
+# -- ours ------------------------------------------------------------------------------------------
+
+
+def status_of(evse: LocationEvse) -> str:
+    """The status of an EVSE as the wire says it."""
+    return _STATUS.get(evse.status, evse.status.upper())
+
+
+def shown(
+    location: Location, evses: Sequence[LocationEvse], tariffs: Mapping[str, Sequence[str]]
+) -> dict[str, Any] | None:
+    """A location as others see it; `tariffs`: uid key (empty for all) -> ids. None for one that
+    OCPI cannot carry."""
+    country, _, party_id = location.party_id.partition("*")
+    told = {
+        **_known(wire.Location, location.data),
+        "country_code": country,
+        "party_id": party_id,
+        "id": location.id,
+        "publish": location.publish,
+        "name": location.name,
+        "address": location.address,
+        "city": location.city,
+        "postal_code": location.postal_code,
+        "state": location.state,
+        "country": location.country,
+        "coordinates": {"latitude": location.latitude, "longitude": location.longitude},
+        "time_zone": location.time_zone,
+        "last_updated": reading.moment(location.last_updated),
+    }
+    told["evses"] = [
+        made
+        for evse in sorted(evses, key=lambda e: (e.created_at, e.uid_key))
+        if (made := _evse(evse, [*tariffs.get(evse.uid_key, ()), *tariffs.get("", ())]))
+    ]
+    return _checked(wire.Location, told)
+
+
+def _evse(evse: LocationEvse, tariffs: Sequence[str]) -> dict[str, Any] | None:
+    connectors = []
+    for connector in evse.connectors:
+        made = _known(wire.Connector, connector)
+        made.setdefault("last_updated", reading.moment(evse.last_updated))
+        if tariffs:
+            made["tariff_ids"] = list(dict.fromkeys(tariffs))
+        connectors.append(made)
+    told = {
+        **_known(wire.EVSE, evse.data),
+        "uid": evse.uid,
+        "evse_id": evse.evse_id,
+        "status": status_of(evse),
+        "connectors": connectors,
+        "last_updated": reading.moment(evse.last_updated),
+    }
+    return _checked(wire.EVSE, told)
+
+
+def _known(kind: type[Wire], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those fields that this version has, numbers exact again."""
+    value = reading.load(orjson.dumps({n: v for n, v in given.items() if n in kind.model_fields}))
+    return dict(value)
+
+
+def _checked(kind: type[Wire], told: Mapping[str, Any]) -> dict[str, Any] | None:
+    try:
+        made: dict[str, Any] = reading.plain(kind.model_validate(told))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(map(str, fault["loc"]))
+        log.warning("place_not_told", kind=kind.__name__, field=where, why=fault["msg"])
+        return None
+    return made
+
+
+async def tell(network: Network, location: Location) -> dict[str, Any] | None:
+    """A location of ours with its EVSEs and tariffs, as it is now."""
+    reader = network.store.reader
+    where = {"party_id": location.party_id, "location_key": location.id_key}
+    evses = await reader.page(LocationEvse, where, limit=1_000)
+    tariffs: dict[str, list[str]] = {}
+    for row in await reader.page(Assignment, where, limit=1_000):
+        current = {"party_id": row.party_id, "id_key": row.tariff_key, "current": True}
+        for tariff in await reader.page(Tariff, current, limit=1):
+            tariffs.setdefault(row.uid_key, []).append(tariff.id)
+    return shown(location, evses, tariffs)
+
+
+async def _list(call: Call) -> Answer:
+    """All locations of our CPO parties, oldest first; a filter takes whole locations."""
+    network, asked = call.network, paging.query(call.query)
+    found: list[Location] = []
+    for party in network.parties(CPO):
+        if call.routing.to in (None, party):
+            where = {"party_id": party}
+            found += [
+                place
+                async for place in network.every(Location, where)
+                if asked.takes(place.last_updated)
+            ]
+    found.sort(key=lambda place: (place.created_at, place.party_id, place.id_key))
+    answer = paging.answer(found, asked, call.url, lambda place: place, network.limits.page)
+    told = [await tell(network, place) for place in answer.data]
+    return Answer([one for one in told if one is not None], headers=answer.headers)
+
+
+async def _one(call: Call) -> Answer:
+    """One location, EVSE or connector of ours."""
+    for party in call.network.parties(CPO):
+        place = await call.network.store.reader.get(Location, party, folded(call.rest[0]))
+        told = await tell(call.network, place) if place is not None else None
+        if told is not None:
+            return Answer(_inside(told, call.rest[1:]))
+    raise Gone("no such location")
+
+
+def _inside(place: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """The EVSE or connector of a location. Raises `Gone`."""
+    found: Any = place
+    for name, key, wanted in zip(("evses", "connectors"), ("uid", "id"), path, strict=False):
+        inner = [o for o in found.get(name, ()) if folded(str(o.get(key))) == folded(wanted)]
+        if not inner:
+            raise Gone(f"no such {name[:-1]}")
+        found = inner[0]
+    return found
+
+
+# -- theirs ----------------------------------------------------------------------------------------
+
+
+def neighbour(value: wire.Location, partner_id: str, now: datetime) -> NeighbourObject:
+    """A location of another network as the core keeps it."""
+    return NeighbourObject(
+        module=NAME,
+        party_id=f"{value.country_code}*{value.party_id}".upper(),
+        id_key=folded(value.id),
+        id=value.id,
+        partner_id=partner_id,
+        last_updated=value.last_updated,
+        received_at=now,
+        body=reading.dump(value).decode(),
+    )
+
+
+def _kept(found: NeighbourObject | None, call: Call) -> dict[str, Any]:
+    """The location of an address, as far as this partner may know. Raises `Gone`."""
+    if found is None or found.partner_id != call.partner.id:
+        raise Gone("this location is not known here")
+    return dict(reading.load(found.body.encode()))
+
+
+async def _get(call: Call) -> Answer:
+    key = NAME, call.owner(CPO), folded(call.rest[2])
+    place = _kept(await call.network.store.reader.get(NeighbourObject, *key), call)
+    return Answer(_inside(place, call.rest[3:]))
+
+
+async def _put(call: Call) -> Answer:
+    """A location, EVSE or connector as a whole."""
+    return await _write(call, call.body if len(call.rest) == 3 else None, _replaced)
+
+
+async def _patch(call: Call) -> Answer:
+    """Some fields of a location, EVSE or connector; what stands above it was updated as well."""
+    patch_of(call)
+    return await _write(call, None, _patched)
+
+
+Change = Callable[[dict[str, Any], Call], bool]
+
+
+async def _write(call: Call, whole: Any, change: Change) -> Answer:
+    """Keep a whole location, or change the one that is kept, in one transaction."""
+    party, now = call.owner(CPO), call.network.clock()
+    new, deviations = await call.network.store.transact(_keep, call, party, whole, change, now)
+    call.noted.extend(deviations)
+    return Answer(http=201 if new and len(call.rest) == 3 else 200)
+
+
+def _keep(
+    tx: Tx, call: Call, party: str, whole: Any, change: Change, now: datetime
+) -> tuple[bool, tuple[str, ...]]:
+    place = whole
+    if whole is None:
+        place = _kept(tx.get(NeighbourObject, NAME, party, folded(call.rest[2])), call)
+        if not change(place, call):
+            tx.mark("neighbour_object_outdated")
+            return False, ()
+    read = reading.parse(wire.Location, place, now)
+    same_as_address(call, read.value.country_code, read.value.party_id, read.value.id)
+    return neighbours.put(tx, neighbour(read.value, call.partner.id, now)), read.deviations
+
+
+def _replaced(place: dict[str, Any], call: Call) -> bool:
+    """An EVSE or connector takes the place of the one of its name."""
+    if not isinstance(call.body, Mapping):
+        raise Invalid("the body must be an object")
+    body, wanted = dict(call.body), folded(call.rest[-1])
+    above = _inside(place, call.rest[3:-1])
+    name, key = ("evses", "uid") if len(call.rest) == 4 else ("connectors", "id")
+    if folded(str(body.get(key))) != wanted:
+        raise Invalid(f"{key}: differs from the address")
+    before = [o for o in above.get(name, ()) if folded(str(o.get(key))) == wanted]
+    if before and _time(body) < _time(before[0]):
+        return False
+    above[name] = [*(o for o in above.get(name, ()) if o not in before), body]
+    _bump(place, call, _time(body))
+    return True
+
+
+def _patched(place: dict[str, Any], call: Call) -> bool:
+    """Some fields of what the address names."""
+    found = _inside(place, call.rest[3:])
+    at = _time(call.body)
+    if at < _time(found):
+        return False
+    found.update(call.body)
+    _bump(place, call, at)
+    return True
+
+
+def _bump(place: dict[str, Any], call: Call, at: datetime) -> None:
+    """`last_updated` of what stands above a change follows it, and never goes back."""
+    above = [place] if len(call.rest) == 4 else []
+    if len(call.rest) == 5:
+        above = [place, _inside(place, call.rest[3:4])]
+    for each in above:
+        each["last_updated"] = reading.moment(max(_time(each), at))
+
+
+def _time(given: Mapping[str, Any]) -> datetime:
+    """`last_updated` of an object. Raises `Invalid`."""
+    text = given.get("last_updated")
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError as error:
+        raise Invalid("last_updated: must be a DateTime such as 2018-01-01T01:08:01Z") from error
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+_METHODS = (("GET", _get), ("PUT", _put), ("PATCH", _patch))
+MODULES = (
+    Module(NAME, SENDER, {("GET", 0): _list, ("GET", 1): _one, ("GET", 2): _one, ("GET", 3): _one}),
+    Module(
+        NAME,
+        RECEIVER,
+        {
+            (m, n): h
+            for n in (3, 4, 5)
+            for m, h in (("GET", _get), ("PUT", _put), ("PATCH", _patch))
+        },
+    ),
+)
+
+
+# -- as a client -----------------------------------------------------------------------------------
+
+
+async def push(
+    network: Network, partner: Partner, party: str, location_id: str, evse_uid: str = ""
+) -> list[str]:
+    """Tell a partner the present state of a location of ours, or the status of one EVSE alone; what
+    it refused. Raises `PartnerUnreachable` when it should be tried again."""
+    url = partner.endpoint(NAME, RECEIVER)
+    if url is None or party not in network.parties(CPO):
+        return []
+    place = await network.store.reader.get(Location, party, folded(location_id))
+    if place is None:
+        return []
+    country, _, party_id = party.partition("*")
+    access = _access(network, partner, party)
+    if evse_uid:
+        evse = await network.store.reader.get(LocationEvse, party, folded(evse_uid))
+        if evse is not None:
+            body = {"status": status_of(evse), "last_updated": evse.last_updated}
+            address = paging.below(url, country, party_id, place.id, evse.uid)
+            if (await network.client.call("PATCH", address, access, body)).ok:
+                return []
+    # What they do not know they cannot patch (transport_and_format, PATCH).
+    told = await tell(network, place)
+    if told is None:
+        return []
+    address = paging.below(url, country, party_id, place.id)
+    heard = await network.client.call("PUT", address, access, told)
+    return [] if heard.ok else [refusal(heard)]
+
+
+def _access(network: Network, partner: Partner, party: str) -> Access:
+    others = (known["party"] for known in partner.roles if known["role"] in READERS)
+    return network.access(partner, Routing(next(others, None), party))
+
+
+async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
+    """Take in the locations that a partner lists. Raises as `tokens.pull`."""
+    url, result = partner.endpoint(NAME, SENDER), Pulled()
+    if url is None:
+        return result
+    mine = next(iter(network.parties(EMSP)), None)
+    theirs = next((r["party"] for r in partner.roles if r["role"] == CPO), None)
+    access = network.access(partner, Routing(theirs, mine))
+    async for heard in network.client.pages(paging.address(url, date_from), access):
+        if not heard.ok:
+            raise PartnerRefused(f"their locations: {heard.why}")
+        good, faults = reading.parse_list(wire.Location, heard.data, network.clock())
+        result.faults += faults
+        for read in good:
+            row = neighbour(read.value, partner.id, network.clock())
+            if not partner.is_hub and not partner.speaks_for(row.party_id, CPO):
+                result.faults.append(f"{row.party_id} is not theirs")
+                continue
+            result.deviations += read.deviations
+            await network.store.transact(neighbours.put, row)
+            result.seen(row.last_updated)
+    return result

@@ -1,0 +1,46 @@
+"""What other networks tell of their places is kept as they said it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from csms.core import neighbours
+from csms.core.neighbours import NeighbourObject
+from csms.storage.open import open_inline
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PLACE = NeighbourObject("locations", "NL*EXA", "", "Loc1", "p1", NOW, NOW, '{"price": 0.10}')
+
+
+@pytest.fixture
+def run() -> Callable[..., Any]:
+    return open_inline().run
+
+
+def kept(run: Callable[..., Any]) -> Any:
+    return run(lambda tx: tx.get(NeighbourObject, "locations", "NL*EXA", "loc1"))
+
+
+def test_an_object_is_kept_as_it_came_and_known_without_case(run: Callable[..., Any]) -> None:
+    assert run(neighbours.put, PLACE)
+    assert kept(run) == PLACE._replace(id_key="loc1")
+    newer = PLACE._replace(id="LOC1", body="{}", last_updated=NOW + timedelta(seconds=1))
+    assert not run(neighbours.put, newer)
+    assert kept(run).body == "{}"
+
+
+def test_what_is_older_changes_nothing(run: Callable[..., Any]) -> None:
+    run(neighbours.put, PLACE)
+    assert not run(neighbours.put, PLACE._replace(body="", last_updated=NOW - timedelta(1)))
+    assert kept(run).body == PLACE.body
+
+
+def test_what_its_owner_withdraws_is_forgotten(run: Callable[..., Any]) -> None:
+    run(neighbours.put, PLACE)
+    assert run(neighbours.forget, "locations", "NL*EXA", "LOC1")
+    assert kept(run) is None
+    assert not run(neighbours.forget, "locations", "NL*EXA", "LOC1")
