@@ -37,7 +37,7 @@ from csms.flows.messages import MessageLimits, MessageLog
 from csms.flows.prices import Pricer
 from csms.flows.retention import Retention
 from csms.observability import Metrics, Read
-from csms.ocpi import exchange, locations, tokens
+from csms.ocpi import exchange, locations, tariffs, tokens
 from csms.ocpi.addresses import Policy
 from csms.ocpi.asking import Homes
 from csms.ocpi.client import Client, ClientLimits
@@ -197,7 +197,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             connections=Roaming(network, publisher),
         )
         http_port = await stack.enter_async_context(
-            _http(settings, api, Server(network, (*tokens.MODULES, *locations.MODULES)))
+            _http(
+                settings,
+                api,
+                Server(network, (*tokens.MODULES, *locations.MODULES, *tariffs.MODULES)),
+            )
         )
         if settings.ocpi.public_url is None:
             network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")

@@ -155,7 +155,7 @@ NOT_GROWING: Mapping[type[Any], str] = {
     Credential: "a few for each station",
     Location: "one per location",
     LocationEvse: "one per EVSE",
-    NeighbourObject: "one per location that a partner tells of",
+    NeighbourObject: "one per location and tariff that a partner tells of",
     Partner: "one per connection that people made",
     PartnerModule: "a few for each partner",
     PartnerParty: "one per party that a partner speaks for",

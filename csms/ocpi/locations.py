@@ -59,7 +59,7 @@ def shown(
     OCPI cannot carry."""
     country, _, party_id = location.party_id.partition("*")
     told = {
-        **_known(wire.Location, location.data),
+        **known_fields(wire.Location, location.data),
         "country_code": country,
         "party_id": party_id,
         "id": location.id,
@@ -79,41 +79,41 @@ def shown(
         for evse in sorted(evses, key=lambda e: (e.created_at, e.uid_key))
         if (made := _evse(evse, [*tariffs.get(evse.uid_key, ()), *tariffs.get("", ())]))
     ]
-    return _checked(wire.Location, told)
+    return checked(wire.Location, told)
 
 
 def _evse(evse: LocationEvse, tariffs: Sequence[str]) -> dict[str, Any] | None:
     connectors = []
     for connector in evse.connectors:
-        made = _known(wire.Connector, connector)
+        made = known_fields(wire.Connector, connector)
         made.setdefault("last_updated", reading.moment(evse.last_updated))
         if tariffs:
             made["tariff_ids"] = list(dict.fromkeys(tariffs))
         connectors.append(made)
     told = {
-        **_known(wire.EVSE, evse.data),
+        **known_fields(wire.EVSE, evse.data),
         "uid": evse.uid,
         "evse_id": evse.evse_id,
         "status": status_of(evse),
         "connectors": connectors,
         "last_updated": reading.moment(evse.last_updated),
     }
-    return _checked(wire.EVSE, told)
+    return checked(wire.EVSE, told)
 
 
-def _known(kind: type[Wire], given: Mapping[str, Any]) -> dict[str, Any]:
+def known_fields(kind: type[Wire], given: Mapping[str, Any]) -> dict[str, Any]:
     """Those fields that this version has, numbers exact again."""
     value = reading.load(orjson.dumps({n: v for n, v in given.items() if n in kind.model_fields}))
     return dict(value)
 
 
-def _checked(kind: type[Wire], told: Mapping[str, Any]) -> dict[str, Any] | None:
+def checked(kind: type[Wire], told: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         made: dict[str, Any] = reading.plain(kind.model_validate(told))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         where = ".".join(map(str, fault["loc"]))
-        log.warning("place_not_told", kind=kind.__name__, field=where, why=fault["msg"])
+        log.warning("object_not_told", kind=kind.__name__, field=where, why=fault["msg"])
         return None
     return made
 

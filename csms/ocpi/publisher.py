@@ -22,7 +22,7 @@ import structlog
 from csms.core import partners
 from csms.core.errors import CsmsError
 from csms.core.partners import Partner, PartnerModule, State
-from csms.ocpi import locations, tokens
+from csms.ocpi import locations, tariffs, tokens
 from csms.ocpi.network import RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
 
@@ -75,6 +75,12 @@ FEEDS = (
         {"location_changed": _place},
         locations.push,
         locations.pull,
+    ),
+    Feed(
+        tariffs.NAME,
+        {"tariff_changed": lambda event: (event["party_id"], event["tariff_id"])},
+        tariffs.push,
+        tariffs.pull,
     ),
 )
 
