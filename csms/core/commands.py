@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from csms.core import audit, desired_availability, events
+from csms.core import audit, desired_availability, events, visitors
 from csms.core.audit import Actor
 from csms.core.authorization import Outcome, authorize, resolve
 from csms.core.availability import Connector
@@ -222,7 +222,10 @@ def _check_token(tx: Tx, uid: str, now: datetime) -> str:
     if found.outcome is not Outcome.ACCEPTED:
         raise Refused(f"token {uid} is {found.outcome}")
     token = resolve(tx, Shown(uid), now)
-    assert token is not None, "only a token that is known is accepted"
+    if token is None:
+        visitor = visitors.resolve(tx, uid)
+        assert visitor is not None, "only a token that is known is accepted"
+        return visitor.kind
     return token.technology or token.kind
 
 

@@ -37,6 +37,7 @@ class Whitelist(StrEnum):
     NEVER = "NEVER"
 
 
+_KINDS = {"RFID": "rfid", "APP_USER": "app", "AD_HOC_USER": "app"}
 MUST_ASK = frozenset({Whitelist.ALLOWED_OFFLINE, Whitelist.NEVER})
 
 
@@ -66,6 +67,11 @@ class VisitorToken(NamedTuple):
     answer: str | None = None
     answered_at: datetime | None = None
     reference: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of token that it is, in our words (`core.tokens.KINDS`)."""
+        return _KINDS.get(self.type, "other")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from csms.core import authorization, charging, partners, tokens, visitors
+from csms.core import authorization, charging, commands, partners, tokens, visitors
 from csms.core.authorization import Outcome
 from csms.core.charging import StartReport
+from csms.core.commands import Kind
+from csms.core.errors import Refused
 from csms.core.ids import Origin
 from csms.core.partners import Agreed, PartnerToken, TokenKind
 from csms.core.tokens import Shown, Token
@@ -173,3 +175,14 @@ def test_what_is_older_or_the_same_changes_nothing(run: Run) -> None:
     # The same second with other content is news: clocks of partners are coarse.
     assert not run(visitors.put, visitor(valid=False))
     assert shown(run).outcome is Outcome.BLOCKED
+
+
+def test_an_operator_may_start_a_charge_for_a_visitor(run: Run) -> None:
+    run(visitors.put, visitor(type="APP_USER"))
+    wish = {"token": "card"}
+    command, _ = run(commands.submit, "c1", "s1", Kind.START_CHARGING, wish, "somebody", NOW)
+    assert command.parameters["token_kind"] == "app"
+    run(visitors.put, visitor("asked", whitelist="NEVER"))
+    wish = {"token": "asked"}
+    with pytest.raises(Refused):
+        run(commands.submit, "c2", "s1", Kind.START_CHARGING, wish, "somebody", NOW)
