@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csms.core.pricing.cost import Policy, price
@@ -64,12 +64,14 @@ def sessions(draw: st.DrawFn) -> list[Period]:
     return periods
 
 
+@settings(deadline=None)
 @given(tariffs(), sessions())
 def test_tax_lines_add_up_exactly(terms: Terms, periods: list[Period]) -> None:
     total = price(terms, periods, BERLIN, QUEBEC).total
     assert sum((x.amount for x in total.taxes), total.before_taxes) == total.after_taxes
 
 
+@settings(deadline=None)
 @given(tariffs(), sessions(), st.data())
 def test_splitting_a_period_where_no_price_changes_changes_nothing(
     terms: Terms, periods: list[Period], data: st.DataObject
@@ -101,6 +103,7 @@ def test_splitting_a_period_where_no_price_changes_changes_nothing(
     assert before.parts == after.parts
 
 
+@settings(deadline=None)
 @given(tariffs(max_step=1), sessions())
 def test_appending_a_period_never_lowers_the_total(terms: Terms, periods: list[Period]) -> None:
     """For prices of 0 or more and steps up to 1; larger ones move from charging to parking."""
@@ -111,6 +114,7 @@ def test_appending_a_period_never_lowers_the_total(terms: Terms, periods: list[P
     assert totals == sorted(totals)
 
 
+@settings(deadline=None)
 @given(tariffs(), sessions())
 def test_an_inclusive_price_is_the_exclusive_one_with_its_taxes(
     terms: Terms, periods: list[Period]

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csms.core.metering import REGISTER, Reading, Sample
@@ -248,6 +248,7 @@ TARIFF = terms(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 500), st.integers(0, 40_000)), min_size=1, max_size=8),
     st.lists(st.tuples(st.integers(0, 2_000), st.integers(1, 300)), max_size=2),

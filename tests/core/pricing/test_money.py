@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csms.core.pricing.money import (
@@ -69,6 +69,7 @@ money_amounts = st.decimals(0, 5_000, places=4)
 rates = st.lists(st.decimals(0, 30, places=3), max_size=4)
 
 
+@settings(deadline=None)
 @given(money_amounts, rates, st.booleans(), st.sampled_from(["CAD", "JPY", "KWD"]))
 def test_tax_lines_add_up_to_the_smallest_unit(
     amount: Decimal, percentages: list[Decimal], included: bool, currency: str
@@ -83,6 +84,7 @@ def test_tax_lines_add_up_to_the_smallest_unit(
         assert found.before_taxes == CENT.total(amount, currency)
 
 
+@settings(deadline=None)
 @given(money_amounts, rates)
 def test_inclusive_and_exclusive_prices_are_two_ways_to_say_the_same(
     amount: Decimal, percentages: list[Decimal]
