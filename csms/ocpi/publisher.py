@@ -88,13 +88,15 @@ FEEDS = (
 @dataclass(frozen=True, slots=True)
 class Pace:
     """`at_once`: requests in flight to one partner. `first_s` to `most_s`: how long a partner that
-    failed is left alone. `pull_every`, `full_every`: reading their lists; `overlap`: how far before
-    the watermark."""
+    failed is left alone. A turn comes after at most `idle_s`, and never sooner than `turn_s` after
+    the one before, however busy the journal is. `pull_every`, `full_every`: reading their lists;
+    `overlap`: how far before the watermark."""
 
     at_once: int = 4
     first_s: float = 1.0
     most_s: float = 300.0
-    idle_s: float = 5.0
+    idle_s: float = 1.0
+    turn_s: float = 0.25
     pull_every: timedelta = timedelta(hours=4)
     full_every: timedelta = timedelta(hours=24)
     overlap: timedelta = timedelta(minutes=10)
@@ -114,7 +116,8 @@ class Publisher:
         pumps: dict[str, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as tasks:
             while True:
-                for partner in await self._registered():
+                connected = await self._registered()
+                for partner in connected:
                     running = pumps.get(partner.id)
                     if running is None or running.done():
                         pumps[partner.id] = tasks.create_task(
@@ -122,7 +125,16 @@ class Publisher:
                         )
                 for gone in [i for i, task in pumps.items() if task.done()]:
                     del pumps[gone]
-                await self._bus.grown(self._pace.idle_s)
+                if not connected:
+                    # Nobody to tell: that the journal grows is no reason to look.
+                    await asyncio.sleep(self._pace.idle_s)
+                    continue
+                # Listening begins before the pause, so that nothing that happens in it is missed.
+                listening = tasks.create_task(
+                    self._bus.grown(self._pace.idle_s), name="listen to the journal"
+                )
+                await asyncio.sleep(self._pace.turn_s)
+                await listening
 
     async def _registered(self) -> list[Partner]:
         found: list[Partner] = []

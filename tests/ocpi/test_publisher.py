@@ -24,7 +24,9 @@ FEED = FEEDS[0]
 async def networks() -> AsyncIterator[tuple[Side, Side, Publisher]]:
     sides = [Side(party).offers(*tokens.MODULES) for party in ("CA*NTH", "US*STH")]
     async with connected(*sides) as (north, south):
-        publisher = Publisher(north.network, LocalBus(), Pace(first_s=0.01, idle_s=0.01))
+        publisher = Publisher(
+            north.network, LocalBus(), Pace(first_s=0.01, idle_s=0.01, turn_s=0.01)
+        )
         # The first turn sets the cursor.
         assert await publisher.push(await north.partner(south), FEED)
         yield north, south, publisher
@@ -137,6 +139,33 @@ async def test_a_list_that_cannot_be_read_is_noted() -> None:
         assert await reading.pull_all(await south.partner(north)) == ["tokens: failed"]
         row = await noted(south, north, PULL)
         assert (row.failures, row.watermark) == (1, None)
+
+
+async def test_a_busy_journal_makes_no_busy_pump() -> None:
+    class Busy:
+        """Grows all the time."""
+
+        async def grown(self, within_s: float) -> bool:
+            return True
+
+    async with networks() as (north, _, _):
+        turns = 0
+        publisher = Publisher(north.network, Busy(), Pace(turn_s=0.05))
+        registered = publisher._registered
+
+        async def counted() -> Any:
+            nonlocal turns
+            turns += 1
+            return await registered()
+
+        publisher._registered = counted  # type: ignore[method-assign]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        running = asyncio.create_task(publisher.run())
+        await asyncio.wait((running,), timeout=0.3)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert 1 <= turns <= (loop.time() - began) / 0.05 + 1
 
 
 async def test_the_pumps_run_by_themselves_and_survive_a_partner_that_breaks() -> None:
