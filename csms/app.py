@@ -35,6 +35,7 @@ from csms.flows.exchange import Answerers
 from csms.flows.logins import Logins
 from csms.flows.messages import MessageLimits, MessageLog
 from csms.flows.prices import Pricer
+from csms.flows.records import Biller
 from csms.flows.retention import Retention
 from csms.observability import Metrics, Read
 from csms.ocpi import exchange, locations, tariffs, tokens
@@ -217,6 +218,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         if messages is not None:
             watching.append(tasks.create_task(messages.run(), name="write the message log"))
         watching.append(tasks.create_task(pricer.run(), name="settle prices"))
+        biller = Biller(store, pricer, now, new_id)
+        watching.append(tasks.create_task(biller.run(), name="seal charge detail records"))
         heard = places.Watch(store, settings.ocpp.offline_grace_s, now).run()
         watching.append(tasks.create_task(heard, name="watch lost links"))
         sweeping = _retention(settings, store, metrics).run(settings.retention.sweep_minutes * 60)

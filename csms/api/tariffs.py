@@ -17,6 +17,7 @@ from csms.api.paging import Cursor, Limit, Page, page
 from csms.api.shapes import Given
 from csms.api.system import System
 from csms.core import tariffs
+from csms.core.billing import KNOWN
 from csms.core.errors import Invalid, NotFound
 from csms.core.ids import folded, party_id
 from csms.core.ports import Tx
@@ -405,5 +406,5 @@ async def show_price(transaction_id: int, who: Viewer, provided: Provided) -> Pr
     row = found.row
     names = set(PriceOut.model_fields) - set(CostOut.model_fields)
     # What was settled is what is owed; while it runs or is due it is computed.
-    details = dict(row.details) if row.state == "priced" and row.details else found.details
+    details = dict(row.details) if row.state in KNOWN and row.details else found.details
     return PriceOut(**details, **{name: getattr(row, name) for name in names})

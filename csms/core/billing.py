@@ -23,11 +23,17 @@ from csms.core.transactions import Transaction
 
 
 class State(StrEnum):
-    """Where a price is: the transaction runs, its cost has to be computed, it is known."""
+    """Where a price is: the transaction runs, its cost has to be computed, it is known, it is
+    billed by a charge detail record."""
 
     RUNNING = "running"
     DUE = "due"
     PRICED = "priced"
+    BILLED = "billed"
+
+
+KNOWN = frozenset({State.PRICED, State.BILLED})
+"""The states in which it is known what a transaction costs."""
 
 
 @entity("transaction_prices", key=("transaction_id",), finders={"state": ("state",)})

@@ -15,12 +15,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from csms.core import events
-from csms.core.billing import TransactionPrice
+from csms.core.billing import KNOWN, State, TransactionPrice
 from csms.core.entities import entity
 from csms.core.errors import NotFound, Refused
 from csms.core.ids import folded
 from csms.core.locations import Location, LocationEvse
-from csms.core.ports import Tx
+from csms.core.ports import Need, Tx
 from csms.core.pricing.cost import Cost, Part
 from csms.core.pricing.money import Money, wire
 from csms.core.pricing.periods import Period
@@ -97,6 +97,11 @@ class Charge:
     signed: Mapping[str, Any] | None = None
 
 
+def needs(transaction_id: int) -> Need:
+    """Declares the read of a transaction's records."""
+    return Need(Cdr, "transaction", (transaction_id,))
+
+
 def session_id(transaction_id: int) -> str:
     """What partners know a transaction by."""
     return str(transaction_id)
@@ -105,10 +110,16 @@ def session_id(transaction_id: int) -> str:
 # -- sealing -------------------------------------------------------------------------------------
 
 
-def seal(tx: Tx, cdr_id: str, charge: Charge, now: datetime) -> Cdr:
-    """Make the record of a transaction; the one there is when it says the same. When it says
+def seal(tx: Tx, cdr_id: str, charge: Charge, now: datetime) -> Cdr | None:
+    """Bill a transaction: make its record; the one there is when it says the same. When it says
     something else that one is credited and a new one takes its place. May be repeated with the same
-    arguments."""
+    arguments. None, and nothing changes, when the price became due once more meanwhile."""
+    price = tx.get(TransactionPrice, charge.transaction.id)
+    if price is None or price.revision != charge.price.revision or price.state not in KNOWN:
+        tx.mark("stale_charge_not_billed")
+        return None
+    if price.state != State.BILLED:
+        tx.save(price._replace(state=State.BILLED))
     before = standing(tx, charge.transaction.id)
     made = content(charge)
     if before is not None:
@@ -116,7 +127,7 @@ def seal(tx: Tx, cdr_id: str, charge: Charge, now: datetime) -> Cdr:
             tx.mark("cdr_sealed_already")
             return before
         credit(tx, before.party_id, before.id, now, "the charge was priced again")
-    t, price, driver = charge.transaction, charge.price, charge.driver
+    t, driver = charge.transaction, charge.driver
     assert t.ended_at is not None, "only what has ended is sealed"
     cdr = Cdr(
         party_id=price.party_id,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csms.core import cdrs, locations, tariffs
-from csms.core.billing import TransactionPrice
+from csms.core import billing, cdrs, locations, tariffs
+from csms.core.billing import Computed, State, TransactionPrice
 from csms.core.cdrs import Cdr, Charge, Driver
 from csms.core.errors import NotFound, Refused
 from csms.core.locations import Location, LocationEvse
@@ -53,10 +53,19 @@ def place(site: Site) -> Site:
     return site
 
 
+def priced(place: Site, number: int) -> TransactionPrice:
+    """The price is known now; what it is does not matter to the record, which has its own cost."""
+    row = place.get(TransactionPrice, number)
+    place.run(billing.settle, number, Computed(row.revision, ("1.00", "1.15"), {}, at(4_600)))
+    found: TransactionPrice = place.get(TransactionPrice, number)
+    return found
+
+
 def charged(place: Site, wh: int = 10_000, driver: Driver | None = DRIVER) -> Charge:
     """A charge of an hour, with a quarter of an hour of standing after it."""
     number = place.start(meter_wh=0).transaction_id
     place.stop(number, meter_wh=wh, seconds=4_500)
+    priced(place, number)
     t = place.get(Transaction, number)
     periods = (
         Period(NOW, at(3_600), Decimal(wh), Decimal(3_600), max_power=Decimal("11")),
@@ -159,8 +168,10 @@ def test_what_was_priced_again_is_credited_and_replaced(place: Site) -> None:
     charge = charged(place)
     first = seal(place, charge)
     more = (replace(charge.periods[0], energy_wh=Decimal(11_000)), charge.periods[1])
+    place.run(billing.due, charge.transaction.id)
     again = replace(
         charge,
+        price=priced(place, charge.transaction.id),
         periods=more,
         cost=price(parse(TARIFF), more, ZoneInfo("UTC"), Policy(QUEBEC)),
         transaction=charge.transaction._replace(energy_wh=11_000),
@@ -182,6 +193,24 @@ def test_what_was_priced_again_is_credited_and_replaced(place: Site) -> None:
     assert place.run(cdrs.standing, charge.transaction.id) == second
     total = sum((Decimal(row.after_taxes) for row in rows.values()), Decimal(0))
     assert total == Decimal(second.after_taxes), "the three together are what is owed"
+
+
+def test_a_charge_is_billed_by_its_record(place: Site) -> None:
+    charge = charged(place)
+    seal(place, charge)
+    assert place.get(TransactionPrice, charge.transaction.id).state == State.BILLED
+
+
+def test_what_became_due_once_more_is_not_sealed_as_it_was(place: Site) -> None:
+    charge = charged(place)
+    place.run(billing.due, charge.transaction.id)
+    assert place.run(cdrs.seal, "R1", charge, at(5_000)) is None
+    priced(place, charge.transaction.id)
+    assert place.run(cdrs.seal, "R1", charge, at(5_000)) is None, (
+        "another price than it was made of"
+    )
+    assert place.rows(Cdr) == []
+    assert place.marks().count("stale_charge_not_billed") == 2
 
 
 def test_a_record_is_credited_once(place: Site) -> None:

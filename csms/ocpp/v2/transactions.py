@@ -97,7 +97,7 @@ def _with_cost(tx: Tx, origin: Origin, wire_id: str, answer: dict[str, Any]) -> 
         # The wire has JSON numbers only: this is the text of the amount, read once.
         return Reply({**answer, "totalCost": float(settled.after_taxes)})
 
-    if price.state == billing.State.PRICED:
+    if price.state in billing.KNOWN:
         return then(tx, None)
     return Ask(billing.PriceAsked(t.id), COST_DEADLINE_S, then)
 

@@ -1,0 +1,193 @@
+"""Charge detail records: every priced charge is billed by one, as soon as its price is known.
+
+What a record says is put together outside any transaction (samples, place, tariff, token) and
+sealed only if nothing changed meanwhile; what changes later is credited and sealed anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+
+from csms.core import billing, cdrs
+from csms.core.billing import State, TransactionPrice
+from csms.core.cdrs import Charge, Driver
+from csms.core.errors import CsmsError
+from csms.core.ids import folded
+from csms.core.locations import Location, LocationEvse
+from csms.core.metering import NO_EVSE, MeterSample
+from csms.core.ports import Store
+from csms.core.tariffs import Tariff
+from csms.core.tokens import Token
+from csms.core.transactions import Transaction
+from csms.core.visitors import VisitorToken
+from csms.flows.prices import Pricer
+
+log = structlog.get_logger("flows.records")
+
+EVERY_S = 1.0
+AT_ONCE = 100
+PAGE = 1_000
+MAX_FAILED = 10_000
+MAX_SIGNED = 100
+# Kinds of our own tokens as others know them (OCPI 2.2.1 mod_tokens, TokenType).
+_TYPES = {"rfid": "RFID", "app": "APP_USER", "other": "OTHER"}
+_NATURES = {"Transaction.Begin": "Start", "Transaction.End": "End"}
+
+
+class Biller:
+    """Seals records. `run` bills what is priced until cancelled."""
+
+    def __init__(
+        self,
+        store: Store,
+        pricer: Pricer,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._pricer = pricer
+        self._clock = clock
+        self._new_id = new_id
+        self._failed: set[tuple[int, int]] = set()
+
+    async def run(self) -> None:
+        """Bill what is priced, every second, until cancelled. A store that is away keeps it."""
+        while True:
+            try:
+                await self.bill_priced()
+            except CsmsError as error:
+                log.warning("charges_not_billed", error=error.detail)
+            except Exception:
+                # Nothing that goes wrong with records may end the system.
+                log.exception("charges_not_billed")
+            await asyncio.sleep(EVERY_S)
+
+    async def bill_priced(self) -> int:
+        """Bill everything that is priced now; how many charges were billed."""
+        billed = 0
+        after: tuple[int] | None = None
+        while True:
+            rows = await self._store.reader.page(
+                TransactionPrice, {"state": State.PRICED}, after=after, limit=AT_ONCE
+            )
+            for row in rows:
+                billed += await self._bill(row)
+            if len(rows) < AT_ONCE:
+                return billed
+            after = (rows[-1].transaction_id,)
+
+    async def _bill(self, row: TransactionPrice) -> bool:
+        tried = (row.transaction_id, row.revision)
+        if tried in self._failed:
+            return False
+        try:
+            charge = await self._charge(row)
+        except CsmsError:
+            raise
+        except Exception:
+            # One charge that cannot be billed must not keep the others. It stays priced, and is
+            # tried again when something about it changes, or by the next process.
+            log.exception("charge_not_billed", transaction=row.transaction_id)
+            if len(self._failed) < MAX_FAILED:
+                self._failed.add(tried)
+            return False
+        if charge is None:
+            return False
+        sealed = await self._store.transact(
+            cdrs.seal,
+            self._new_id(),
+            charge,
+            self._clock(),
+            needs=(billing.needs(row.transaction_id), cdrs.needs(row.transaction_id)),
+        )
+        return sealed is not None
+
+    async def _charge(self, row: TransactionPrice) -> Charge | None:
+        """Everything that the record of a charge is made from."""
+        reader = self._store.reader
+        t = await reader.get(Transaction, row.transaction_id)
+        found = await self._pricer.price(row.transaction_id)
+        location = await reader.get(Location, row.party_id, folded(row.location_id))
+        evse = await reader.get(LocationEvse, row.party_id, folded(row.evse_uid))
+        tariff = await reader.get(Tariff, row.party_id, folded(row.tariff_id), row.tariff_version)
+        if t is None or found is None or location is None or evse is None or tariff is None:
+            return None
+        if found.row.revision != row.revision or t.open:
+            return None
+        driver, asked = await self._driver(t)
+        return Charge(
+            transaction=t,
+            price=found.row,
+            location=location,
+            evse=evse,
+            tariff=tariff,
+            cost=found.cost,
+            periods=found.periods,
+            driver=driver,
+            auth_method="COMMAND" if t.command_id else "AUTH_REQUEST" if asked else "WHITELIST",
+            authorization_reference=asked,
+            signed=await self._signed(t),
+        )
+
+    async def _driver(self, t: Transaction) -> tuple[Driver | None, str | None]:
+        """Whose charge it was, and the reference of the home network's answer if it gave one. Our
+        own tokens go before those of others, as when they were shown."""
+        if t.token_key is None or t.token_uid is None:
+            return None, None
+        where = {"uid_key": t.token_key}
+        own = await self._store.reader.page(Token, where, limit=AT_ONCE)
+        if own:
+            token = next((token for token in own if not token.blocked), own[0])
+            return Driver(token.party_id, token.uid, _TYPES.get(token.kind, "OTHER")), None
+        visitors = await self._store.reader.page(VisitorToken, where, limit=AT_ONCE)
+        if not visitors:
+            return None, None
+        visitor = next((v for v in visitors if v.valid), visitors[0])
+        driver = Driver(visitor.party_id, visitor.uid, visitor.type, visitor.contract_id)
+        return driver, visitor.reference
+
+    async def _signed(self, t: Transaction) -> Mapping[str, Any] | None:
+        """The signed readings of a charge, as they came (OCPI 2.2.1 mod_cdrs, SignedData); None
+        when there are none."""
+        where = {"station_id": t.station_id, "evse": NO_EVSE, "transaction_id": t.id}
+        values: list[dict[str, Any]] = []
+        method: str | None = None
+        after: tuple[Any, ...] | None = None
+        while len(values) < MAX_SIGNED:
+            rows = await self._store.reader.page(MeterSample, where, after=after, limit=PAGE)
+            for row in rows:
+                if '"signed"' not in row.readings:
+                    continue
+                for reading in orjson.loads(row.readings):
+                    if reading.get("signed") is not None:
+                        signed, named = _signed_value(reading)
+                        values.append(signed)
+                        method = method or named
+            if len(rows) < PAGE:
+                break
+            after = rows[-1][:5]
+        if not values:
+            return None
+        return {"encoding_method": method or "unknown", "signed_values": values[:MAX_SIGNED]}
+
+
+def _signed_value(reading: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """One signed reading, and how it is encoded. OCPP 2.x says so beside the data, 1.6 sends the
+    data alone, in which OCMF names itself."""
+    signed = reading["signed"]
+    nature = _NATURES.get(reading.get("context", ""), "Intermediate")
+    if isinstance(signed, dict):
+        data = str(signed.get("signedMeterData", ""))
+        method = signed.get("encodingMethod")
+    else:
+        data, method = str(signed), None
+    if method is None and data.startswith("OCMF|"):
+        method = "OCMF"
+    value = {"nature": nature, "plain_data": str(reading.get("value", "")), "signed_data": data}
+    return value, method

@@ -1,0 +1,142 @@
+"""Every priced charge is billed by one record, corrected when what it is made of changes."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+
+from csms.core import charging, visitors
+from csms.core.billing import State
+from csms.core.cdrs import Cdr
+from csms.core.partners import Partner
+from csms.core.partners import State as PartnerState
+from csms.core.visitors import VisitorToken
+from csms.flows.records import Biller
+from tests.flows.test_prices import Shop
+from tests.support.charging import NOW, PARTY, at, wh
+
+
+class Office(Shop):
+    """The shop, and what writes its bills."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        numbers = count(1)
+        self.biller = Biller(self.site.store, self.pricer, self.clock, lambda: f"R{next(numbers)}")
+
+    async def close(self) -> list[Cdr]:
+        """Price and bill what there is; all records."""
+        await self.pricer.settle_due()
+        await self.biller.bill_priced()
+        return self.site.rows(Cdr)
+
+
+async def test_a_charge_is_billed_once_with_its_tax_lines() -> None:
+    office = Office()
+    number = office.site.start().transaction_id
+    office.site.meter([wh(6_000, 900)], number)
+    assert await office.close() == [], "it still runs"
+    office.site.stop(number)
+    (cdr,) = await office.close()
+    assert (cdr.before_taxes, cdr.after_taxes, cdr.energy_wh) == ("3.00", "3.45", 10_000)
+    assert [(x["name"], x["amount"]) for x in cdr.data["total_cost"]["taxes"]] == [
+        ("GST", "0.15"),
+        ("QST", "0.30"),
+    ]
+    assert (cdr.token_party, cdr.token_uid) == (PARTY, "CARD")
+    assert cdr.data["auth_method"] == "WHITELIST"
+    assert office.row(number).state == State.BILLED
+    assert await office.biller.bill_priced() == 0
+    assert await office.close() == [cdr]
+
+
+async def test_what_is_known_later_is_credited_and_billed_anew() -> None:
+    """A transaction that an operator closed, and whose stop came after all."""
+    office = Office()
+    number = office.site.start().transaction_id
+    office.site.meter([wh(6_000, 900)], number)
+    office.site.run(charging.close, number, at(1_000))
+    (first,) = await office.close()
+    assert first.before_taxes == "1.50"
+    office.site.stop(number)
+    found = {cdr.id: cdr for cdr in await office.close()}
+    assert set(found) == {"R1", "R1-C", "R2"}
+    assert found["R1-C"].before_taxes == "-1.50"
+    assert found["R2"].before_taxes == "3.00"
+    assert office.row(number).state == State.BILLED
+
+
+async def test_a_visitor_is_billed_by_contract_and_reference() -> None:
+    """M11: the reference of the home network's answer is in the record."""
+    office = Office()
+    partner = Partner("p1", "South", PartnerState.REGISTERED, NOW)
+    office.site.run(lambda tx: tx.save(partner))
+    visitor = VisitorToken(
+        party_id="US*STH",
+        uid_key="visitor",
+        type="RFID",
+        uid="VISITOR",
+        partner_id="p1",
+        contract_id="US-STH-C1",
+        issuer="South",
+        valid=True,
+        whitelist="ALWAYS",
+        last_updated=NOW,
+        received_at=NOW,
+        reference="REF-7",
+    )
+    office.site.run(visitors.put, visitor)
+    number = office.site.start(card="VISITOR").transaction_id
+    office.site.stop(number)
+    (cdr,) = await office.close()
+    assert cdr.data["cdr_token"]["contract_id"] == "US-STH-C1"
+    assert cdr.data["authorization_reference"] == "REF-7"
+    assert (cdr.party_id, cdr.token_party) == (PARTY, "US*STH")
+
+
+async def test_an_unknown_driver_is_nobody() -> None:
+    office = Office()
+    number = office.site.start(card="STRANGER").transaction_id
+    office.site.stop(number)
+    (cdr,) = await office.close()
+    assert (cdr.token_party, "cdr_token" in cdr.data) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("signed", "method", "data"),
+    [
+        ("OCMF|{}|{}", "OCMF", "OCMF|{}|{}"),
+        ({"signedMeterData": "AAAA", "encodingMethod": "EDL"}, "EDL", "AAAA"),
+        ("who knows", "unknown", "who knows"),
+    ],
+)
+async def test_signed_readings_are_carried_as_they_came(
+    signed: Any, method: str, data: str
+) -> None:
+    """OCPI 2.2.1 mod_cdrs, SignedData: the driver's proof."""
+    office = Office()
+    number = office.site.start().transaction_id
+    sample = wh(6_000, 900, "Transaction.Begin", signed=signed)
+    office.site.meter([sample], number)
+    office.site.stop(number)
+    (cdr,) = await office.close()
+    assert cdr.data["signed_data"] == {
+        "encoding_method": method,
+        "signed_values": [{"nature": "Start", "plain_data": "6000", "signed_data": data}],
+    }
+
+
+async def test_one_charge_that_cannot_be_billed_does_not_keep_the_others() -> None:
+    office = Office()
+    broken = office.site.start().transaction_id
+    office.site.stop(broken)
+    await office.pricer.settle_due()
+    where = "UPDATE transaction_prices SET time_zone = 'Nowhere/Land' WHERE transaction_id = ?"
+    office.site.store.reader._database.connection.execute(where, (broken,))  # type: ignore[attr-defined]
+    good = office.site.start(seconds=4_000, card="CARD").transaction_id
+    office.site.stop(good, 7_200)
+    (cdr,) = await office.close()
+    assert cdr.transaction_id == good
+    assert office.row(broken).state == State.PRICED
