@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 
 from csms.api import (
     administration,
+    cdrs,
     charging,
     configuration,
     imports,
@@ -60,6 +61,7 @@ def create(system: System, version: str) -> FastAPI:
         charging,
         locations,
         tariffs,
+        cdrs,
         administration,
         partners,
     ):

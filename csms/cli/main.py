@@ -23,6 +23,7 @@ import csms.cli.station_logs  # noqa: F401 - adds its command to `station`
 from csms.cli import (
     administration,
     audit,
+    cdrs,
     charging,
     events,
     local,
@@ -155,6 +156,7 @@ app.add_typer(charging.transactions, name="transaction", rich_help_panel=CHARGIN
 app.add_typer(charging.tokens, name="token", rich_help_panel=CHARGING)
 app.add_typer(places.app, name="location", rich_help_panel=CHARGING)
 app.add_typer(tariffs.app, name="tariff", rich_help_panel=CHARGING)
+app.add_typer(cdrs.app, name="cdr", rich_help_panel=CHARGING)
 app.add_typer(events.app)
 app.add_typer(administration.keys, name="key", rich_help_panel=ADMINISTRATION)
 app.add_typer(station_config.network_config, name="config", rich_help_panel=CHARGING)

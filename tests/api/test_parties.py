@@ -17,6 +17,7 @@ from csms.core.security import Role
 from csms.core.stations import require
 from csms.core.tokens import Shown
 from tests.api.conftest import NOW, Api
+from tests.api.test_cdrs import record
 from tests.api.test_locations import put
 from tests.api.test_tariffs import TARIFF
 
@@ -65,6 +66,8 @@ OBJECTS: dict[str, Any] = {
     "POST /tariffs/{party}/{tariff_id}/assignments/remove": {"location_id": "DEPOT"},
     "POST /tariffs/price": {"tariff_id": "DAY"},
     "GET /transactions/{transaction_id}/price": None,
+    "GET /cdrs/{party}/{cdr_id}": None,
+    "POST /cdrs/{party}/{cdr_id}/credit": {"reason": "twice"},
 }
 # Lists: empty for a key that owns nothing of it.
 LISTS = {
@@ -76,6 +79,7 @@ LISTS = {
     "GET /configuration-templates",
     "GET /locations",
     "GET /tariffs",
+    "GET /cdrs",
 }
 # Made by anybody for a party of the key.
 MADE: dict[str, Any] = {
@@ -96,6 +100,7 @@ CONNECTIONS = {
 # Shown below on their own, or with the rest of their block.
 APART = {
     "PUT /locations",
+    "GET /cdrs/missing",
     "POST /tariffs",
     "GET /events",
     "GET /keys",
@@ -136,6 +141,7 @@ async def furnish(api: Api) -> dict[str, str]:
     kept = api.store.run(quarantine.put, origin, "stop", "unknown_transaction", {"at": None})
     command = (await api("POST", "/stations/CP-1/commands", json={"kind": "reset"})).json()
     report = api.store.run(reports.begin, station["id"], Scope.FULL, "k", NOW)
+    api.store.run(lambda tx: tx.save(record(MINE)))
     await api("PUT", "/configuration-templates/site", json={"values": {"A": "1"}})
     made = await api("POST", "/keys", json={"name": "x", "role": "viewer", "parties": [MINE]})
     return {
@@ -154,6 +160,7 @@ async def furnish(api: Api) -> dict[str, str]:
         "party": MINE,
         "location_id": "DEPOT",
         "tariff_id": "DAY",
+        "cdr_id": "R1",
     }
 
 
@@ -173,6 +180,7 @@ NOWHERE = {
     "party": MINE,
     "location_id": "nowhere",
     "tariff_id": "nowhere",
+    "cdr_id": "nowhere",
 }
 
 
