@@ -50,7 +50,7 @@ _ALLOWED = {
 def shown(token: Token, issuer: str, now: datetime) -> dict[str, Any] | None:
     """One of our tokens as others see it: no name, no label. None for one that OCPI cannot
     carry."""
-    if len(token.uid) > MAX_WIRE_UID or not token.uid.isascii() or not token.uid.isprintable():
+    if not _carried(token.uid):
         return None
     country, _, party_id = token.party_id.partition("*")
     told = {
@@ -64,10 +64,16 @@ def shown(token: Token, issuer: str, now: datetime) -> dict[str, Any] | None:
         "whitelist": _WHITELIST.get(token.kind, "NEVER"),
         "last_updated": token.updated_at or token.created_at,
     }
-    if token.group_id and len(token.group_id) <= MAX_WIRE_UID:
+    # One that cannot be told must not keep the token, and every other one, from being told.
+    if token.group_id and _carried(token.group_id):
         told["group_id"] = token.group_id
     made: dict[str, Any] = reading.plain(WireToken.model_validate(told))
     return made
+
+
+def _carried(text: str) -> bool:
+    """Whether OCPI has room for it (CiString(36))."""
+    return len(text) <= MAX_WIRE_UID and text.isascii() and text.isprintable()
 
 
 def contract_id(token: Token) -> str:

@@ -77,6 +77,8 @@ class _Mender:
     def __init__(self) -> None:
         self._out: list[str] = []
         self._open: list[str] = []
+        # How many of each are open, so that no search goes through thousands of them.
+        self._depth = {"[": 0, "{": 0}
         self._mends = 0
         self.cut_off = False
 
@@ -96,21 +98,28 @@ class _Mender:
                 return False  # Two values without a comma: run together they would be a third.
             if is_mark:
                 self._open.append(piece)
+                self._depth[piece] += 1
         self._out.append(piece)
         return True
 
     def _close(self, piece: str) -> bool:
         self._tidy()
         while self._open and self._open[-1] != _CLOSES[piece]:
-            if _CLOSES[piece] not in self._open:
+            if not self._depth[_CLOSES[piece]]:
                 return False
             self._mends += 1
-            self._out.append(_CLOSED_BY[self._open.pop()])
+            self._out.append(_CLOSED_BY[self._opened_last()])
         if not self._open:
             return False
-        self._open.pop()
+        self._opened_last()
         self._out.append(piece)
         return self._mends <= MAX_MENDS
+
+    def _opened_last(self) -> str:
+        """The innermost open bracket, which is closed now."""
+        bracket = self._open.pop()
+        self._depth[bracket] -= 1
+        return bracket
 
     def _tidy(self) -> None:
         """Before a closing bracket: no key without a value, no comma."""
@@ -134,7 +143,7 @@ class _Mender:
                 self._out.pop()
                 self._tidy()
             while self._open:
-                self._out.append(_CLOSED_BY[self._open.pop()])
+                self._out.append(_CLOSED_BY[self._opened_last()])
         return Mended("".join(self._out), kind) if self._mends <= MAX_MENDS else None
 
     def _has_bare_key(self) -> bool:
@@ -151,10 +160,14 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def without_halves(text: str) -> Any:
     """JSON with halves of surrogate pairs in its texts, which `orjson` refuses: each is replaced by
     a question mark. Raises `ValueError`."""
-    message = json.loads(text, parse_constant=_no_constant)
-    if type(message) is list and len(message) > 1 and not _echoes(message[1]):
-        message[1] = None
-    return orjson.loads(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace"))
+    try:
+        message = json.loads(text, parse_constant=_no_constant)
+        if type(message) is list and len(message) > 1 and not _echoes(message[1]):
+            message[1] = None
+        clean = json.dumps(message, ensure_ascii=False)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return orjson.loads(clean.encode("utf-8", "replace"))
 
 
 def _echoes(message_id: Any) -> bool:

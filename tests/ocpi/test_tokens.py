@@ -158,6 +158,19 @@ async def test_our_list_has_our_tokens_and_no_names() -> None:
         assert "Smith" not in answer.text
 
 
+async def test_a_group_that_cannot_be_told_keeps_no_token_from_being_told() -> None:
+    async with networks() as (north, south):
+        add(north, "CARD", group_id="Fähre")
+        add(north, "OTHER", group_id="ferry")
+        told = (await south.asks(north, "GET", SENDER)).json()
+        assert [(t["uid"], t.get("group_id")) for t in told["data"]] == [
+            ("CARD", None),
+            ("OTHER", "ferry"),
+        ]
+        asked = (await south.asks(north, "POST", f"{SENDER}/CARD/authorize")).json()
+        assert (asked["status_code"], asked["data"]["allowed"]) == (1000, "ALLOWED")
+
+
 async def test_pages_follow_the_order_of_creation_and_filters_the_last_change() -> None:
     async with networks(page=2) as (north, south):
         for n in range(5):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csms.ocpp.broken_json import CUT_OFF, MAX_CHARS, MAX_MENDS, MENDED, mend
+from csms.ocpp.broken_json import CUT_OFF, MAX_CHARS, MAX_MENDS, MENDED, mend, without_halves
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,29 @@ def test_the_work_is_bounded() -> None:
     assert mend("[" + "," * MAX_MENDS + "1]") is not None
     assert mend("[" + "," * (MAX_MENDS + 1) + "1]") is None
     assert mend("[" + " " * MAX_CHARS + "1,]") is None
+
+
+def test_the_work_grows_with_the_text_however_deep_it_is() -> None:
+    """One frame must not hold up the other stations: brackets that never match are looked up, not
+    searched for among thousands of open ones."""
+    flat = "[" + "1," * 13_000 + "{[}," * 1_000
+    deep = "[" * 27_000 + "{[}," * 1_000
+
+    def cost(text: str) -> float:
+        times = []
+        for _ in range(3):
+            began = time.process_time()
+            mend(text)
+            times.append(time.process_time() - began)
+        return min(times)
+
+    assert cost(deep) < 4 * cost(flat)
+
+
+@pytest.mark.parametrize("depth", [5_000, 100_000])
+def test_a_half_of_a_pair_in_what_is_nested_too_deeply_stays_broken(depth: int) -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        without_halves('[2,"\\ud800",' + "[" * depth + "]" * depth + "]")
 
 
 JSON = st.recursive(

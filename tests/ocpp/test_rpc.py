@@ -218,6 +218,11 @@ def test_stray_control_characters_do_not_cost_a_message(
         assert received == Call("1", "Authorize", {"idTag": uid}, ("bad_characters",))
 
 
+def test_half_a_surrogate_pair_deep_inside_does_not_end_the_link(station: Station) -> None:
+    refused = station.sends('[2,"7","A",{"a":"\\ud800","b":' + "[" * 50_000 + "]" * 50_000 + "}]")
+    assert isinstance(refused, Refused)
+
+
 def test_half_a_surrogate_pair_is_json_all_the_same(station: Station) -> None:
     assert station.sends('[2,"1","A",{"a":"x\\ud800y","b":1.50}]') == Call(
         "1", "A", {"a": "x?y", "b": 1.5}, ("bad_text",)
