@@ -15,7 +15,7 @@ from csms.core.ids import Origin
 from csms.core.locations import Location, LocationEvse
 from csms.core.ports import Need, Tx
 from csms.core.tokens import Shown, Token, uid_key
-from csms.core.transactions import Transaction
+from csms.core.transactions import END_MISSING_PERHAPS, Transaction
 from csms.core.visitors import HomeAnswer, HomeAsked
 
 # OCPP 2.0.1 C02: a free station starts without asking anybody.
@@ -79,6 +79,9 @@ def authorize_start(
         return found
     for other in tx.find(Transaction, "open_by_token", shown.key, True):
         if other.id == transaction_id or other.outcome != Outcome.ACCEPTED:
+            continue
+        if END_MISSING_PERHAPS in other.flags:
+            # Its connector is free and it has fallen silent: the driver has left.
             continue
         if now - (other.heard_at or other.received_at) < FORGOTTEN:
             return Authorization(Outcome.CONCURRENT, found.group_id, found.expires_at)

@@ -363,6 +363,13 @@ def _event_authorization(
     # The token that the charge is for, whichever event shows it; later ones only end it.
     if report.event != ENDED and t.token_order == report.order:
         return _may_start(tx, origin, report.token, t.id)
+    if (
+        report.event != ENDED
+        and t.outcome == Outcome.CONCURRENT
+        and report.token.key == t.token_key
+    ):
+        # Said again by the next event: a station may only look at the newest answer.
+        return authorize_start(tx, report.token, origin.at, t.id)
     return authorize(tx, report.token, origin.at)
 
 

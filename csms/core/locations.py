@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from csms.core import availability, events
-from csms.core.availability import Connector, ConnectorReport
+from csms.core.availability import UNKNOWN, Connector, ConnectorReport
 from csms.core.entities import entity
 from csms.core.errors import AlreadyExists, NotFound, Refused
 from csms.core.ids import Origin, folded
@@ -262,6 +262,9 @@ def _status(tx: Tx, evse: LocationEvse, now: datetime, grace: timedelta, reporte
     heard = reported or (station is not None and is_heard(station, now, grace))
     rows = tx.find(Connector, "station", evse.station_id)
     own = [c.status for c in rows if c.evse == evse.evse and c.connector]
+    if not {*own} - {UNKNOWN}:
+        # A station that counts its connectors from 0: what it says of the EVSE is all there is.
+        own = [c.status for c in rows if c.evse == evse.evse and not c.connector] or own
     whole = [c.status for c in rows if c.evse in (0, evse.evse) and not c.connector]
     return published(evse.lifecycle, evse.operative, heard, own, whole)
 

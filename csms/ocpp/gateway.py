@@ -458,13 +458,15 @@ class Gateway:
         """A node that was killed wrote no ends: whatever it held before is gone."""
         while True:
             page = await self._store.reader.page(Station, {"node": self._node}, limit=RECOVERY_PAGE)
+            now = self._clock()
             for station in page:
                 await self._store.transact(
                     stations.link_closed,
                     station.id,
                     station.generation,
-                    station.last_seen_at or station.connected_at or self._clock(),
-                    self._clock(),
+                    # The row knows when the link before was last heard; this one began later.
+                    max(filter(None, (station.last_seen_at, station.connected_at)), default=now),
+                    now,
                     "the node was restarted",
                 )
             if len(page) < RECOVERY_PAGE:

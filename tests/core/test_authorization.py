@@ -10,8 +10,15 @@ import pytest
 from csms.core import authorization
 from csms.core.authorization import NO_AUTHORIZATION, Authorization, Outcome
 from csms.core.metering import Sample
+from csms.core.ports import Tx
 from csms.core.tokens import Shown, Token
-from csms.core.transactions import STARTED, UPDATED, Transaction, TransactionReport
+from csms.core.transactions import (
+    END_MISSING_PERHAPS,
+    STARTED,
+    UPDATED,
+    Transaction,
+    TransactionReport,
+)
 from tests.support.charging import NOW, Site, at, origin, wh
 
 
@@ -94,6 +101,18 @@ def test_a_transaction_that_nobody_hears_of_does_not_hold_its_driver_back(site: 
     assert elsewhere(site, DAY_S - 1) is Outcome.CONCURRENT
     assert elsewhere(site, DAY_S + 1) is Outcome.ACCEPTED
     assert site.start(DAY_S + 1, station="s2").authorization.outcome is Outcome.ACCEPTED
+
+
+def test_a_transaction_that_has_perhaps_ended_does_not_hold_its_driver_back(site: Site) -> None:
+    """Its connector has been free for a while and it is silent: the driver has left."""
+    number = site.start(0).transaction_id
+    assert elsewhere(site, 600) is Outcome.CONCURRENT
+
+    def doubted(tx: Tx) -> None:
+        tx.save(tx.get(Transaction, number)._replace(flags=(END_MISSING_PERHAPS,)))  # type: ignore[union-attr]
+
+    site.run(doubted)
+    assert elsewhere(site, 600) is Outcome.ACCEPTED
 
 
 def told(event: str, seq: int, seconds: float, **fields: Any) -> TransactionReport:

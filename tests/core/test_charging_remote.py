@@ -118,6 +118,27 @@ def test_the_token_that_begins_the_charge_is_checked_for_another_charge(site: Si
     assert found.outcome is Outcome.CONCURRENT
 
 
+def test_a_charge_that_is_concurrent_is_told_so_until_it_is_not(site: Site) -> None:
+    """Stations show the card with many events, and go on with a charge when the newest answer
+    accepts it."""
+    site.start(0, station="s2")
+    site.event(TransactionReport("T", STARTED, 0, at(0), evse=1))
+    outcomes = []
+    for seq in (1, 2):
+        report = TransactionReport("T", UPDATED, seq, at(5 * seq), token=Shown("CARD"))
+        found = site.event(report, 5 * seq)
+        assert found is not None
+        outcomes.append(found.outcome)
+    site.stop(1, 20, station="s2")
+    found = site.event(TransactionReport("T", UPDATED, 3, at(30), token=Shown("CARD")), 30)
+    assert found is not None
+    assert [*outcomes, found.outcome] == [
+        Outcome.CONCURRENT,
+        Outcome.CONCURRENT,
+        Outcome.ACCEPTED,
+    ]
+
+
 def test_a_fault_of_one_report_leaves_nothing(site: Site) -> None:
     """A function that raises leaves no row, no event and no number in use."""
     report = StartReport(1, Shown("CARD"), at(0), 1_000)

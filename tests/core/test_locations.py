@@ -108,6 +108,22 @@ def test_the_station_as_a_whole_counts_for_all_its_evses(place: Place) -> None:
     assert place.evse().status == place.evse("E-2").status == Status.OUT_OF_ORDER
 
 
+def test_a_station_that_counts_connectors_from_0_is_understood(place: Place) -> None:
+    """Connector 1 was said to be there when the station was added, and is never heard of; that the
+    station itself is available says nothing of an EVSE."""
+    place.say("unknown", 5)
+    place.say("available", 6, evse=0)
+    assert place.evse().status == Status.UNKNOWN
+    for seconds, status, published in (
+        (10, "available", Status.AVAILABLE),
+        (20, "occupied", Status.CHARGING),
+        (30, "faulted", Status.OUT_OF_ORDER),
+    ):
+        report = ConnectorReport(1, 0, status, at(seconds))
+        place.site.run(locations.record, origin(seconds), report)
+        assert place.evse().status == published
+
+
 def test_reports_of_a_station_that_stands_nowhere_are_kept_as_ever(place: Place) -> None:
     assert place.say("available", 10, evse=2).status == "available"
     assert place.evse().status == Status.UNKNOWN
