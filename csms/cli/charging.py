@@ -63,6 +63,12 @@ def _state(transaction: Row) -> str:
     return str(transaction.get("charging_state") or "open")
 
 
+def _energy(transaction: Row) -> str | None:
+    """The energy; nothing, not 0, where the station has never said what its meter shows."""
+    said = [transaction.get(name) for name in ("meter_start_wh", "meter_last_wh")]
+    return None if said == [None, None] else kwh(transaction.get("energy_wh"))
+
+
 def _doubts(transaction: Row) -> str | None:
     """What an operator should look at: a driver who was refused, an end that was not reported,
     registers that contradict each other."""
@@ -91,7 +97,7 @@ _COLUMNS = (
     Column("state", _state),
     column("started", "started_at", time=True),
     column("ended", "ended_at", time=True),
-    Column("kWh", lambda t: kwh(t.get("energy_wh")), right=True),
+    Column("kWh", lambda t: _energy(t), right=True),
     column("reason", "stop_reason"),
     Column("look at", _doubts),
 )
@@ -121,7 +127,7 @@ _DETAILS = (
     column("stop reason", "stop_reason"),
     column("stopped by", "stop_token_uid"),
     column("end is", "end_kind"),
-    Column("energy kWh", lambda t: kwh(t.get("energy_wh"))),
+    Column("energy kWh", lambda t: _energy(t)),
     Column("meter start kWh", lambda t: kwh(t.get("meter_start_wh"))),
     Column("meter last kWh", lambda t: kwh(t.get("meter_last_wh"))),
     column("station's id", "wire_id"),

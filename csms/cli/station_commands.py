@@ -121,7 +121,8 @@ def _finish(session: Session, station: str, row: Row, wait_s: float, accepted: s
         session.out.json(row)
     status, detail = str(row.get("status")), row.get("detail")
     look = f"{paste('command', 'show', str(row.get('id')))} shows what became of it"
-    outcome = f"{status}: {cell(detail)}" if detail else status
+    says_more = detail and str(detail).casefold() != status
+    outcome = f"{status}: {cell(detail)}" if says_more else status
     match status:
         case "accepted":
             if not session.out.is_json:

@@ -128,9 +128,15 @@ def set_values(
     _print(session, station, found)
     states = [v for v in found["variables"] if v.get("state") in ("rejected", "unsupported")]
     if states:
-        named = ", ".join(str(v["name"]) for v in states)
+        named = ", ".join(_refusal(v) for v in states)
         next_step = f"{paste('station', 'config', 'get', station)} shows what it says and allows"
         raise Failure(ExitCode.FAILED, f"{station} does not take {named}", next_step)
+
+
+def _refusal(variable: Row) -> str:
+    """The variable that a station does not take, and why where that is known."""
+    name, reason = cell(variable["name"]), variable.get("reason")
+    return f"{name} ({cell(reason).removeprefix(f'{name}: ')})" if reason else name
 
 
 @config.command("unset")

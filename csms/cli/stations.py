@@ -26,7 +26,7 @@ _CONNECTOR_COLUMNS = (
     column("error", "error_code"),
     column("info", "info"),
     column("vendor error", "vendor_error"),
-    column("reported", "reported_at", time=True),
+    Column("reported", lambda c: _reported(c), time=True),
 )
 _DESIRED_COLUMNS = (
     Column("wanted", lambda w: "operative" if w.get("available") else "inoperative"),
@@ -73,6 +73,11 @@ def _place(connector: Row, *, several: bool) -> str:
 def compact(connectors: list[Row]) -> str:
     """`1:charging 2.1:available 2.2:faulted`. The station's and an EVSE's own status are shown
     only where they say more than that all is well."""
+    known = [c for c in connectors if c.get("status") != "unknown"]
+    whole = {c.get("evse") for c in known if not c.get("connector")}
+    # Of an EVSE with one connector that is counted from 0, the first is never heard of.
+    silent = whole - {c.get("evse") for c in known if c.get("connector")}
+    connectors = [c for c in connectors if c in known or c.get("evse") not in silent]
     plugs = [c for c in connectors if c.get("evse") and c.get("connector")]
     per_evse: dict[Any, int] = {}
     for plug in plugs:
@@ -90,6 +95,11 @@ def violations(station: Row) -> int:
     """How often the station broke the protocol, of all kinds."""
     counts = station.get("violations") or {}
     return sum(counts.values()) if isinstance(counts, Mapping) else 0
+
+
+def _reported(connector: Row) -> str | None:
+    """When the station reported a status; nothing where it never did."""
+    return None if connector.get("status") == "unknown" else connector.get("reported_at")
 
 
 def _connected(station: Row) -> str | None:
@@ -202,6 +212,10 @@ def show_station(
     row = session.client.get(path_of(station))
     session.out.record(row, _shown(row))
     if not session.out.is_json:
+        if not row.get("connected"):
+            look = paste("events", "--station", str(row.get("identity", station)), "--since", "1d")
+            session.out.line()
+            session.out.line(f"It is not connected. Why, and what was refused: {look}")
         session.out.line()
         empty = "it has no connectors"
         session.out.rows(row.get("connectors") or [], _CONNECTOR_COLUMNS, empty)

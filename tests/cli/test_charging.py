@@ -66,6 +66,17 @@ def test_the_list(api: Api) -> None:
     assert lines[2].split()[4] == "ended"
 
 
+@pytest.mark.parametrize("arguments", [("list",), ("show", "17")])
+def test_energy_that_nobody_measured_is_not_0(api: Api, arguments: tuple[str, ...]) -> None:
+    """OCPP 2.x stations send no meter value at all unless they are configured to."""
+    unmeasured = {"energy_wh": 0, "meter_start_wh": None, "meter_last_wh": None}
+    api.on("GET", "/transactions", page({**TRANSACTION, **unmeasured}))
+    api.on("GET", "/transactions/17", ok({**TRANSACTION, **unmeasured}))
+    text = api.run("transaction", *arguments).stdout
+    assert "CARD" in text
+    assert "0.000" not in text
+
+
 def test_the_list_names_stations_where_the_api_does(api: Api) -> None:
     api.on("GET", "/transactions", page({**TRANSACTION, "station": "CP-1"}))
     assert "CP-1" in api.run("transaction", "list").stdout

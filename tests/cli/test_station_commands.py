@@ -80,6 +80,7 @@ def test_start_that_already_led_to_a_transaction(api: Api) -> None:
     ("status", "detail", "code", "words"),
     [
         ("rejected", "Occupied", 1, "rejected: Occupied; csms station show CP-1"),
+        ("rejected", "Rejected", 1, "rejected; csms station show CP-1"),
         ("failed", "the station answered NotSupported", 1, "failed: the station answered"),
         ("failed", None, 1, "failed; csms station show CP-1"),
         ("timed_out", "no answer in 30 s", 5, "timed out: no answer in 30 s; a late answer"),

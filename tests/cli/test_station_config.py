@@ -105,6 +105,18 @@ def test_a_value_that_is_refused_is_a_failure(api: Api, state: str) -> None:
     assert "CP-1 does not take HeartbeatInterval" in result.stderr
 
 
+def test_a_failure_says_why_where_that_is_known(api: Api) -> None:
+    reason = "A.B: the variables of this station are named like Component/Variable"
+    one = variable(name="A.B", desired="5", state="unsupported", reason=reason)
+    two = variable(name="C", desired="5", state="rejected", reason="TooLow")
+    api.on("PATCH", PATH, configuration(one, two))
+    result = api.run("station", "config", "set", "CP-1", "A.B", "5", "C", "5")
+    assert (
+        "CP-1 does not take A.B (the variables of this station are named like Component/Variable), "
+        "C (TooLow); csms station config get CP-1"
+    ) in result.stderr
+
+
 def test_a_name_without_a_value_is_a_mistake(api: Api) -> None:
     result = api.run("station", "config", "set", "CP-1", "HeartbeatInterval")
     assert result.exit_code == 2

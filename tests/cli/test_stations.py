@@ -49,6 +49,9 @@ def at(evse: int, connector: int, status: str) -> dict[str, Any]:
         ([at(1, 0, "available"), at(1, 1, "available")], "1:available"),
         ([at(1, 0, "unavailable"), at(1, 1, "available")], "1:unavailable 1:available"),
         ([at(3, 0, "available")], "3:available"),
+        ([at(1, 0, "available"), at(1, 1, "unknown")], "1:available"),
+        ([at(1, 0, "occupied"), at(1, 1, "unknown"), at(1, 2, "unknown")], "1:occupied"),
+        ([at(1, 1, "available"), at(1, 2, "unknown")], "1.1:available 1.2:unknown"),
     ],
 )
 def test_connectors_in_one_cell(connectors: list[Any], text: str) -> None:
@@ -99,6 +102,18 @@ def test_show(api: Api) -> None:
     place = next(n for n, line in enumerate(lines) if line.split()[:2] == ["2.1", "available"])
     assert " ".join(lines[place + 3].split()) == "ping false en-plus send pings"
     assert " ".join(lines[place + 6].split()) == "trimmed 3 sent spaces"
+
+
+def test_a_station_that_is_away_shows_where_to_look(api: Api) -> None:
+    """An installer who typed a wrong token asks here first."""
+    row = {**STATION, "connected": False, "connectors": [{**at(1, 1, "unknown")}]}
+    row["connectors"][0]["reported_at"] = "2031-05-01T09:59:00Z"
+    api.on("GET", "/stations/CP-1", ok(row))
+    treatment(api)
+    text = api.run("station", "show", "CP-1").stdout
+    assert "csms events --station CP-1 --since 1d" in text
+    # It was added then; the station never said so.
+    assert "09:59:00" not in text
 
 
 def test_what_is_wanted_is_shown(api: Api) -> None:
