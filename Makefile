@@ -20,7 +20,7 @@ demo: $(READY)  ## Run a central system with six simulated chargers (ARGS="--sec
 	@exec $(BIN)/csms demo $(ARGS)
 
 test: $(READY)  ## Run the whole test suite (ARGS="-k name")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 fuzz: $(READY)  ## Send everything a station could send, on all versions (ARGS="--seconds 600 --seed 7")
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -30,7 +30,11 @@ def test_a_commit_that_returned_is_on_the_disk(path: Path) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("row", [("\ud800", 1), ("a", 2**64), (object(), 1), ("a", None)], ids=str)
+@pytest.mark.parametrize(
+    "row",
+    [("\ud800", 1), ("a", 2**64), (object(), 1), ("a", None)],
+    ids=["surrogate", "over 64 bits", "no value", "null"],
+)
 def test_faults_of_a_value_are_refusals(path: Path, row: tuple) -> None:
     database = SqliteDatabase(path)
     database.begin()

@@ -365,7 +365,7 @@ def test_what_nobody_knows_is_taken_to_match_and_said() -> None:
         ({"max_duration": 3599}, Session(NOON).charge(60, 1)),
         ({"day_of_week": ["TUESDAY"]}, Session(NOON).charge(1440, 1)),
     ],
-    ids=str,
+    ids=["start", "window", "energy", "duration", "day"],
 )
 def test_a_period_that_hides_a_change_is_charged_by_its_start(
     restrictions: dict[str, Any], session: Session
