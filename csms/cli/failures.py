@@ -65,6 +65,8 @@ _NEXT = {
     "store_unavailable": "nothing was changed, try again in a few seconds",
     "store_overloaded": "nothing was changed, try again in a few seconds",
     "call_outstanding": "try again when the station has answered what it was asked before",
+    "partner_refused": "csms partner show NAME says what was exchanged; ask them why",
+    "partner_unreachable": "check their address and try again: csms partner show NAME",
     "gone": "begin anew with: csms events",
     "too_many_streams": "end another csms events, or raise http.event_streams",
     "invalid": "--help shows what is allowed",

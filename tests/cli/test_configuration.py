@@ -39,8 +39,8 @@ def flat(model: BaseModel, prefix: str = "") -> dict[str, object]:
 def flat_table(table: dict[str, Any], prefix: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in table.items():
-        # The keys of `security.keys` are names that somebody chose.
-        if isinstance(value, dict) and name != "keys":
+        # The keys of these are names that somebody chose.
+        if isinstance(value, dict) and name not in ("keys", "tax_accounts", "token_keys"):
             found |= flat_table(value, f"{prefix}{name}.")
         else:
             found[prefix + name] = value
