@@ -46,6 +46,27 @@ async def _is_given_a_password(
         return one["attributeValue"], await told
 
 
+async def test_TC_A_01_basic_authentication(home: Secured, version: str) -> None:
+    """A station that shows its identity and its password comes in, and boots."""
+    assert await home.status(version, secure=True) == 101
+    async with home.link(version, secure=True) as wire:
+        assert (await Station2(wire).boots())["status"] == "Accepted"
+
+
+async def test_TC_A_02_a_user_name_that_is_not_the_identity(home: Secured, version: str) -> None:
+    """The right password under another name is refused before the upgrade; its own name is not."""
+    assert await home.status(version, secure=True, user="SOMEBODY-ELSE") == 401
+    assert await home.status(version, secure=True) == 101
+
+
+async def test_TC_A_03_a_wrong_password(home: Secured, version: str) -> None:
+    """A wrong password is refused before the upgrade, and so is an empty one; the right one is
+    not slowed down by them."""
+    for wrong in ("0123456789abcdef0123456789abcdef01234567", ""):
+        assert await home.status(version, secure=True, secret=wrong) == 401
+    assert await home.status(version, secure=True) == 101
+
+
 async def test_TC_A_04_tls_with_a_server_certificate(home: Secured, version: str) -> None:
     """A station that trusts the authority of the server connects over TLS, and boots."""
     async with home.link(version, secure=True) as wire:

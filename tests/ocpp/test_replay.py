@@ -17,7 +17,7 @@ from csms.core.ids import Origin
 from csms.core.ports import Reply
 from csms.core.quarantine import Quarantined
 from csms.ocpp.routing import Refusal, dispatch, serve
-from csms.ocpp.rpc import Call, Ignored, Rpc
+from csms.ocpp.rpc import Call, Failure, Ignored, Result, Rpc
 from csms.storage.open import open_inline
 from tests.support.ocpp import Inbound
 
@@ -25,6 +25,11 @@ FRAMES = Path(__file__).parents[1] / "data" / "frames"
 EXPECTED: dict[str, Any] = json.loads((FRAMES / "expected.json").read_text())
 # The program names of tokens that the recorded central system accepted, at any station at once.
 TOKENS = ("LOC", "ABC", "BB2TBR09")
+# This program ends when it is asked for an action that it does not know.
+UNANSWERED = {
+    f"solidstudio-virtual-charge-point-{version}.jsonl": {"NoSuchAction": 1}
+    for version in ("1.6", "2.0.1")
+}
 
 
 class Replay:
@@ -36,6 +41,9 @@ class Replay:
         self.machines: dict[str, Rpc] = {}
         self.transaction_ids: dict[int, int] = {}
         self.answers: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.strays = 0
         lines = [json.loads(line) for line in (FRAMES / file).read_text().splitlines()]
         # What the recorded central system answered to a start, by message id.
         self.recorded = {
@@ -48,6 +56,8 @@ class Replay:
                 self._opens(line["station"], line["subprotocol"])
             elif line.get("from") == "station":
                 self._sends(line["station"], line["frame"], datetime.fromisoformat(line["at"]))
+            elif line.get("from") == "central":
+                self._is_asked(line["station"], line["frame"], datetime.fromisoformat(line["at"]))
 
     def _opens(self, name: str, subprotocol: str) -> None:
         if name not in self.stations:
@@ -58,11 +68,30 @@ class Replay:
             self.stations[name] = station
         self.machines[name] = Rpc(self.stations[name].protocol.dialect.version)
 
+    def _is_asked(self, name: str, frame: str, at: datetime) -> None:
+        """A call of the recorded central system is made again with its id, about our transaction;
+        the answer of the station must find it."""
+        kind, message_id, *rest = json.loads(frame)
+        if kind != 2:
+            return
+        action, payload = rest
+        named = payload.get("transactionId")
+        if named in self.transaction_ids:
+            payload["transactionId"] = self.transaction_ids[named]
+        machine = self.machines[name]
+        # One that was never answered has been given up by then.
+        machine.expire(at.timestamp())
+        machine.call(message_id, action, payload, at.timestamp())
+        self.asked[action] += 1
+
     def _sends(self, name: str, frame: str, at: datetime) -> None:
         station = self.stations[name]
         call = self.machines[name].receive(frame)
+        if isinstance(call, Result | Failure):
+            self.answered[call.action] += 1
+            return
         if isinstance(call, Ignored):
-            # The answer to a call of the recorded central system.
+            self.strays += 1
             return
         assert isinstance(call, Call), frame
         named = call.payload.get("transactionId")
@@ -119,12 +148,14 @@ def test_a_recording_is_understood(file: str) -> None:
         assert station.violations == expected["violations"]
         assert station.station.registration == "accepted"
     assert replay.store.marks.count("report_quarantined") == 0
+    assert replay.asked - replay.answered == Counter(UNANSWERED.get(file, {}))
+    assert replay.strays == 0, "every answer is that of a call"
     assert replay.stations[name].rows(Quarantined) == []
 
 
 @pytest.mark.parametrize("file", sorted(EXPECTED))
 def test_a_recording_that_is_heard_twice_is_recorded_once(file: str) -> None:
-    """A station that lost our answers says it all again (reference 4a.3, 4b.2)."""
+    """A station that lost our answers says it all again (OCPP 1.6 4.8, 2.0.1 E13)."""
     once = Replay(file)
     twice = Replay.__new__(Replay)
     twice.__dict__.update(once.__dict__)

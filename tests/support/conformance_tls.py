@@ -65,11 +65,16 @@ class Secured:
         return secret in str(shown) or any(secret in row.data for row in rows)
 
     async def status(
-        self, protocol: str, *, secure: bool, secret: str | bytes | None = None
+        self,
+        protocol: str,
+        *,
+        secure: bool,
+        secret: str | bytes | None = None,
+        user: str = IDENTITY,
     ) -> int:
         """The HTTP status of an attempt: 101 when it comes in. The link is dropped at once."""
         try:
-            connection = await self.connect(protocol, secure=secure, secret=secret)
+            connection = await self.connect(protocol, secure=secure, secret=secret, user=user)
         except InvalidStatus as error:
             return error.response.status_code
         connection.transport.abort()
