@@ -42,6 +42,7 @@ from csms.ocpi import exchange, locations, tariffs, tokens
 from csms.ocpi.addresses import Policy
 from csms.ocpi.asking import Homes
 from csms.ocpi.client import Client, ClientLimits
+from csms.ocpi.commands import Orders
 from csms.ocpi.network import CPO, EMSP, Limits, Network, OwnRole
 from csms.ocpi.publisher import Publisher
 from csms.ocpi.roaming import Roaming
@@ -67,6 +68,8 @@ TOKEN_BYTES = 20
 # From this share of a limit on `/readyz` warns.
 FULL = 0.9
 HTTP_STOP_S = 5
+# A partner is told of the end of its order so long after a station would have been given up.
+ORDER_SLACK_S = 5.0
 HTTP_AT_ONCE = 1_000
 FILES_BESIDE_LINKS = 1_500
 
@@ -197,11 +200,20 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             event_streams=settings.http.event_streams,
             connections=Roaming(network, publisher),
         )
+        partner_orders = Orders(network, commander, settings.ocpp.call_timeout_s + ORDER_SLACK_S)
         http_port = await stack.enter_async_context(
             _http(
                 settings,
                 api,
-                Server(network, (*tokens.MODULES, *locations.MODULES, *tariffs.MODULES)),
+                Server(
+                    network,
+                    (
+                        *tokens.MODULES,
+                        *locations.MODULES,
+                        *tariffs.MODULES,
+                        partner_orders.module,
+                    ),
+                ),
             )
         )
         if settings.ocpi.public_url is None:
@@ -212,6 +224,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             tasks.create_task(availability.run(), name="availability"),
         ]
         watching.append(tasks.create_task(publisher.run(), name="partners"))
+        telling = partner_orders.run()
+        watching.append(tasks.create_task(telling, name="tell partners of their orders"))
         if certificates is not None:
             watch = certificates.watch(settings.ocpp.tls.reload_check_s)
             watching.append(tasks.create_task(watch, name="watch the certificates"))

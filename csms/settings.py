@@ -212,6 +212,7 @@ class RetentionSettings(BaseModel):
     cdrs_days: int = Field(0, ge=0)
     quarantine_days: int = Field(365, ge=0)
     commands_days: int = Field(90, ge=0)
+    aliases_days: int = Field(400, ge=0)
     remembered_writes_hours: int = Field(48, ge=0)
     messages_hours: int = Field(72, ge=0)
     audit_days: int = Field(730, ge=0)
@@ -241,6 +242,8 @@ class RetentionSettings(BaseModel):
                 "retention.samples_days is longer than transactions_days: "
                 "samples would outlive their transactions"
             )
+        if 0 < self.aliases_days < 366:
+            found.append("retention.aliases_days: a station may hold an alias for a year")
         if 0 < self.quarantine_days < 7:
             found.append("retention.quarantine_days: kept reports may end before anybody looks")
         return found

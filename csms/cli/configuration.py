@@ -162,6 +162,7 @@ party = "{party}"
 # cdrs_days = 0
 # quarantine_days = 365
 # commands_days = 90
+# aliases_days = 400
 # audit_days = 730
 # unknown_stations_days = 30
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from csms.core import events, visitors
+from csms.core import events, orders, visitors
 from csms.core.ids import Origin
 from csms.core.locations import Location, LocationEvse
 from csms.core.ports import Need, Tx
@@ -53,24 +53,34 @@ def needs(uid: str) -> tuple[Need, ...]:
     return (Need(Token, "uid", (key,)), Need(Transaction, "open_by_token", (key, True)))
 
 
-def authorize(tx: Tx, shown: Shown, now: datetime) -> Authorization:
-    """Whether the token is good in itself (OCPP 1.6 4.1, OCPP 2.0.1 C01). Reads only."""
+def authorize(
+    tx: Tx, shown: Shown, now: datetime, station_id: str | None = None, evse: int | None = None
+) -> Authorization:
+    """Whether the token is good in itself (OCPP 1.6 4.1, OCPP 2.0.1 C01), or has been made good by
+    its network's order for that station and EVSE. Reads only."""
     if shown.kind == NO_AUTHORIZATION:
         return Authorization(Outcome.ACCEPTED)
     token = resolve(tx, shown, now)
     if token is None:
+        if station_id is not None and orders.holding(tx, station_id, shown.key, now, evse):
+            return Authorization(Outcome.ACCEPTED)
         return _visitor(tx, shown, now)
     outcome = _standing(token, now)
     return Authorization(outcome, token.group_id, token.expires_at)
 
 
 def authorize_start(
-    tx: Tx, shown: Shown, now: datetime, transaction_id: int | None = None
+    tx: Tx,
+    shown: Shown,
+    now: datetime,
+    transaction_id: int | None = None,
+    station_id: str | None = None,
+    evse: int | None = None,
 ) -> Authorization:
     """As `authorize`, and one charge at a time: `concurrent` when another transaction of the token
     is open (only meaningful for a start: OCPP 1.6 ConcurrentTx). `transaction_id` is the one that
     is starting, so that a station's retry is not held against itself. Reads only."""
-    found = authorize(tx, shown, now)
+    found = authorize(tx, shown, now, station_id, evse)
     if found.outcome is not Outcome.ACCEPTED or shown.kind == NO_AUTHORIZATION:
         return found
     token = resolve(tx, shown, now)
@@ -90,7 +100,7 @@ def authorize_start(
 
 def ask(tx: Tx, origin: Origin, shown: Shown) -> Authorization:
     """A station asks before it charges (Authorize); journals the answer."""
-    found = authorize(tx, shown, origin.at)
+    found = authorize(tx, shown, origin.at, origin.station_id)
     if found.ask is not None:
         return replace(found, ask=_placed(tx, origin, found.ask))
     _journal(tx, origin, shown, found)

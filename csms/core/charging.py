@@ -93,12 +93,12 @@ def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
     earlier = _earlier_start(tx, origin, report, key)
     if earlier is not None:
         tx.mark("start_deduplicated")
-        found = _may_start(tx, origin, report.token, earlier.id)
+        found = _may_start(tx, origin, report.token, earlier.id, report.evse)
         return Started(earlier.id, found)
     station = require(tx, origin.station_id)
     # First what this start implies: the driver's own transaction here is not a concurrent one.
     _supersede(tx, origin, report.evse)
-    found = _may_start(tx, origin, report.token)
+    found = _may_start(tx, origin, report.token, evse=report.evse)
     number = tx.next_number("transaction")
     at = believed(report.at, origin.at)
     opened = Transaction(
@@ -163,12 +163,16 @@ def settle_event(
 
 
 def _may_start(
-    tx: Tx, origin: Origin, token: Shown, transaction_id: int | None = None
+    tx: Tx,
+    origin: Origin,
+    token: Shown,
+    transaction_id: int | None = None,
+    evse: int | None = None,
 ) -> Authorization:
     """The worth of a token for a start here: none at a station that is held back."""
     if require(tx, origin.station_id).registration in (Registration.PENDING, Registration.REJECTED):
         return Authorization(Outcome.INVALID)
-    return authorize_start(tx, token, origin.at, transaction_id)
+    return authorize_start(tx, token, origin.at, transaction_id, origin.station_id, evse)
 
 
 def _start_key(origin: Origin, report: StartReport) -> str | None:
@@ -362,7 +366,7 @@ def _event_authorization(
         return None
     # The token that the charge is for, whichever event shows it; later ones only end it.
     if report.event != ENDED and t.token_order == report.order:
-        return _may_start(tx, origin, report.token, t.id)
+        return _may_start(tx, origin, report.token, t.id, t.evse)
     if (
         report.event != ENDED
         and t.outcome == Outcome.CONCURRENT
@@ -370,7 +374,7 @@ def _event_authorization(
     ):
         # Said again by the next event: a station may only look at the newest answer.
         return authorize_start(tx, report.token, origin.at, t.id)
-    return authorize(tx, report.token, origin.at)
+    return authorize(tx, report.token, origin.at, origin.station_id, t.evse)
 
 
 def _blank(tx: Tx, origin: Origin, report: TransactionReport) -> Transaction:

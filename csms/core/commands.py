@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from csms.core import audit, desired_availability, events, visitors
+from csms.core import aliases, audit, desired_availability, events, orders, visitors
 from csms.core.audit import Actor
 from csms.core.authorization import Outcome, authorize, resolve
 from csms.core.availability import Connector
@@ -75,7 +75,7 @@ PARAMETERS: Mapping[Kind, Mapping[str, tuple[type[Any], bool]]] = {
 }
 # What `submit` adds to the parameters of a wish.
 RESOLVED: Mapping[Kind, tuple[str, ...]] = {
-    Kind.START_CHARGING: ("token_kind",),
+    Kind.START_CHARGING: ("token_kind", "alias"),
     Kind.STOP_CHARGING: ("transaction_id", "wire_id"),
 }
 TRIGGERS = ("boot", "heartbeat", "status", "meter_values", "transaction", "firmware", "logs")
@@ -171,7 +171,11 @@ def submit(
     parameters = dict(parameters)
     _check_evse(tx, station, parameters.get("evse"))
     if kind is Kind.START_CHARGING:
-        parameters["token_kind"] = _check_token(tx, str(parameters["token"]), now)
+        uid = str(parameters["token"])
+        parameters["token_kind"] = _check_token(tx, uid, now, station_id, parameters.get("evse"))
+        if len(uid) > aliases.MAX_SHORT:
+            # For a station that cannot carry it as it is (OCPP 1.6).
+            parameters["alias"] = aliases.give(tx, uid, now)
     if kind is Kind.STOP_CHARGING:
         parameters = _resolve_stop(tx, station_id, parameters)
     command = Command(
@@ -213,17 +217,17 @@ def _check_evse(tx: Tx, station: Station, evse: int | None) -> None:
         raise Refused(f"{station.identity} has no EVSE {evse}; it has {listed}")
 
 
-def _check_token(tx: Tx, uid: str, now: datetime) -> str:
+def _check_token(tx: Tx, uid: str, now: datetime, station_id: str, evse: int | None) -> str:
     """How the token is read, or its kind. A token that may not charge is not worth asking a station
     for; some start without asking back."""
-    found = authorize(tx, Shown(uid), now)
+    found = authorize(tx, Shown(uid), now, station_id, evse)
     if found.outcome is Outcome.INVALID:
         raise no_token(uid)
     if found.outcome is not Outcome.ACCEPTED:
         raise Refused(f"token {uid} is {found.outcome}")
     token = resolve(tx, Shown(uid), now)
     if token is None:
-        visitor = visitors.resolve(tx, uid)
+        visitor = orders.token_of(tx, station_id, uid) or visitors.resolve(tx, uid)
         assert visitor is not None, "only a token that is known is accepted"
         return visitor.kind
     return token.technology or token.kind

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from csms.core.aliases import TokenAlias
 from csms.core.audit import AuditEntry
 from csms.core.availability import Connector
 from csms.core.billing import ChargingState, TransactionPrice
@@ -26,6 +27,7 @@ from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
 from csms.core.metering import NO_TRANSACTION, MeterSample
 from csms.core.neighbours import NeighbourObject
+from csms.core.orders import Order
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.policies import Policy
 from csms.core.ports import Need, Tx
@@ -119,6 +121,9 @@ RULES: Sequence[Rule] = (
     Rule(Quarantined, "quarantine_days", _quarantined),
     Rule(UnknownStation, "unknown_stations_days", _by("last_seen_at")),
     Rule(Cdr, "cdrs_days", _by("created_at")),
+    # What a charge is billed by comes from the order that it began with.
+    Rule(Order, "transactions_days", _by("received_at")),
+    Rule(TokenAlias, "aliases_days", _by("used_at")),
     Rule(AuditEntry, "audit_days", _in_order("at")),
     Rule(Transaction, "transactions_days", _transaction),
     # With their transactions, never before.

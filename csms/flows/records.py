@@ -16,16 +16,15 @@ import structlog
 
 from csms.core import billing, cdrs
 from csms.core.billing import State, TransactionPrice
-from csms.core.cdrs import Charge, Driver
+from csms.core.cdrs import Charge
 from csms.core.errors import CsmsError
 from csms.core.ids import folded
 from csms.core.locations import Location, LocationEvse
 from csms.core.metering import NO_EVSE, MeterSample
 from csms.core.ports import Store
 from csms.core.tariffs import Tariff
-from csms.core.tokens import Token
 from csms.core.transactions import Transaction
-from csms.core.visitors import VisitorToken
+from csms.flows.drivers import whose
 from csms.flows.prices import Pricer
 
 log = structlog.get_logger("flows.records")
@@ -35,8 +34,6 @@ AT_ONCE = 100
 PAGE = 1_000
 MAX_FAILED = 10_000
 MAX_SIGNED = 100
-# Kinds of our own tokens as others know them (OCPI 2.2.1 mod_tokens, TokenType).
-_TYPES = {"rfid": "RFID", "app": "APP_USER", "other": "OTHER"}
 _NATURES = {"Transaction.Begin": "Start", "Transaction.End": "End"}
 
 
@@ -120,7 +117,8 @@ class Biller:
             return None
         if found.row.revision != row.revision or t.open:
             return None
-        driver, asked = await self._driver(t)
+        owner = await whose(reader, t)
+        asked = owner.reference if owner else None
         return Charge(
             transaction=t,
             price=found.row,
@@ -129,28 +127,11 @@ class Biller:
             tariff=tariff,
             cost=found.cost,
             periods=found.periods,
-            driver=driver,
+            driver=owner.driver if owner else None,
             auth_method="COMMAND" if t.command_id else "AUTH_REQUEST" if asked else "WHITELIST",
             authorization_reference=asked,
             signed=await self._signed(t),
         )
-
-    async def _driver(self, t: Transaction) -> tuple[Driver | None, str | None]:
-        """Whose charge it was, and the reference of the home network's answer if it gave one. Our
-        own tokens go before those of others, as when they were shown."""
-        if t.token_key is None or t.token_uid is None:
-            return None, None
-        where = {"uid_key": t.token_key}
-        own = await self._store.reader.page(Token, where, limit=AT_ONCE)
-        if own:
-            token = next((token for token in own if not token.blocked), own[0])
-            return Driver(token.party_id, token.uid, _TYPES.get(token.kind, "OTHER")), None
-        visitors = await self._store.reader.page(VisitorToken, where, limit=AT_ONCE)
-        if not visitors:
-            return None, None
-        visitor = next((v for v in visitors if v.valid), visitors[0])
-        driver = Driver(visitor.party_id, visitor.uid, visitor.type, visitor.contract_id)
-        return driver, visitor.reference
 
     async def _signed(self, t: Transaction) -> Mapping[str, Any] | None:
         """The signed readings of a charge, as they came (OCPI 2.2.1 mod_cdrs, SignedData); None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csms.core import authorization
+from csms.core import aliases, authorization
 from csms.core.authorization import Authorization, Outcome
 from csms.core.ids import Origin
 from csms.core.ports import Ask, Need, Reply, Tx
@@ -28,13 +28,19 @@ def shown(payload: Payload) -> Shown | None:
     return Shown(uid) if uid else None
 
 
+def meant(tx: Tx, payload: Payload) -> Shown | None:
+    """The token that a message means: what a station shows may be an alias of ours."""
+    token = shown(payload)
+    return aliases.meant(tx, token) if token else None
+
+
 def token_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     token = shown(payload)
     return authorization.needs(token.uid) if token else ()
 
 
 def authorize(tx: Tx, origin: Origin, payload: Payload) -> Answer:
-    token = shown(payload)
+    token = meant(tx, payload)
     if token is None:
         return unusable(payload, "idTag")
     found = authorization.ask(tx, origin, token)

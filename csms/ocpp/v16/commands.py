@@ -21,7 +21,7 @@ _MAX_ID_TAG = 20
 
 
 def _start(command: Command) -> Encoded:
-    token = str(command.parameters["token"])
+    token = str(command.parameters.get("alias") or command.parameters["token"])
     if len(token) > _MAX_ID_TAG:
         raise Refused(f"an OCPP 1.6 station takes tokens of at most {_MAX_ID_TAG} characters")
     payload: dict[str, Any] = {"idTag": token}

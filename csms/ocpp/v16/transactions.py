@@ -16,7 +16,7 @@ from csms.core.transactions import Transaction
 from csms.core.visitors import ASK_WITHIN_S, HomeAnswer
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
-from csms.ocpp.v16.authorization import id_tag_info, shown
+from csms.ocpp.v16.authorization import id_tag_info, meant, shown
 from csms.ocpp.v16.metering import UNKNOWN_ID, samples
 
 # A start without a token (free vending) is recorded as by nobody.
@@ -38,7 +38,7 @@ def start_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     reservation = wire.integer(payload, "reservationId")
     report = StartReport(
         evse=max(0, wire.integer(payload, "connectorId") or 0),
-        token=shown(payload) or NOBODY,
+        token=meant(tx, payload) or NOBODY,
         at=wire.moment(payload.get("timestamp")),
         meter_wh=wire.watt_hours(payload, "meterStart"),
         # Some stations send 0 for "none".
@@ -79,7 +79,7 @@ def stop_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         transaction_id=transaction_id,
         at=wire.moment(payload.get("timestamp")),
         meter_wh=wire.watt_hours(payload, "meterStop"),
-        token=shown(payload),
+        token=meant(tx, payload),
         reason=wire.text(payload, "reason", 64),
         samples=samples(payload, "transactionData"),
     )

@@ -3,7 +3,9 @@ goes; and the tokens of their drivers."""
 
 from __future__ import annotations
 
+from csms.core.aliases import TokenAlias
 from csms.core.neighbours import NeighbourObject
+from csms.core.orders import Order
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.visitors import VisitorToken
 from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
@@ -56,6 +58,32 @@ COLUMNS: Columns = {
         text("answer", null=True),
         moment("answered_at", null=True),
         text("reference", null=True),
+    ],
+    Order: [
+        text("partner_id"),
+        text("response_url"),
+        text("wish"),
+        text("state"),
+        moment("received_at"),
+        moment("expires_at"),
+        text("answer"),
+        text("message", null=True),
+        text("station_id", null=True),
+        number("evse", null=True),
+        text("party_id", null=True),
+        text("uid_key", null=True),
+        text("token_type", null=True),
+        text("reference", null=True),
+        text("command_id", null=True),
+        text("result", null=True),
+        number("tries"),
+        moment("try_at", null=True),
+    ],
+    TokenAlias: [
+        text("alias_key"),
+        text("alias"),
+        text("uid"),
+        moment("used_at"),
     ],
     NeighbourObject: [
         text("module"),
