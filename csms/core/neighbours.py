@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from csms.core.entities import entity
 from csms.core.ids import folded
+from csms.core.partners import check_teller
 from csms.core.ports import Tx
 
 
@@ -29,11 +30,14 @@ class NeighbourObject(NamedTuple):
 
 
 def put(tx: Tx, given: NeighbourObject) -> bool:
-    """Keep an object as it is now. True when it is new. Something older than what is known changes
-    nothing (pushes overtake each other)."""
+    """Keep an object as it is now. True when it is new. Something older than what is known from the
+    same connection changes nothing (pushes overtake each other). Raises `Refused` when another
+    connection speaks for the party."""
+    check_teller(tx, given.partner_id, given.party_id, "CPO")
     given = given._replace(id_key=folded(given.id))
     before = tx.get(NeighbourObject, given.module, given.party_id, given.id_key)
-    if before is not None and given.last_updated < before.last_updated:
+    same = before is not None and before.partner_id == given.partner_id
+    if before is not None and same and given.last_updated < before.last_updated:
         tx.mark("neighbour_object_outdated")
         return False
     if before is None or before.body != given.body or before.partner_id != given.partner_id:

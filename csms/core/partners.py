@@ -374,6 +374,14 @@ def speaking_for(tx: Tx, party: str, role: str) -> Partner | None:
     return partner if partner is not None and partner.state == State.REGISTERED else None
 
 
+def check_teller(tx: Tx, partner_id: str, party: str, role: str) -> None:
+    """Raises `Refused` when another connection speaks for that party: a hub passes on what others
+    own, and never in place of who is connected here by itself."""
+    holder = tx.get(PartnerParty, party, role)
+    if holder is not None and holder.partner_id != partner_id:
+        raise Refused(f"{party} in the role {role} belongs to another connection")
+
+
 def _journal(tx: Tx, partner: Partner, now: datetime) -> None:
     tx.record(
         events.PartnerChanged(at=now, partner_id=partner.id, name=partner.name, state=partner.state)

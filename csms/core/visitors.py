@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from csms.core import events
 from csms.core.entities import entity
-from csms.core.partners import Partner, State
+from csms.core.partners import Partner, State, check_teller
 from csms.core.ports import Tx
 from csms.core.tokens import uid_key
 
@@ -96,8 +96,14 @@ class HomeAnswer:
 
 def put(tx: Tx, given: VisitorToken) -> bool:
     """What a home network tells of a token. True when it is new. Something older than what is known
-    changes nothing (pushes overtake each other)."""
+    from the same connection changes nothing (pushes overtake each other). Raises `Refused` when
+    another connection speaks for the party."""
+    check_teller(tx, given.partner_id, given.party_id, "EMSP")
     before = tx.get(VisitorToken, given.party_id, given.uid_key, given.type)
+    if before is not None and before.partner_id != given.partner_id:
+        # What somebody else said of it before, and what was answered there, is over.
+        before = before._replace(last_updated=given.last_updated, answer=None, answered_at=None)
+        before = before._replace(reference=None)
     if before is not None and given.last_updated < before.last_updated:
         tx.mark("visitor_token_outdated")
         return False

@@ -18,7 +18,7 @@ import structlog
 from pydantic import ValidationError
 
 from csms.core import neighbours
-from csms.core.errors import Invalid, PartnerRefused
+from csms.core.errors import Invalid, PartnerRefused, Refused
 from csms.core.ids import folded
 from csms.core.locations import Location, LocationEvse
 from csms.core.neighbours import NeighbourObject
@@ -31,7 +31,7 @@ from csms.ocpi.envelope import Answer
 from csms.ocpi.headers import Routing
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
-from csms.ocpi.routing import Call, Gone, Module, patch_of, same_as_address
+from csms.ocpi.routing import Call, Gone, Module, may_tell, patch_of, same_as_address
 from csms.ocpi.tokens import refusal
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.types import Wire
@@ -350,10 +350,14 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
         result.faults += faults
         for read in good:
             row = neighbour(read.value, partner.id, network.clock())
-            if not partner.is_hub and not partner.speaks_for(row.party_id, CPO):
+            if not may_tell(network, partner, row.party_id, CPO):
                 result.faults.append(f"{row.party_id} is not theirs")
                 continue
             result.deviations += read.deviations
-            await network.store.transact(neighbours.put, row)
+            try:
+                await network.store.transact(neighbours.put, row)
+            except Refused as error:
+                result.faults.append(error.detail)
+                continue
             result.seen(row.last_updated)
     return result

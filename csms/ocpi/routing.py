@@ -34,9 +34,17 @@ class Call:
         """The party in the address of a client-owned object. Raises `Foreign` for one that the
         partner does not speak for (in one of these roles); a hub passes on what others own."""
         party = f"{self.rest[0]}*{self.rest[1]}".upper()
-        if not self.partner.is_hub and not self.partner.speaks_for(party, *roles):
+        if not may_tell(self.network, self.partner, party, *roles):
             raise Foreign(f"{party} is not one of your parties in this role")
         return party
+
+
+def may_tell(network: Network, partner: Partner, party: str, *roles: str) -> bool:
+    """Whether a partner may tell of what that party owns (in one of these roles): its own party, or
+    as a hub any but ours. Who is connected here by itself is told by nobody else (`core`)."""
+    if partner.speaks_for(party, *roles):
+        return True
+    return partner.is_hub and party not in network.parties()
 
 
 class Foreign(CsmsError):

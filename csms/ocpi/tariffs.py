@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from csms.core import neighbours
-from csms.core.errors import PartnerRefused
+from csms.core.errors import PartnerRefused, Refused
 from csms.core.ids import folded
 from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner
@@ -29,7 +29,7 @@ from csms.ocpi.headers import Routing
 from csms.ocpi.locations import READERS, checked, known_fields
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
-from csms.ocpi.routing import Call, Gone, Module, same_as_address
+from csms.ocpi.routing import Call, Gone, Module, may_tell, same_as_address
 from csms.ocpi.tokens import refusal
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221 import tariffs as wire
@@ -200,10 +200,14 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
         result.faults += faults
         for read in good:
             row = neighbour(read.value, partner.id, network.clock())
-            if not partner.is_hub and not partner.speaks_for(row.party_id, CPO):
+            if not may_tell(network, partner, row.party_id, CPO):
                 result.faults.append(f"{row.party_id} is not theirs")
                 continue
             result.deviations += read.deviations
-            await network.store.transact(neighbours.put, row)
+            try:
+                await network.store.transact(neighbours.put, row)
+            except Refused as error:
+                result.faults.append(error.detail)
+                continue
             result.seen(row.last_updated)
     return result

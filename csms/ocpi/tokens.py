@@ -13,7 +13,7 @@ from typing import Any
 
 from csms.core import visitors
 from csms.core.authorization import Outcome
-from csms.core.errors import Invalid, PartnerRefused, PartnerUnreachable
+from csms.core.errors import Invalid, PartnerRefused, PartnerUnreachable, Refused
 from csms.core.partners import Partner, State
 from csms.core.tokens import Token, uid_key
 from csms.core.visitors import HomeAnswer, HomeAsked, VisitorToken
@@ -23,7 +23,7 @@ from csms.ocpi.envelope import UNKNOWN_TOKEN, Answer, Heard
 from csms.ocpi.headers import Routing
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
-from csms.ocpi.routing import Call, Gone, Module, patch_of, same_as_address
+from csms.ocpi.routing import Call, Gone, Module, may_tell, patch_of, same_as_address
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221.tokens import AuthorizationInfo, LocationReferences
 from csms.ocpi.wire.v221.tokens import Token as WireToken
@@ -294,10 +294,14 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
         result.faults += faults
         for read in good:
             row = visitor(read.value, partner.id, network.clock())
-            if not partner.is_hub and not partner.speaks_for(row.party_id, EMSP):
+            if not may_tell(network, partner, row.party_id, EMSP):
                 result.faults.append(f"{row.party_id} is not theirs")
                 continue
             result.deviations += read.deviations
-            await network.store.transact(visitors.put, row)
+            try:
+                await network.store.transact(visitors.put, row)
+            except Refused as error:
+                result.faults.append(error.detail)
+                continue
             result.seen(read.value.last_updated)
     return result

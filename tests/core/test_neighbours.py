@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from csms.core import neighbours
+from csms.core.errors import Refused
 from csms.core.neighbours import NeighbourObject
+from csms.core.partners import PartnerParty
 from csms.storage.open import open_inline
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,6 +39,16 @@ def test_what_is_older_changes_nothing(run: Callable[..., Any]) -> None:
     run(neighbours.put, PLACE)
     assert not run(neighbours.put, PLACE._replace(body="", last_updated=NOW - timedelta(1)))
     assert kept(run).body == PLACE.body
+
+
+def test_only_the_connection_of_a_party_tells_of_its_places(run: Callable[..., Any]) -> None:
+    late = NOW + timedelta(days=365)
+    run(neighbours.put, PLACE._replace(partner_id="hub", last_updated=late))
+    run(lambda tx: tx.save(PartnerParty("NL*EXA", "CPO", "p1", "x")))
+    run(neighbours.put, PLACE)
+    with pytest.raises(Refused, match="another connection"):
+        run(neighbours.put, PLACE._replace(partner_id="hub", last_updated=late, body="{}"))
+    assert (kept(run).partner_id, kept(run).body) == ("p1", PLACE.body)
 
 
 def test_what_its_owner_withdraws_is_forgotten(run: Callable[..., Any]) -> None:

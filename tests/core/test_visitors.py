@@ -90,6 +90,24 @@ def test_the_whitelist_says_who_decides(
         assert (found.ask.partner_id, found.ask.party_id, found.ask.uid) == ("p1", "NL*EXA", "CARD")
 
 
+def test_only_the_connection_of_a_party_tells_of_its_tokens(run: Run) -> None:
+    """A hub passes on what others own; it must not take over who is connected here by itself."""
+    run(visitors.put, visitor(whitelist="NEVER"))
+    with pytest.raises(Refused, match="another connection"):
+        run(visitors.put, visitor(whitelist="ALWAYS", partner_id="hub"))
+    found = shown(run)
+    assert found.ask is not None
+    assert found.ask.partner_id == "p1"
+
+
+def test_who_connects_by_itself_takes_its_tokens_back_from_a_hub(run: Run) -> None:
+    late = NOW + timedelta(days=365)
+    run(visitors.put, visitor(party="FR*NEW", partner_id="hub", last_updated=late))
+    run(visitors.put, visitor(party="FR*NEW", partner_id="p2", valid=False))
+    kept = run(lambda tx: tx.get(VisitorToken, "FR*NEW", "card", "RFID"))
+    assert (kept.partner_id, kept.valid, kept.last_updated) == ("p2", False, NOW)
+
+
 def test_our_own_token_comes_first(run: Run) -> None:
     run(visitors.put, visitor(whitelist="NEVER"))
     run(tokens.add, Token("CA*NTH", "", "rfid", "card", NOW), NOW)

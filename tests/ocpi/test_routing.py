@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +20,9 @@ ROLES = [{"role": "EMSP", "party": "NL*EXA", "name": "x"}]
 def call(*rest: str, body: Any = None, roles: Any = ROLES) -> Call:
     partner = Partner("p", "x", "registered", NOW, roles=roles)
     blank: Any = None
+    network: Any = SimpleNamespace(parties=lambda *roles: ("CA*NTH",))
     return Call(
-        blank, partner, blank, "PUT", rest, {}, body, Ids("r", "c"), Routing(), "http://x", []
+        network, partner, blank, "PUT", rest, {}, body, Ids("r", "c"), Routing(), "http://x", []
     )
 
 
@@ -37,6 +39,8 @@ def test_an_address_must_be_of_a_party_that_the_partner_speaks_for() -> None:
 def test_a_hub_passes_on_what_others_own() -> None:
     hub = [{"role": "HUB", "party": "NL*HUB", "name": "x"}]
     assert call("NL", "OTH", "1", roles=hub).owner("EMSP") == "NL*OTH"
+    with pytest.raises(Foreign):
+        call("CA", "NTH", "1", roles=hub).owner("EMSP")
 
 
 def test_body_and_address_must_say_the_same() -> None:

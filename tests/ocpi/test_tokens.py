@@ -132,6 +132,25 @@ async def test_a_partner_reaches_only_tokens_of_its_own_parties() -> None:
             assert kept.partner_id == (await north.partner(south)).id
 
 
+async def test_who_makes_itself_a_hub_reaches_nobody_else_and_not_us() -> None:
+    """Any partner may name the role HUB in its credentials."""
+    async with networks() as (north, south):
+        east = Side("DE*EST", roles=(CPO, EMSP, "HUB")).offers(*tokens.MODULES)
+        async with east.up():
+            await east.register(north, north.invite(east.party))
+            await south.asks(north, "PUT", f"{RECEIVER}/US/STH/CARD", token())
+            taken = await east.asks(north, "PUT", f"{RECEIVER}/US/STH/CARD", token(valid=False))
+            assert taken.json()["status_code"] == 2000
+            ours = await east.asks(north, "PUT", f"{RECEIVER}/CA/NTH/CARD", token("CA*NTH"))
+            assert ours.status_code == 404
+            passed_on = await east.asks(north, "PUT", f"{RECEIVER}/FR/OTH/CARD", token("FR*OTH"))
+            assert passed_on.status_code == 201
+            kept = await visitor(north)
+            assert kept is not None
+            assert (kept.valid, kept.partner_id) == (True, (await north.partner(south)).id)
+            assert await visitor(north, "CA*NTH") is None
+
+
 async def test_deviations_are_counted() -> None:
     async with networks() as (north, south):
         long = token(visual_number="x" * 65)
