@@ -63,9 +63,12 @@ class Client:
         self._look_up = look_up
         self._free = asyncio.Semaphore(self._limits.at_once)
         # Neither proxies nor netrc from the environment: the address is judged here.
+        # And no connection serves twice: the pool knows it by its address, which several names may
+        # share, and what one name's certificate opened would carry another one's token.
         self._http = httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,
+            limits=httpx.Limits(max_connections=self._limits.at_once, max_keepalive_connections=0),
             timeout=self._limits.timeout_s,
             transport=transport,
         )

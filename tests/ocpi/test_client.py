@@ -77,6 +77,38 @@ async def test_only_a_get_follows_a_redirect_and_only_on_the_same_host() -> None
     assert seen == [f"POST {HOST}/ocpi/2.2.1/x", f"GET {HOST}/ocpi/2.2.1/x", f"GET {HOST}/there"]
 
 
+async def test_names_at_one_address_never_share_a_connection() -> None:
+    """The certificate is checked for the name that a connection was opened for, and who is behind
+    an address may be chosen by that name: another one's token must not go there."""
+    connections: list[list[str]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hosts: list[str] = []
+        connections.append(hosts)
+        while line := await reader.readline():
+            if line.lower().startswith(b"host:"):
+                hosts.append(line.decode().split()[1].partition(":")[0])
+            if line == b"\r\n":
+                body = ok(None).content
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+    async def look_up(host: str, port: int) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    calling = Client(Policy.of(True, ["127.0.0.0/8"]), lambda: "id", look_up=look_up)
+    try:
+        for host in ("north.example.com", "south.example.com", "north.example.com"):
+            assert (await calling.call("GET", f"http://{host}:{port}/x", ACCESS)).ok
+    finally:
+        await calling.close()
+        server.close()
+    assert [set(hosts) for hosts in connections if len(set(hosts)) > 1] == []
+    assert sum(map(len, connections)) == 3
+
+
 async def test_redirects_have_an_end() -> None:
     calls = []
 
