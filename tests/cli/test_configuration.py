@@ -40,7 +40,7 @@ def flat_table(table: dict[str, Any], prefix: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in table.items():
         # The keys of these are names that somebody chose.
-        if isinstance(value, dict) and name not in ("keys", "tax_accounts", "token_keys"):
+        if isinstance(value, dict) and name not in ("keys", "tax_accounts"):
             found |= flat_table(value, f"{prefix}{name}.")
         else:
             found[prefix + name] = value
