@@ -383,6 +383,8 @@ def _explain(file: Path | None, fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{where}: {key}: there is no such setting"
     message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "string_pattern_mismatch" and key.rpartition(".")[2] == "party":
+        message = "a country code, '*' and three letters or digits, like CA*NTH"
     return f"{where}: {key}: {message[:1].lower()}{message[1:]}"
 
 

@@ -69,6 +69,8 @@ async def principal(
     """The key of a request. Raises `Unauthorized`."""
     scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
     key_id, dot, secret = presented.strip().partition(".")
+    if scheme.lower() == "bearer" and presented.strip() and not dot:
+        raise Unauthorized("this API key is not valid: it is not whole")
     if scheme.lower() != "bearer" or not dot:
         raise Unauthorized("send an API key: Authorization: Bearer KEY (csms: set CSMS_API_KEY)")
     key = await provided.store.reader.get(ApiKey, key_id)

@@ -203,9 +203,29 @@ def commented(
     public_url: str | None = None,
 ) -> str:
     """The text of a new configuration. `certificates`: pairs of certificate and key file."""
-    listed = _NO_CERTIFICATES
-    if certificates:
-        pairs = (f'    {{ certificate = "{c}", key = "{k}" }},\n' for c, k in certificates)
-        listed = f"certificates = [\n{''.join(pairs)}]"
-    url = _NO_URL if public_url is None else f'public_url = "{public_url}"'
+    listed = _listed(certificates) if certificates else _NO_CERTIFICATES
+    url = _NO_URL if public_url is None else _public_url(public_url)
     return _TEXT.format(party=party, key=key, key_id=key_id, certificates=listed, public_url=url)
+
+
+def with_certificates(
+    text: str, certificates: Sequence[tuple[str, str]], public_url: str | None
+) -> str | None:
+    """The text of a configuration that is there, with certificates in the place kept for them, and
+    the address where none was set; None where that place is taken or gone."""
+    lines = text.split("\n")
+    if lines.count(_NO_CERTIFICATES) != 1:
+        return None
+    lines[lines.index(_NO_CERTIFICATES)] = _listed(certificates)
+    if public_url is not None and _NO_URL in lines:
+        lines[lines.index(_NO_URL)] = _public_url(public_url)
+    return "\n".join(lines)
+
+
+def _listed(certificates: Sequence[tuple[str, str]]) -> str:
+    pairs = (f'    {{ certificate = "{c}", key = "{k}" }},\n' for c, k in certificates)
+    return f"certificates = [\n{''.join(pairs)}]"
+
+
+def _public_url(url: str) -> str:
+    return f'public_url = "{url}"'

@@ -83,6 +83,7 @@ _NOUNS = {
     "quarantine": "quarantine",
     "locations": "location",
     "tariffs": "tariff",
+    "partners": "partner",
 }
 
 

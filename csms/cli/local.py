@@ -82,9 +82,10 @@ def init(
 
     With `--tls` a small certificate authority of your own is made as well, and server certificates
     for HOST; its file `tls/ca.pem` is what stations need to know. Certificates of another authority
-    are named in the configuration, under [ocpp.tls].
+    are named in the configuration, under [ocpp.tls]. A configuration that is there gets the
+    certificates, and all else in it stays.
 
-    Example: `csms init --party CA*NTH`
+    Example: `csms init --party 'CA*NTH'`
 
     Example: `csms init --tls --host ocpp.example.com`
 
@@ -95,10 +96,14 @@ def init(
     from csms.app import new_id, new_secret
     from csms.storage.open import sqlite_path
 
-    if config.exists():
-        fail(FAILED, f"{config} exists already; remove it first, or choose another with --config")
     if host is not None and not tls:
         fail(USAGE, "--host is the name in the certificates: it needs --tls")
+    if config.exists():
+        if not tls:
+            kept = "it holds the keys of all tokens; keep it, or choose another with --config"
+            fail(FAILED, f"{config} exists already: {kept}")
+        _add_certificates(config, host, output)
+        return
     admin_key = f"{new_id()}.{new_secret()}"
     try:
         config.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +112,7 @@ def init(
             party=party,
             key=secrets.token_hex(32),
             certificates=_relative(made, config.parent) if made else (),
-            public_url=f"wss://{host}:{TLS_PORT}/ocpp" if host else None,
+            public_url=_tls_url(host),
         )
         # The file holds the key that all secrets are hashed with: for its owner only.
         descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -131,12 +136,7 @@ def init(
     print("holds the key that all tokens are hashed with.")
     print()
     if made is not None:
-        print(f"Wrote certificates for {', '.join(_names(host))}.")
-        print("Stations have to know the authority that signed them; install this file in each:")
-        print()
-        print(f"  {made.authority}")
-        print()
-        print(f"Keep {made.authority_key} to yourself: whoever has it can be this server.")
+        _print_certificates(made, host)
         print()
     print("The first admin key, shown this once:")
     print()
@@ -144,6 +144,45 @@ def init(
     print()
     print(f"Next:  csms serve --config {config}")
     print("then:  csms station add CP-1 --evses 2")
+
+
+def _add_certificates(config: Path, host: str | None, output: str) -> None:
+    """Give a configuration that is there certificates; all else in it stays."""
+    settings = _settings(config)
+    text = config.read_text("utf-8")
+    if settings.ocpp.tls.certificates or configuration.with_certificates(text, (), None) is None:
+        fail(FAILED, f"{config} has its own certificates: see [ocpp.tls] there, and csms check")
+    try:
+        made = _make_certificates(config.parent / "tls", host, settings.party)
+        pairs = _relative(made, config.parent)
+        changed = configuration.with_certificates(text, pairs, _tls_url(host)) or text
+        beside = config.with_name(f"{config.name}.new")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(changed)
+        beside.replace(config)
+    except OSError as error:
+        fail(FAILED, f"cannot write {error.filename or config}: {error.strerror}")
+    if output == "json":
+        print(json.dumps({"config": str(config), "ca": str(made.authority)}))
+        return
+    print(f"{config} names certificates now; all else in it stays.")
+    _print_certificates(made, host)
+    print()
+    print("They are used after a restart of csms serve. What they stand for:  csms check")
+
+
+def _print_certificates(made: Made, host: str | None) -> None:
+    print(f"Wrote certificates for {', '.join(_names(host))}.")
+    print("Stations have to know the authority that signed them; install this file in each:")
+    print()
+    print(f"  {made.authority}")
+    print()
+    print(f"Keep {made.authority_key} to yourself: whoever has it can be this server.")
+
+
+def _tls_url(host: str | None) -> str | None:
+    return f"wss://{host}:{TLS_PORT}/ocpp" if host else None
 
 
 def _make_certificates(folder: Path, host: str | None, party: str) -> Made:
@@ -236,7 +275,8 @@ def run_until_signal(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]])
     except* CsmsError as errors:
         fail(FAILED, _first(errors))
     except* OSError as errors:
-        fail(FAILED, f"{_first(errors)}; is another csms running, or the port taken?")
+        ports = "other ports are set by ocpp.port, ocpp.tls.port and http.port"
+        fail(FAILED, f"{_first(errors)}; is another csms running? {ports}")
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> str:

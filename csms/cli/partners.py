@@ -8,7 +8,7 @@ import typer
 
 from csms.cli.client import segment
 from csms.cli.output import Column, cell, column
-from csms.cli.session import LimitOption, OutputOption, Session, paste
+from csms.cli.session import LimitOption, OutputOption, Session, only_here, paste
 
 app = typer.Typer(
     help="Connections to other networks (OCPI).", no_args_is_help=True, rich_markup_mode="markdown"
@@ -78,6 +78,12 @@ def invite(
     session.out.line("With this software, the other side runs:")
     session.out.line()
     session.out.line(f"  csms partner register {answer['url']} {answer['token']} --name THEIR-NAME")
+    if only_here(str(answer["url"])):
+        session.out.line()
+        session.out.line(
+            "That URL holds on this server's own machine alone: first set public_url under"
+        )
+        session.out.line("[ocpi] in csms.toml to the address that others reach, and invite again.")
 
 
 @app.command("register")

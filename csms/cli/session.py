@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -73,6 +74,11 @@ class Session:
         self.out.rows(rows[:cut], columns, empty)
         if cut is not None and len(rows) > cut:
             note(f"the newest {cut} are shown; more with --limit")
+
+
+def only_here(url: str) -> bool:
+    """Whether an address leads nowhere but to the machine that it is used on."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def paste(*words: str) -> str:

@@ -129,7 +129,9 @@ def set_values(
     states = [v for v in found["variables"] if v.get("state") in ("rejected", "unsupported")]
     if states:
         named = ", ".join(_refusal(v) for v in states)
-        next_step = f"{paste('station', 'config', 'get', station)} shows what it says and allows"
+        look = paste("station", "config", "get", station)
+        forget = paste("station", "config", "unset", station, *(str(v["name"]) for v in states))
+        next_step = f"{look} shows what it says and allows, {forget} ends the wish"
         raise Failure(ExitCode.FAILED, f"{station} does not take {named}", next_step)
 
 

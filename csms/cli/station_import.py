@@ -118,7 +118,9 @@ def read_lines(file: Path) -> list[Line]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise usage(f"cannot read {file}: {error.strerror}") from None
+        raise usage(
+            f"cannot read {file}: {error.strerror}", "name a file that can be read"
+        ) from None
     except UnicodeDecodeError:
         raise usage(f"{file} is not text in UTF-8") from None
     reader = csv.reader(io.StringIO(text), strict=True, delimiter=_delimiter(text))

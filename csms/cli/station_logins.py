@@ -277,7 +277,12 @@ def accept(
     Example: `csms station accept CP-9 --weak-secret`
     """
     session = Session.of(context, output)
-    row = session.client.get(path_of(station))
+    try:
+        row = session.client.get(path_of(station))
+    except Failure as failure:
+        if failure.code == "not_found":
+            failure.next_step = f"{paste('station', 'add', station)} adds it"
+        raise
     if not row.get("guest"):
         if weak_secret or party:
             raise usage(

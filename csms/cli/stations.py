@@ -10,7 +10,14 @@ import typer
 
 from csms.cli.client import Row, segment
 from csms.cli.output import Column, cell, column
-from csms.cli.session import LimitOption, OutputOption, Session, StationArgument, paste
+from csms.cli.session import (
+    LimitOption,
+    OutputOption,
+    Session,
+    StationArgument,
+    only_here,
+    paste,
+)
 from csms.cli.treatment import SWITCHES, show_treatment, shown
 
 app = typer.Typer(
@@ -319,6 +326,11 @@ def type_in(session: Session, answer: Row) -> None:
     out.line("The user is the station's identity, which is set in the station as well.")
     out.line("OCPP 1.6 stations take the token as AuthorizationKey, OCPP 2.x stations as")
     out.line("BasicAuthPassword. The token is shown this once.")
+    if only_here(base):
+        out.line(
+            "That URL holds on the server's own machine alone: elsewhere its name or address stands"
+        )
+        out.line("there. To be shown it here, set public_url under [ocpp] in csms.toml.")
     if base.startswith("wss:"):
         out.line("The station must know who signed this server's certificate: with csms init --tls")
         out.line("that is the file tls/ca.pem, to be installed there as its root certificate.")

@@ -120,7 +120,8 @@ def show_tariff(
     session.out.record(row, _COLUMNS)
     session.out.line()
     columns = (column("location", "location_key"), column("evse", "uid_key"))
-    session.out.rows(places, columns, "it applies nowhere: csms tariff assign TARIFF LOCATION")
+    nowhere = f"it applies nowhere: {paste('tariff', 'assign', str(row['id']), 'LOCATION')}"
+    session.out.rows(places, columns, nowhere)
     session.out.line()
     session.out.json(row["tariff"])
 

@@ -20,6 +20,9 @@ async def test_without_a_valid_key_nothing_is_shown(api: Api, header: str) -> No
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.json()["code"] == "unauthorized"
+    assert ("is not valid" in answer.json()["detail"]) is (
+        len(header.split()) > 1 and "Be" in header
+    )
 
 
 async def test_roles_are_steps(api: Api) -> None:

@@ -28,7 +28,11 @@ def test_every_code_of_the_api_has_a_next_step_of_its_own(code: str) -> None:
 
 
 def test_the_noun_follows_from_the_path() -> None:
-    for path, noun in (("/keys/k1", "key"), ("/transactions/1", "transaction")):
+    for path, noun in (
+        ("/keys/k1", "key"),
+        ("/transactions/1", "transaction"),
+        ("/partners/a", "partner"),
+    ):
         failure = of_problem(404, {"code": "not_found", "detail": "no such thing"}, path)
         assert failure.next_step == f"csms {noun} list shows those there are"
 

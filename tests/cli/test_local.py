@@ -36,7 +36,7 @@ async def test_init_does_not_overwrite(tmp_path: Path) -> None:
     config.write_text("precious")
     code, _, err = await csms("init", "--config", str(config))
     assert code == 1
-    assert "exists already" in err
+    assert "exists already: it holds the keys" in err
     assert config.read_text() == "precious"
 
 
@@ -106,3 +106,4 @@ async def test_a_taken_port_is_one_line(tmp_path: Path, taken: str) -> None:
     assert (code, out) == (1, "")
     (line,) = err.splitlines()
     assert str(port) in line
+    assert "ocpp.port" in line

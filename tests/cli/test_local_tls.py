@@ -54,6 +54,27 @@ async def test_a_host_that_is_none(
     assert not (tmp_path / "tls").exists()
 
 
+async def test_a_configuration_that_is_there_gets_certificates(tmp_path: Path) -> None:
+    config = tmp_path / "csms.toml"
+    assert (await csms("init", "--config", str(config), "--party", "CA*NTH"))[0] == 0
+    before = config.read_text().splitlines()
+    code, out, err = await made(tmp_path, "--host", "ocpp.example.com")
+    assert (code, err) == (0, "")
+    assert f"  {tmp_path}/tls/ca.pem\n" in out
+    assert "admin key" not in out
+    after = config.read_text().splitlines()
+    assert [line for line in before if line not in after] == [
+        '# public_url = "wss://ocpp.example.com:9443/ocpp"',
+        "# certificates = []",
+    ]
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    code, out, _ = await csms("check", "--config", str(config))
+    assert (code, "server-ec.pem: ok" in out) == (0, True)
+    code, _, err = await made(tmp_path, "--host", "ocpp.example.com")
+    assert (code, "has its own certificates" in err) == (1, True)
+    assert config.read_text().splitlines() == after
+
+
 async def test_a_host_without_certificates_is_a_mistake(tmp_path: Path) -> None:
     config = str(tmp_path / "csms.toml")
     code, _, err = await csms("init", "--config", config, "--host", "ocpp.example.com")

@@ -31,7 +31,14 @@ def test_invite_prints_what_to_hand_over(api: Api) -> None:
     assert api.body() == {"name": "South"}
     assert f"  versions URL  {url}\n  token         t0\n" in result.stdout
     assert f"  csms partner register {url} t0 --name THEIR-NAME" in result.stdout
+    assert "public_url" not in result.stdout
     assert json.loads(api.run("partner", "invite", "South", "-o", "json").stdout)["token"] == "t0"
+
+
+def test_invite_says_that_nobody_else_reaches_this_machine(api: Api) -> None:
+    url = "http://127.0.0.1:8000/ocpi/versions"
+    api.on("POST", "/partners", ok({**PARTNER, "state": "invited", "url": url, "token": "t0"}, 201))
+    assert "set public_url under\n[ocpi]" in api.run("partner", "invite", "South").stdout
 
 
 def test_register_tells_its_steps(api: Api) -> None:

@@ -103,6 +103,7 @@ def test_a_value_that_is_refused_is_a_failure(api: Api, state: str) -> None:
     result = api.run("station", "config", "set", "CP-1", "HeartbeatInterval", "5")
     assert result.exit_code == 1
     assert "CP-1 does not take HeartbeatInterval" in result.stderr
+    assert "csms station config unset CP-1 HeartbeatInterval ends the wish" in result.stderr
 
 
 def test_a_failure_says_why_where_that_is_known(api: Api) -> None:

@@ -144,6 +144,16 @@ def test_a_station_that_is_not_there(api: Api) -> None:
         assert result.stderr == f"csms: {detail}\n"
 
 
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [("ws://127.0.0.1:9000/ocpp", True), ("ws://[::1]:9000/ocpp", True), ("ws://a.b/ocpp", False)],
+)
+def test_add_says_where_its_address_holds(api: Api, url: str, hint: bool) -> None:
+    api.on("POST", "/stations", ok({**ONBOARDED, "url": url}, 201))
+    result = api.run("station", "add", "Depot 7")
+    assert ("set public_url under [ocpp]" in result.stdout) is hint
+
+
 def test_add_prints_what_an_installer_types(api: Api) -> None:
     api.on("POST", "/stations", ok(ONBOARDED, 201))
     result = api.run("station", "add", "Depot 7", "--evses", "2", "--connectors", "3")
