@@ -167,7 +167,9 @@ def _profiled(session: Session, answer: Row, number: int) -> None:
         case "refused":
             what = f"{identity} did not change its profile: {detail}"
             next_step = ""
-            if "--slot" not in detail:
+            if "NotSupported" in detail:
+                next_step = "it has no such setting: type this server's wss:// URL in there by hand"
+            elif "--slot" not in detail:
                 next_step = "does it know who signed this server's certificate, and its password?"
             raise Failure(ExitCode.FAILED, what, next_step)
         case "not_sent":

@@ -219,6 +219,11 @@ def show_station(
     row = session.client.get(path_of(station))
     session.out.record(row, _shown(row))
     if not session.out.is_json:
+        if row.get("connected") and row.get("registration") == "new":
+            # It was running before it was sent here, and reconnected without a boot.
+            ask = paste("station", "trigger", str(row.get("identity", station)), "boot")
+            session.out.line()
+            session.out.line(f"It has not booted here, and is asked nothing until then: {ask}")
         if not row.get("connected"):
             look = paste("events", "--station", str(row.get("identity", station)), "--since", "1d")
             session.out.line()

@@ -81,6 +81,11 @@ def test_rotate_for_programs(api: Api) -> None:
         ({"outcome": "accepted", "reset": "accepted"}, 0, "The reset was accepted."),
         ({"outcome": "reboot_required"}, 0, "csms station reset CP-1"),
         ({"outcome": "refused", "detail": "Rejected"}, 1, "who signed this server's certificate"),
+        (
+            {"outcome": "refused", "detail": "it said NotSupported"},
+            1,
+            "wss:// URL in there by hand",
+        ),
         ({"outcome": "refused", "detail": "name it (--slot)"}, 1, "profile: name it (--slot)"),
         ({"outcome": "no_answer", "detail": "the link was lost"}, 5, "csms station show CP-1"),
         ({"outcome": "not_sent", "detail": "not connected"}, 4, "nothing was changed"),

@@ -116,6 +116,15 @@ def test_a_station_that_is_away_shows_where_to_look(api: Api) -> None:
     assert "09:59:00" not in text
 
 
+def test_a_station_that_came_without_a_boot_shows_how_to_make_it(api: Api) -> None:
+    """One that was running when it was sent here only reconnects (OCPP 1.6 4.2)."""
+    api.on("GET", "/stations/CP-1", ok({**STATION, "registration": "new"}))
+    treatment(api)
+    assert "csms station trigger CP-1 boot" in api.run("station", "show", "CP-1").stdout
+    api.on("GET", "/stations/CP-1", ok(STATION))
+    assert "trigger" not in api.run("station", "show", "CP-1").stdout
+
+
 def test_what_is_wanted_is_shown(api: Api) -> None:
     wanted = [
         {"evse": 0, "connector": 0, "available": True, "state": "taken"},
