@@ -38,7 +38,7 @@ from csms.flows.prices import Pricer
 from csms.flows.records import Biller
 from csms.flows.retention import Retention
 from csms.observability import Metrics, Read
-from csms.ocpi import exchange, locations, tariffs, tokens
+from csms.ocpi import cdrs, exchange, locations, tariffs, tokens
 from csms.ocpi.addresses import Policy
 from csms.ocpi.asking import Homes
 from csms.ocpi.client import Client, ClientLimits
@@ -211,6 +211,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                         *tokens.MODULES,
                         *locations.MODULES,
                         *tariffs.MODULES,
+                        *cdrs.MODULES,
                         partner_orders.module,
                     ),
                 ),

@@ -45,7 +45,7 @@ _TOTALS = {
 @entity(
     "cdrs",
     key=("party_id", "id_key"),
-    finders={"transaction": ("transaction_id",)},
+    finders={"transaction": ("transaction_id",), "token_party": ("token_party",)},
 )
 class Cdr(NamedTuple):
     """One record. `credit_of`: the id of the record that this one cancels; `credited_by`: the id of

@@ -264,6 +264,17 @@ class CdrSealed(Event):
     credit_of: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdrReceived(Event):
+    """Another network billed a charge of one of our drivers."""
+
+    party_id: str
+    cdr_id: str
+    token_party: str
+    partner_id: str
+    credit_of: str | None = None
+
+
 # -- commands, administration --------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from csms.core.desired_availability import DesiredAvailability
 from csms.core.device_model import Desired, DeviceModel, Variable
 from csms.core.doubts import Doubt
 from csms.core.entities import SHAPES
+from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
 from csms.core.ids import MAX_INT32
 from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
@@ -108,6 +109,11 @@ def _transaction(row: Transaction, cutoff: datetime, beside: Any) -> Verdict:
     return not row.open and (row.end_received_at or row.received_at) < cutoff
 
 
+def _delivery(row: CdrDelivery, cutoff: datetime, beside: Any) -> Verdict:
+    """What a partner has not taken or refused yet stays, however old it is."""
+    return row.state not in OPEN and (row.settled_at or row.created_at) < cutoff
+
+
 RULES: Sequence[Rule] = (
     Rule(Message, "messages_hours", _message),
     Rule(RememberedWrite, "remembered_writes_hours", _by("at")),
@@ -120,6 +126,8 @@ RULES: Sequence[Rule] = (
     Rule(Command, "commands_days", _command),
     Rule(Quarantined, "quarantine_days", _quarantined),
     Rule(UnknownStation, "unknown_stations_days", _by("last_seen_at")),
+    Rule(CdrDelivery, "cdrs_days", _delivery),
+    Rule(ReceivedCdr, "cdrs_days", _by("received_at")),
     Rule(Cdr, "cdrs_days", _by("created_at")),
     # What a charge is billed by comes from the order that it began with.
     Rule(Order, "transactions_days", _by("received_at")),

@@ -22,7 +22,7 @@ import structlog
 from csms.core import partners
 from csms.core.errors import CsmsError
 from csms.core.partners import Partner, PartnerModule, State
-from csms.ocpi import locations, tariffs, tokens
+from csms.ocpi import cdrs, locations, tariffs, tokens
 from csms.ocpi.network import RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
 
@@ -41,12 +41,14 @@ class Wakeups(Protocol):
 @dataclass(frozen=True, slots=True)
 class Feed:
     """One module as a pump handles it. `things`: the journal kinds that hint at a change, and what
-    changed; `push` sends the present state of one thing; `pull` takes in their list."""
+    changed; `push` sends the present state of one thing; `pull` takes in their list. `settle`: send
+    what waits in an outbox, and say what is in the way."""
 
     name: str
     things: dict[str, Callable[[dict[str, Any]], Thing | None]]
     push: Callable[..., Awaitable[list[str]]]
     pull: Callable[[Network, Partner, datetime | None], Awaitable[Pulled]]
+    settle: Callable[[Network, Partner], Awaitable[str | None]] | None = None
 
 
 def _place(event: dict[str, Any]) -> Thing:
@@ -81,6 +83,13 @@ FEEDS = (
         {"tariff_changed": lambda event: (event["party_id"], event["tariff_id"])},
         tariffs.push,
         tariffs.pull,
+    ),
+    Feed(
+        cdrs.NAME,
+        {"cdr_sealed": lambda event: (event["party_id"], event["cdr_id"])},
+        cdrs.push,
+        cdrs.pull,
+        cdrs.deliver,
     ),
 )
 
@@ -151,6 +160,7 @@ class Publisher:
             well = True
             for feed in FEEDS:
                 well = await self.push(partner, feed) and well
+                well = await self.settle(partner, feed) and well
                 well = await self._pull_due(partner, feed) and well
         except Exception:
             log.exception("partner_pump_failed", partner=partner.name)
@@ -225,6 +235,13 @@ class Publisher:
 
         await asyncio.gather(*(group(members) for members in groups.values()))
         return next(iter(refused), None), next(iter(faults), None)
+
+    async def settle(self, partner: Partner, feed: Feed) -> bool:
+        """Send what waits in the outbox of a module; False when the partner did not settle it."""
+        fault = await feed.settle(self._network, partner) if feed.settle else None
+        if fault is not None:
+            await self._note(partner, feed, PUSH, fault)
+        return fault is None
 
     # -- pull --------------------------------------------------------------------------------------
 

@@ -38,6 +38,17 @@ log = structlog.get_logger("ocpi.tariffs")
 NAME = "tariffs"
 PLACES = Decimal("0.0001")
 _LIMITS = ("min_price", "max_price")
+_WHOLE = frozenset({"step_size", "min_duration", "max_duration"})
+_NUMBERS = _WHOLE | {
+    "price",
+    "vat",
+    "before_taxes",
+    "after_taxes",
+    "excl_vat",
+    "incl_vat",
+    "percentage",
+    *(f"{end}_{what}" for end in ("min", "max") for what in ("kwh", "current", "power")),
+}
 
 
 # -- ours ------------------------------------------------------------------------------------------
@@ -47,7 +58,7 @@ def shown(tariff: Tariff) -> dict[str, Any] | None:
     """The current version of a tariff as others see it; None for one that 2.2.1 cannot carry."""
     country, _, party_id = tariff.party_id.partition("*")
     data = reading.load(orjson.dumps(tariff.data))
-    told = known_fields(wire.Tariff, tariff.data)
+    told = exact(known_fields(wire.Tariff, tariff.data))
     if data.get("tax_included") == "YES" and not _without_taxes(told):
         log.warning("tariff_not_told", tariff=tariff.id, why="prices include taxes without a rate")
         return None
@@ -65,6 +76,19 @@ def shown(tariff: Tariff) -> dict[str, Any] | None:
         "last_updated": reading.moment(tariff.last_updated),
     }
     return checked(wire.Tariff, told)
+
+
+def exact(value: Any, name: str = "") -> Any:
+    """A tariff with its numbers as numbers: those that are kept as text are told as what they
+    are."""
+    if isinstance(value, Mapping):
+        return {n: exact(v, n) for n, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [exact(v, name) for v in value]
+    if isinstance(value, str) and name in _NUMBERS:
+        number = Decimal(value)
+        return int(number) if name in _WHOLE else number
+    return value
 
 
 def _without_taxes(told: dict[str, Any]) -> bool:

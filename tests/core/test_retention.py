@@ -10,6 +10,7 @@ import pytest
 from csms.core import retention
 from csms.core.commands import Command
 from csms.core.entities import SHAPES
+from csms.core.exchanged import CdrDelivery
 from csms.core.messages import IN, Message
 from csms.core.metering import MeterSample
 from csms.core.retention import RULES
@@ -123,3 +124,17 @@ def test_the_journal_is_trimmed_from_its_oldest_end(site: Site) -> None:
     kinds = site.journal()
     site.run(retention.trim, 10_000, 1)
     assert site.journal() == kinds[1:]
+
+
+@pytest.mark.parametrize(
+    ("state", "settled", "verdict"),
+    [
+        ("due", None, False),
+        ("sent", None, False),
+        ("confirmed", OLD, True),
+        ("refused", NEW, False),
+    ],
+)
+def test_what_a_partner_has_not_settled_stays(state: str, settled: Any, verdict: bool) -> None:
+    row = CdrDelivery("p1", "CA*NTH", "r1", "R1", state, OLD, OLD, "{}", settled_at=settled)
+    assert judged(row) is verdict

@@ -162,3 +162,13 @@ async def test_a_list_is_pulled() -> None:
         pulled = await tariffs.pull(south.network, await south.partner(north), None)
         assert (pulled.faults, pulled.newest) == ([], NOW)
         assert priced(await kept(south, "CA*NTH", "t1")) == Decimal("0.25")
+
+
+def test_numbers_that_are_kept_as_text_are_told_as_numbers() -> None:
+    component = {"type": "ENERGY", "price": "0.30", "step_size": "1"}
+    element = {"price_components": [component], "restrictions": {"min_kwh": "2.5"}}
+    told = tariffs.shown(row(elements=[element], min_price={"before_taxes": "0.50"}))
+    assert priced(told) == Decimal("0.30")
+    assert told is not None
+    assert told["elements"][0]["restrictions"] == {"min_kwh": Decimal("2.5")}
+    assert told["min_price"] == {"excl_vat": Decimal("0.50")}

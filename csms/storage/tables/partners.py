@@ -1,9 +1,10 @@
 """The tables of partners: connections, tokens of both sides, who speaks for whom, how it
-goes; and the tokens of their drivers."""
+goes; the tokens of their drivers, and charge detail records in both directions."""
 
 from __future__ import annotations
 
 from csms.core.aliases import TokenAlias
+from csms.core.exchanged import CdrDelivery, ReceivedCdr
 from csms.core.neighbours import NeighbourObject
 from csms.core.orders import Order
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
@@ -94,6 +95,43 @@ COLUMNS: Columns = {
         moment("last_updated"),
         moment("received_at"),
         text("body"),
+    ],
+    CdrDelivery: [
+        text("partner_id"),
+        text("party_id"),
+        text("id_key"),
+        text("cdr_id"),
+        text("state"),
+        moment("created_at"),
+        moment("next_at"),
+        text("body"),
+        text("credit_of", null=True),
+        number("attempts"),
+        moment("sent_at", null=True),
+        moment("settled_at", null=True),
+        text("location", null=True),
+        text("error", null=True),
+    ],
+    ReceivedCdr: [
+        text("party_id"),
+        text("id_key"),
+        text("id"),
+        text("partner_id"),
+        moment("received_at"),
+        moment("started_at"),
+        moment("ended_at"),
+        text("token_party"),
+        text("token_uid"),
+        text("currency"),
+        text("energy_kwh"),
+        text("before_taxes"),
+        text("after_taxes", null=True),
+        text("digest"),
+        text("body"),
+        text("credit_of", null=True),
+        text("repriced", null=True),
+        text("difference", null=True),
+        text("priced_by", null=True),
     ],
     PartnerModule: [
         text("partner_id"),

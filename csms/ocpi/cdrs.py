@@ -1,0 +1,366 @@
+"""The CDRs module (mod_cdrs): what charges at our places cost told to the networks of their
+drivers, what charges of our drivers cost elsewhere taken in.
+
+Told in 2.2.1: a total before and after taxes instead of tax lines; the tariff in the words of that
+version, left out where it has none for it; names of places cut to the length that is allowed. A
+record is sent from an outbox (`core.exchanged`) until the partner has settled it; it never changes,
+so sending it again is safe. A partner's record is kept once, as it came, beside what it would cost
+by the tariff that we hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any
+
+import httpx
+import orjson
+import structlog
+
+from csms.core import exchanged
+from csms.core.cdrs import Cdr
+from csms.core.errors import CsmsError, Invalid, PartnerRefused, Refused
+from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
+from csms.core.ids import folded
+from csms.core.partners import Partner
+from csms.core.tariffs import Tariff
+from csms.core.tokens import Token, uid_key
+from csms.ocpi import paging, tariffs
+from csms.ocpi.envelope import INVALID, UNKNOWN_TOKEN, Answer, Heard
+from csms.ocpi.headers import Routing
+from csms.ocpi.locations import checked
+from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
+from csms.ocpi.paging import Pulled
+from csms.ocpi.repricing import Repriced, reprice
+from csms.ocpi.routing import Call, Gone, Module, may_tell
+from csms.ocpi.wire import reading
+from csms.ocpi.wire.v221 import cdrs as wire
+
+log = structlog.get_logger("ocpi.cdrs")
+NAME = "cdrs"
+MAX_URL = 2_000
+AT_ONCE = 1_000
+# An answer with one of these is final; what else goes wrong may be right later (2000 is also what
+# a suspended connection answers).
+FINAL = range(INVALID, 3000)
+# Longest texts of a CdrLocation (mod_cdrs).
+_LONGEST = {"name": 255, "address": 45, "city": 45, "postal_code": 10, "state": 20}
+_AMOUNTS = (
+    "total_cost",
+    "total_fixed_cost",
+    "total_energy_cost",
+    "total_time_cost",
+    "total_parking_cost",
+    "total_reservation_cost",
+)
+_QUANTITIES = ("total_energy", "total_time", "total_parking_time")
+_SAME = (
+    "start_date_time",
+    "end_date_time",
+    "session_id",
+    "auth_method",
+    "authorization_reference",
+    "currency",
+    "cdr_token",
+)
+
+
+class UnknownToken(CsmsError):
+    """The token of a record is none of ours."""
+
+    code = "not_found"
+
+
+# -- ours ------------------------------------------------------------------------------------------
+
+
+def shown(cdr: Cdr) -> dict[str, Any] | None:
+    """A record as others see it; the same each time. None for one that 2.2.1 cannot carry."""
+    data = cdr.data
+    country, _, party_id = cdr.party_id.partition("*")
+    told: dict[str, Any] = {name: data[name] for name in _SAME if name in data}
+    told |= {name: _price(data[name]) for name in _AMOUNTS if name in data}
+    told |= {name: Decimal(data[name]) for name in _QUANTITIES if name in data}
+    told |= {
+        "country_code": country,
+        "party_id": party_id,
+        "id": cdr.id,
+        "cdr_location": _place(data["cdr_location"]),
+        "tariffs": [made for each in data["tariffs"] if (made := _tariff(cdr, each))],
+        "charging_periods": [_period(each) for each in data["charging_periods"]],
+        "last_updated": reading.moment(cdr.created_at),
+    }
+    if "remark" in data:
+        told["remark"] = data["remark"][:255]
+    if cdr.credit_of is not None:
+        told |= {"credit": True, "credit_reference_id": cdr.credit_of}
+    signed = data.get("signed_data")
+    if signed is not None and checked(wire.SignedData, signed) is not None:
+        told["signed_data"] = signed
+    return checked(wire.CDR, told)
+
+
+def _price(given: Mapping[str, Any]) -> dict[str, Decimal]:
+    before = Decimal(given["before_taxes"])
+    taxes = sum((Decimal(line["amount"]) for line in given.get("taxes", ())), Decimal(0))
+    return {"excl_vat": before, "incl_vat": before + taxes}
+
+
+def _place(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A place, its texts cut to the length that the version allows."""
+    return {n: value[: _LONGEST[n]] if n in _LONGEST else value for n, value in given.items()}
+
+
+def _tariff(cdr: Cdr, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The tariff of a record. It was that way when the charge began, which is all that is known of
+    its age here."""
+    name, at = str(data["id"]), cdr.started_at
+    owner = f"{data['country_code']}*{data['party_id']}"
+    currency = str(data["currency"])
+    row = Tariff(owner, folded(name), 0, name, True, at, at, currency, data=data)
+    return tariffs.shown(row)
+
+
+def _period(given: Mapping[str, Any]) -> dict[str, Any]:
+    dimensions = [{**d, "volume": Decimal(d["volume"])} for d in given["dimensions"]]
+    return {**given, "dimensions": dimensions}
+
+
+def _drivers_of(partner: Partner) -> tuple[str, ...]:
+    """The parties whose drivers the partner bills."""
+    return tuple(dict.fromkeys(r["party"] for r in partner.roles if r["role"] == EMSP))
+
+
+async def _list(call: Call) -> Answer:
+    """The records of charges by drivers of the partner's parties, oldest first."""
+    network, asked = call.network, paging.query(call.query)
+    found: list[tuple[datetime, str, str]] = []
+    drivers = _drivers_of(call.partner)
+    for party in network.parties(CPO):
+        if call.routing.to in (None, party):
+            where = {"token_party": drivers, "party_id": party}
+            found += [
+                (cdr.created_at, cdr.party_id, cdr.id_key)
+                async for cdr in network.every(Cdr, where)
+                if asked.takes(cdr.created_at)
+            ]
+    found.sort()
+    answer = paging.answer(found, asked, call.url, lambda key: key, network.limits.page)
+    told = []
+    for _, party, id_key in answer.data:
+        cdr = await network.store.reader.get(Cdr, party, id_key)
+        told.append(shown(cdr) if cdr is not None else None)
+    return Answer([one for one in told if one is not None], headers=answer.headers)
+
+
+# -- theirs ----------------------------------------------------------------------------------------
+
+
+def digest(value: wire.CDR) -> str:
+    """Of the content of a record, however its JSON is written. When it was last updated is no part
+    of what it bills: peers say another time when they send it again."""
+    text = reading.dump({**reading.plain(value), "last_updated": None})
+    # Numbers stay digits: as floats two amounts could become one.
+    plain = json.loads(text, parse_float=str)
+    text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+async def _take(
+    network: Network, partner: Partner, value: wire.CDR, body: Any
+) -> tuple[ReceivedCdr, bool]:
+    """Keep a partner's record; whether it is new. Raises `Invalid` for one that is not theirs to
+    send, `UnknownToken`, and `Refused` for other content under a known id."""
+    owner = f"{value.country_code}*{value.party_id}".upper()
+    if not may_tell(network, partner, owner, CPO):
+        raise Invalid(f"{owner} is not one of your parties in the role CPO")
+    driver = f"{value.cdr_token.country_code}*{value.cdr_token.party_id}".upper()
+    where = {"party_id": driver, "uid_key": uid_key(value.cdr_token.uid)}
+    known = driver in network.parties(EMSP)
+    if not known or not await network.store.reader.page(Token, where, limit=1):
+        raise UnknownToken(f"cdr_token: no token of {driver} with that uid is known here")
+    found = await reprice(network, owner, value)
+    row = _row(partner, owner, driver, value, body, found, network.clock())
+    new = await network.store.transact(exchanged.keep, row)
+    return row, new
+
+
+def _row(
+    partner: Partner,
+    owner: str,
+    driver: str,
+    value: wire.CDR,
+    body: Any,
+    found: Repriced,
+    now: datetime,
+) -> ReceivedCdr:
+    after = value.total_cost.incl_vat
+    return ReceivedCdr(
+        party_id=owner,
+        id_key=folded(value.id),
+        id=value.id,
+        partner_id=partner.id,
+        received_at=now,
+        started_at=value.start_date_time,
+        ended_at=value.end_date_time,
+        token_party=driver,
+        token_uid=value.cdr_token.uid,
+        currency=value.currency.upper(),
+        energy_kwh=format(value.total_energy, "f"),
+        before_taxes=format(value.total_cost.excl_vat, "f"),
+        after_taxes=None if after is None else format(after, "f"),
+        digest=digest(value),
+        body=reading.dump(body).decode(),
+        credit_of=value.credit_reference_id if value.credit else None,
+        repriced=found.before_taxes,
+        difference=found.difference,
+        priced_by=found.by,
+    )
+
+
+async def _post(call: Call) -> Answer:
+    """A record from the network that sold the energy (mod_cdrs, POST)."""
+    read = reading.parse(wire.CDR, call.body, call.network.clock())
+    call.noted.extend(read.deviations)
+    try:
+        row, new = await _take(call.network, call.partner, read.value, call.body)
+    except UnknownToken as error:
+        return Answer(status=UNKNOWN_TOKEN, message=error.detail)
+    except Refused as error:
+        return Answer(status=INVALID, message=error.detail)
+    country, _, party_id = row.party_id.partition("*")
+    # The same place for the same record, however often and in whatever case it is sent.
+    location = paging.below(call.url, country, party_id, row.id_key)
+    return Answer(http=201 if new else 200, headers={"Location": location})
+
+
+async def _get(call: Call) -> Answer:
+    """A record that the partner has sent; to all others it does not exist."""
+    party = call.owner(CPO)
+    key = party, folded(call.rest[2])
+    found = await call.network.store.reader.get(ReceivedCdr, *key)
+    if found is None or found.partner_id != call.partner.id:
+        raise Gone("this CDR is not known here")
+    return Answer(reading.load(found.body.encode()))
+
+
+MODULES = (
+    Module(NAME, SENDER, {("GET", 0): _list}),
+    Module(NAME, RECEIVER, {("POST", 0): _post, ("GET", 3): _get}),
+)
+
+
+# -- as a client -----------------------------------------------------------------------------------
+
+
+async def push(network: Network, partner: Partner, party: str, cdr_id: str) -> list[str]:
+    """Put a new record of ours into the outbox of a partner whose driver it bills; `deliver` sends
+    it."""
+    cdr = await network.store.reader.get(Cdr, party, folded(cdr_id))
+    if cdr is None or party not in network.parties(CPO):
+        return []
+    if cdr.token_party is None or not partner.speaks_for(cdr.token_party, EMSP):
+        return []
+    told = shown(cdr)
+    body = reading.dump(told).decode() if told is not None else None
+    await network.store.transact(exchanged.owe, partner.id, cdr, body, network.clock())
+    return [] if body is not None else [f"CDR {cdr.id} cannot be told in 2.2.1"]
+
+
+async def deliver(network: Network, partner: Partner) -> str | None:
+    """Send what the partner has to get and is due; a credit never before what it cancels. What is
+    in the way, if anything; records that it holds up come again later."""
+    url = partner.endpoint(NAME, RECEIVER)
+    if url is None:
+        return None
+    where = {"partner_id": partner.id, "state": OPEN}
+    rows = await network.store.reader.page(CdrDelivery, where, limit=AT_ONCE)
+    waiting = {(row.party_id, row.cdr_id) for row in rows}
+    fault: str | None = None
+    for row in sorted(rows, key=lambda row: (row.created_at, row.party_id, row.id_key)):
+        if row.next_at > network.clock() or (row.party_id, row.credit_of) in waiting:
+            continue
+        try:
+            wrong = await _send(network, partner, url, row)
+        except CsmsError as error:
+            # They cannot be reached, or the store is away: the others would fare no better.
+            why = error.detail or error.code
+            await network.store.transact(exchanged.unsettled, row.key, why, None)
+            return why
+        if wrong is None:
+            waiting.discard((row.party_id, row.cdr_id))
+        fault = fault or wrong
+    return fault
+
+
+async def _send(network: Network, partner: Partner, url: str, before: CdrDelivery) -> str | None:
+    """One attempt; why it is not settled. Raises `PartnerUnreachable`, `Invalid`."""
+    store = network.store
+    row = await store.transact(exchanged.sending, before.key, network.clock())
+    if row is None:
+        return None
+    body = reading.load(row.body.encode())
+    token = body["cdr_token"]
+    driver = f"{token['country_code']}*{token['party_id']}".upper()
+    access = network.access(partner, Routing(driver, row.party_id))
+    if row.location is not None:
+        # An attempt before this one may have arrived.
+        there = await network.client.call("GET", row.location, access)
+        found = there.data.get("id") if isinstance(there.data, Mapping) else None
+        if there.ok and folded(str(found)) == row.id_key:
+            await store.transact(exchanged.confirmed, row.key, row.location, network.clock())
+            return None
+    heard = await network.client.call("POST", url, access, body)
+    location = _location(heard, url)
+    if heard.ok:
+        await store.transact(exchanged.confirmed, row.key, location, network.clock())
+        return None
+    if heard.status in FINAL:
+        log.warning("cdr_refused", partner=partner.name, cdr=row.cdr_id, why=heard.why)
+        await store.transact(exchanged.refused, row.key, heard.why, network.clock())
+        return None
+    await store.transact(exchanged.unsettled, row.key, heard.why, location)
+    return heard.why
+
+
+def _location(heard: Heard, url: str) -> str | None:
+    """Where they say that the record is; only on the host that our token is for."""
+    text = heard.headers.get("location")
+    if not text or len(text) > MAX_URL:
+        return None
+    try:
+        there, here = httpx.URL(url).join(text), httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        return None
+    same = (there.scheme, there.host, there.port) == (here.scheme, here.host, here.port)
+    return str(there) if same else None
+
+
+async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
+    """Take in the records that a partner lists: one that was never sent to us is found here. Raises
+    as `tokens.pull`."""
+    url, result = partner.endpoint(NAME, SENDER), Pulled()
+    if url is None:
+        return result
+    mine = next(iter(network.parties(EMSP)), None)
+    theirs = next((r["party"] for r in partner.roles if r["role"] == CPO), None)
+    access = network.access(partner, Routing(theirs, mine))
+    async for heard in network.client.pages(paging.address(url, date_from), access):
+        if not heard.ok:
+            raise PartnerRefused(f"their CDRs: {heard.why}")
+        if not isinstance(heard.data, list):
+            raise PartnerRefused("their CDRs: data is no list")
+        for body in heard.data:
+            try:
+                read = reading.parse(wire.CDR, body, network.clock())
+                await _take(network, partner, read.value, body)
+            except (Invalid, UnknownToken, Refused) as error:
+                result.faults.append(error.detail)
+                continue
+            result.deviations += read.deviations
+            result.seen(read.value.last_updated)
+    return result

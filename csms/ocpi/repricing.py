@@ -1,0 +1,119 @@
+"""What a partner's record should cost, by the tariff of theirs that we hold.
+
+The charging periods of the record are priced by the one function for prices. Only where the tariff
+is certain: one tariff, known here, unchanged since the charge began. The expected difference is 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from csms.core.errors import Invalid
+from csms.core.ids import folded
+from csms.core.neighbours import NeighbourObject
+from csms.core.pricing.cost import price
+from csms.core.pricing.periods import Period
+from csms.core.pricing.tariff import Terms, parse
+from csms.ocpi.network import Network
+from csms.ocpi.wire import reading
+from csms.ocpi.wire.v221 import cdrs as wire
+
+WH_OF_KWH = Decimal(1000)
+SECONDS_OF_HOUR = Decimal(3600)
+# Hours are told with four decimals, which is a third of a second.
+NOISE_S = Decimal("0.2")
+
+
+@dataclass(frozen=True, slots=True)
+class Repriced:
+    """`by`: the tariff, or why there is no price. `difference`: how much more the record asks,
+    before taxes."""
+
+    by: str
+    before_taxes: str | None = None
+    difference: str | None = None
+
+
+async def reprice(network: Network, owner: str, value: wire.CDR) -> Repriced:
+    """Price the charge of a record once more."""
+    named = {period.tariff_id for period in value.charging_periods if period.tariff_id}
+    named = named or {tariff.id for tariff in value.tariffs}
+    if len(named) != 1:
+        return Repriced("several tariffs" if named else "no tariff is named")
+    (tariff_id,) = named
+    reader = network.store.reader
+    held = await reader.get(NeighbourObject, "tariffs", owner, folded(tariff_id))
+    if held is None:
+        return Repriced(f"tariff {tariff_id} is not known here")
+    if held.last_updated > value.start_date_time:
+        return Repriced(f"tariff {tariff_id} changed since the charge began")
+    try:
+        terms = parse(reading.load(held.body.encode()))
+    except Invalid as error:
+        return Repriced(error.detail)
+    if terms.currency != value.currency.upper():
+        return Repriced(f"tariff {tariff_id} is in {terms.currency}")
+    place = value.cdr_location.id
+    known = await reader.get(NeighbourObject, "locations", owner, folded(place))
+    zone = _zone(reading.load(known.body.encode()) if known else {})
+    if zone is None and any(element.restrictions.by_clock for element in terms.elements):
+        return Repriced(f"the time zone of location {place} is not known here")
+    # In a thread: a tariff with very many times of day takes its time.
+    cost = await asyncio.to_thread(_cost, terms, value, zone or UTC)
+    cost = -cost if value.credit else cost
+    difference = value.total_cost.excl_vat - cost
+    return Repriced(f"tariff {tariff_id}", _text(cost), _text(difference))
+
+
+def _cost(terms: Terms, value: wire.CDR, zone: tzinfo) -> Decimal:
+    return price(terms, periods(value), zone).total.before_taxes
+
+
+def _zone(place: Mapping[str, Any]) -> tzinfo | None:
+    try:
+        return ZoneInfo(str(place["time_zone"]))
+    except (KeyError, ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def _text(amount: Decimal) -> str:
+    return format(amount if amount else Decimal(0), "f")
+
+
+def periods(value: wire.CDR) -> list[Period]:
+    """The charging periods of a record; each lasts until the next begins."""
+    begun = sorted(value.charging_periods, key=lambda period: period.start_date_time)
+    ends: list[datetime] = [period.start_date_time for period in begun[1:]]
+    ends.append(max(value.end_date_time, begun[-1].start_date_time))
+    return [_period(period, end) for period, end in zip(begun, ends, strict=True)]
+
+
+def _period(given: wire.ChargingPeriod, end: datetime) -> Period:
+    volumes = {dimension.type: dimension.volume for dimension in given.dimensions}
+    return Period(
+        start=given.start_date_time,
+        end=end,
+        energy_wh=volumes.get("ENERGY", Decimal(0)) * WH_OF_KWH,
+        time_s=_seconds(volumes.get("TIME")),
+        parking_s=_seconds(volumes.get("PARKING_TIME")),
+        reservation_s=_seconds(volumes.get("RESERVATION_TIME")),
+        min_power=volumes.get("MIN_POWER"),
+        max_power=volumes.get("MAX_POWER"),
+        min_current=volumes.get("MIN_CURRENT"),
+        max_current=volumes.get("MAX_CURRENT"),
+    )
+
+
+def _seconds(hours: Decimal | None) -> Decimal:
+    """Hours as seconds; whole ones where no more than the missing decimals are between."""
+    if not hours:
+        return Decimal(0)
+    seconds = hours * SECONDS_OF_HOUR
+    whole = seconds.quantize(Decimal(1), ROUND_HALF_UP)
+    return whole if abs(seconds - whole) <= NOISE_S else seconds

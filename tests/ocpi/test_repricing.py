@@ -1,0 +1,99 @@
+"""What a record of a partner should cost by the tariff that we hold."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from csms.core import neighbours
+from csms.core.neighbours import NeighbourObject
+from csms.ocpi.repricing import Repriced, periods, reprice
+from csms.ocpi.wire import reading
+from csms.ocpi.wire.v221.cdrs import CDR
+from tests.support import ocpi_objects as objects
+from tests.support.ocpi import NOW, Side
+
+BEGAN = datetime(2026, 1, 1, 10, tzinfo=UTC)
+DAY = objects.tariff("DAY")
+NIGHT = {"start_time": "20:00", "end_time": "06:00"}
+
+
+def cdr(*tariffs: str, **changes: Any) -> CDR:
+    """10.5 kWh in an hour for 2.63; one charging period for each tariff."""
+    named = [objects.period(tariff_id=name) for name in tariffs] or [objects.period()]
+    given = {"start_date_time": reading.moment(BEGAN), "charging_periods": named, **changes}
+    return reading.parse(CDR, objects.cdr(**given), NOW).value
+
+
+def held(kind: str, body: dict[str, Any], at: datetime = BEGAN) -> NeighbourObject:
+    owner = f"{body['country_code']}*{body['party_id']}"
+    text = reading.dump(body).decode()
+    return NeighbourObject(kind, owner, "", body["id"], "p1", at, NOW, text)
+
+
+async def priced(value: CDR, *known: NeighbourObject) -> Repriced:
+    side = Side("CA*NTH")
+    side.listener.close()
+    for row in known:
+        side.store.run(neighbours.put, row)
+    return await reprice(side.network, f"{value.country_code}*{value.party_id}", value)
+
+
+async def test_the_expected_difference_is_none() -> None:
+    found = await priced(cdr("DAY"), held("tariffs", DAY))
+    assert found == Repriced("tariff DAY", "2.63", "0")
+
+
+async def test_what_is_asked_too_much_is_shown() -> None:
+    dear = cdr("DAY", total_cost={"excl_vat": Decimal("3.00")})
+    assert (await priced(dear, held("tariffs", DAY))).difference == "0.37"
+
+
+async def test_a_credit_is_the_negative() -> None:
+    credit = cdr(
+        "DAY",
+        credit=True,
+        credit_reference_id="C0",
+        total_cost={"excl_vat": Decimal("-2.63")},
+    )
+    found = await priced(credit, held("tariffs", DAY))
+    assert (found.before_taxes, found.difference) == ("-2.63", "0")
+
+
+@pytest.mark.parametrize(
+    ("value", "known", "why"),
+    [
+        (cdr(), [], "no tariff is named"),
+        (cdr("DAY", "NIGHT"), [], "several tariffs"),
+        (cdr("DAY"), [], "not known here"),
+        (cdr("DAY"), [held("tariffs", DAY, BEGAN + timedelta(hours=1))], "changed since"),
+        (cdr("DAY"), [held("tariffs", {**DAY, "currency": "USD"})], "is in USD"),
+        (cdr("DAY"), [held("tariffs", {**DAY, "elements": []})], "cannot be priced"),
+    ],
+)
+async def test_where_the_tariff_is_not_certain_nothing_is_said(
+    value: CDR, known: list[NeighbourObject], why: str
+) -> None:
+    found = await priced(value, *known)
+    assert why in found.by
+    assert (found.before_taxes, found.difference) == (None, None)
+
+
+async def test_a_tariff_by_the_clock_needs_the_time_zone_of_the_place() -> None:
+    tariff = held("tariffs", {**DAY, "elements": [{**DAY["elements"][0], "restrictions": NIGHT}]})
+    assert "time zone" in (await priced(cdr("DAY"), tariff)).by
+    # In the morning in Utrecht no element applies; in Auckland it is late in the evening.
+    for zone, cost in (("Europe/Amsterdam", "0"), ("Pacific/Auckland", "2.63")):
+        place = {**objects.location("LOC1"), "time_zone": zone}
+        assert (await priced(cdr("DAY"), tariff, held("locations", place))).before_taxes == cost
+
+
+def test_times_are_whole_seconds_again() -> None:
+    """1234 s are told as 0.3428 h."""
+    dimensions = [{"type": "TIME", "volume": Decimal("0.3428")}]
+    (period,) = periods(cdr(charging_periods=[objects.period(dimensions=dimensions)]))
+    assert period.time_s == 1234
+    assert period.end == datetime(2026, 1, 1, 11, tzinfo=UTC)
