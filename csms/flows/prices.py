@@ -107,6 +107,8 @@ class Pricer:
             doubts += found.doubts
         if t.flags:
             doubts.append(f"the transaction is doubtful: {', '.join(t.flags)}")
+        if not t.open and t.first_wh is None and t.last_wh is None:
+            doubts.append("the station reported no meter reading: the energy is not known")
         return Priced(row, replace(cost, warnings=tuple(dict.fromkeys(doubts))), tuple(cut))
 
     async def _samples(self, t: Transaction) -> list[Sample]:

@@ -134,6 +134,18 @@ async def test_what_is_doubtful_is_said() -> None:
     )
 
 
+async def test_energy_that_nobody_measured_is_told_from_none() -> None:
+    shop = Shop()
+    number = shop.site.start(meter_wh=None).transaction_id
+    running = await shop.pricer.price(number)
+    shop.site.stop(number, meter_wh=None)
+    ended = await shop.pricer.price(number)
+    assert running is not None
+    assert ended is not None
+    unknown = "the station reported no meter reading: the energy is not known"
+    assert (running.cost.warnings, ended.cost.warnings) == ((), (unknown,))
+
+
 async def test_vat_in_the_tariff_needs_no_tax_table() -> None:
     energy = {"type": "ENERGY", "price": 1, "vat": 20, "step_size": 1}
     data = TARIFF | {"elements": [{"price_components": [energy]}]}
