@@ -42,6 +42,11 @@ _silent.disabled = True
 
 OPEN_TIMEOUT_S = 10.0
 MAX_MESSAGE_BYTES = 1 << 20
+# What a central system means by refusing a link.
+_REFUSALS = {
+    401: ": the identity and the token do not belong together",
+    404: ": nobody has added that identity there",
+}
 
 Handler = Callable[..., Any]
 """Takes a call's fields as keywords, returns the result object of the `ocpp` package."""
@@ -264,7 +269,9 @@ async def open_connection(
             ssl=(trusting(authority) if authority else True) if secure else None,
         )
     except InvalidStatus as error:
-        raise ConnectFailed(f"{address} answered HTTP {error.response.status_code}") from error
+        status = error.response.status_code
+        why = _REFUSALS.get(status, "")
+        raise ConnectFailed(f"{address} answered HTTP {status}{why}") from error
     except (OSError, TimeoutError, WebSocketException) as error:
         raise ConnectFailed(f"{address}: {error or type(error).__name__}") from error
     if connection.subprotocol != subprotocol:

@@ -67,7 +67,7 @@ def create_key(
 
     Example: `csms key create "night shift" --role operator`
 
-    Example: `csms key create "depot north" --role admin --party CA*NTH --party CA*NTD`
+    Example: `csms key create "depot north" --role admin --party 'CA*NTH' --party 'CA*NTD'`
 
     Example: `export CSMS_API_KEY=$(csms key create me --role viewer --output json | jq -r .key)`
     """

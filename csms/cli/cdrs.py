@@ -94,7 +94,7 @@ def list_cdrs(
 ) -> None:
     """Charge detail records, the newest first.
 
-    Example: `csms cdr list --token-party US*STH`
+    Example: `csms cdr list --token-party 'US*STH'`
 
     Example: `csms cdr list --transaction 17 --output json`
     """
@@ -114,7 +114,7 @@ def show(
 ) -> None:
     """One record; with `--output json` all that it says.
 
-    Example: `csms cdr show CA*NTH 0190f3a2c4d1 --output json`
+    Example: `csms cdr show 'CA*NTH' 0190f3a2c4d1 --output json`
     """
     session = Session.of(context, output)
     session.out.record(session.client.get(_path(party, cdr)), _DETAILS)
@@ -130,7 +130,7 @@ def credit(
 ) -> None:
     """Cancel a record: a credit record is made, and told to whom the record was told.
 
-    Example: `csms cdr credit CA*NTH 0190f3a2c4d1 --reason "charged twice"`
+    Example: `csms cdr credit 'CA*NTH' 0190f3a2c4d1 --reason "charged twice"`
     """
     session = Session.of(context, output)
     made: Any = session.client.write("POST", f"{_path(party, cdr)}/credit", {"reason": reason})

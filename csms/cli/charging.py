@@ -424,6 +424,6 @@ def unblock(
 ) -> None:
     """Let a blocked token charge again.
 
-    Example: `csms token unblock 04E1A2B3 --party XX*CSM --kind rfid`
+    Example: `csms token unblock 04E1A2B3 --party 'XX*CSM' --kind rfid`
     """
     _set_blocked(context, uid, False, party, kind, output)

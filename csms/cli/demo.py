@@ -272,6 +272,14 @@ async def _report(client: httpx.AsyncClient, text: str, errors: str) -> dict[str
     return report
 
 
+# Where the name of a sum is too long for a terminal of 80 columns.
+_TITLES = {
+    "transactions_finished": "finished",
+    "energy_counted_wh": "counted Wh",
+    "energy_recorded_wh": "recorded Wh",
+}
+
+
 def _tell(report: Mapping[str, Mapping[str, int]], as_json: bool) -> None:
     if as_json:
         print(json.dumps(report))
@@ -279,7 +287,8 @@ def _tell(report: Mapping[str, Mapping[str, int]], as_json: bool) -> None:
     columns = list(next(iter(report.values())))
     console = Console()
     if console.is_terminal:
-        table = Table("OCPP", *(c.replace("_", " ") for c in columns), title="Counted and recorded")
+        titles = (_TITLES.get(c, c.replace("_", " ")) for c in columns)
+        table = Table("OCPP", *titles, title="Counted and recorded")
         for version, sums in report.items():
             table.add_row(version, *(str(sums[c]) for c in columns))
         console.print(table)

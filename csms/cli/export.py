@@ -193,6 +193,7 @@ def export(
     Example: `csms transaction export --format jsonl --station CP-1 --meter-values > CP-1.jsonl`
     """
     session = Session.of(context, None)
+    file = None if file == Path("-") else file
     began, ended = moment(since, "--since"), moment(until, "--until")
     write = write_csv if format is ExportFormat.CSV else write_jsonl
     count = 0

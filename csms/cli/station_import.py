@@ -283,6 +283,7 @@ def export_stations(
     Example: `csms station export --output jsonl`
     """
     session = Session.of(context, None)
+    file = None if file == Path("-") else file
     by_name = {".json": ExportFormat.JSON, ".jsonl": ExportFormat.JSONL}
     how = output or by_name.get(file.suffix if file else "", ExportFormat.CSV)
     rows = session.client.pages("/stations")

@@ -283,6 +283,7 @@ def accept(
         row = session.client.get(path_of(station))
     except Failure as failure:
         if failure.code == "not_found":
+            failure.what = failure.what.partition(";")[0]
             failure.next_step = f"{paste('station', 'add', station)} adds it"
         raise
     if not row.get("guest"):

@@ -282,7 +282,7 @@ def add_station(
 
     Example: `csms station add CP-1`
 
-    Example: `csms station add "Depot 7" --evses 2 --party CA*NTH`
+    Example: `csms station add "Depot 7" --evses 2 --party 'CA*NTH'`
 
     Example: `csms station add CP-2 --switch version=1.6 --switch ping=false`
     """

@@ -7,11 +7,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 from ocpp.v16 import call, call_result
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Response
 
 from chargers.ledger import Ledger
 from chargers.wire import (
@@ -123,4 +125,20 @@ async def test_why_a_connection_fails() -> None:
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(ConnectFailed, match=r"does not speak ocpp1\.6"):
+            await open_connection(f"ws://127.0.0.1:{port}", "CP", "ocpp1.6", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "why"), [(401, "do not belong together"), (404, "nobody has added"), (503, "503$")]
+)
+async def test_why_a_central_system_refuses(status: int, why: str) -> None:
+    async def handle(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    def refuse(connection: ServerConnection, request: object) -> Response:
+        return connection.respond(HTTPStatus(status), "")
+
+    async with serve(handle, "127.0.0.1", 0, process_request=refuse) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectFailed, match=why):
             await open_connection(f"ws://127.0.0.1:{port}", "CP", "ocpp1.6", None)

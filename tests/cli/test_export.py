@@ -57,6 +57,15 @@ def test_a_line_for_each_transaction_over_all_pages(api: Api) -> None:
     assert tuple(lines[0]) == COLUMNS
 
 
+def test_a_dash_is_standard_output(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    api.on("GET", "/transactions", page(row(1)))
+    assert [found["id"] for found in exported(api, "-")] == ["1"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_what_began_in_that_time_and_nothing_older_is_asked_for(api: Api) -> None:
     late = row(4, 9, received_at="2031-05-01T13:00:00.5Z")
     api.on(

@@ -193,7 +193,8 @@ def test_accept_one_of_the_network_takes_no_guests_options(api: Api) -> None:
 
 
 def test_accept_one_that_is_not_there_says_how_to_add_it(api: Api) -> None:
-    api.on("GET", "/stations/CP-9", problem(404, "not_found", "no station CP-9"))
+    detail = "no station CP-9; csms station list shows those there are"
+    api.on("GET", "/stations/CP-9", problem(404, "not_found", detail))
     result = api.run("station", "accept", "CP-9")
     assert result.exit_code == 1
     assert result.stderr == "csms: no station CP-9; csms station add CP-9 adds it\n"
