@@ -35,6 +35,10 @@ _SUSPECT = (
 )
 
 
+# What is longer is not looked through for secrets, which would hold up everybody: it is left out.
+MAX_SEARCHED = 65_536
+
+
 @entity("messages", key=("station_id", "at", "n"))
 class Message(NamedTuple):
     """One frame on a station's link. `kind`: call, result, error, send, refused or ignored; `n`
@@ -68,6 +72,8 @@ def shown(text: str, most: int) -> str:
 
 def _without_secrets(text: str) -> str:
     """The frame again with its secrets hidden; of what is no JSON nothing can be told apart."""
+    if len(text) > MAX_SEARCHED:
+        return HIDDEN
     try:
         frame = orjson.loads(text)
     except ValueError:

@@ -27,6 +27,9 @@ log = structlog.get_logger("flows.messages")
 EVERY_S = 1.0
 # Rows of one transaction: few enough to hold up no station.
 CHUNK = 200
+# What may wait altogether, and from what size on a frame is written after others had their turn.
+MAX_WAITING_CHARS = 16_000_000
+LARGE = 2_000
 _KINDS = {
     "Call": "call",
     "Notice": "send",
@@ -68,6 +71,7 @@ class MessageLog:
         # Counts the seconds for the taps, so that none of them has to look at a clock.
         self.second = 0
         self.waiting: deque[Noted] = deque()
+        self.waiting_chars = 0
         self.room = 2 * limits.rows_per_s
         self.left_out = 0
         self.written = 0
@@ -91,7 +95,7 @@ class MessageLog:
             if not self.waiting:
                 return
             count = min(CHUNK, len(self.waiting))
-            rows = [self._row(self.waiting.popleft()) for _ in range(count)]
+            rows = [await self._next() for _ in range(count)]
             try:
                 await self._store.transact(messages.record, rows)
             except CsmsError as error:
@@ -99,6 +103,14 @@ class MessageLog:
                 log.warning("messages_not_logged", count=count, why=error.code)
             else:
                 self.written += count
+
+    async def _next(self) -> Message:
+        """The row of what has waited longest."""
+        noted = self.waiting.popleft()
+        self.waiting_chars -= len(noted.frame)
+        if len(noted.frame) > LARGE:
+            await asyncio.sleep(0)
+        return self._row(noted)
 
     def _row(self, noted: Noted) -> Message:
         frame = noted.frame
@@ -166,7 +178,8 @@ class Tap:
         self, direction: str, kind: str, action: str | None, frame: str | bytes, at: datetime
     ) -> None:
         log = self._log
-        if len(log.waiting) >= log.room:
+        size = len(frame)
+        if len(log.waiting) >= log.room or log.waiting_chars + size > MAX_WAITING_CHARS:
             self._skipped += 1
             log.left_out += 1
             return
@@ -174,4 +187,5 @@ class Tap:
         # A name that a station made up may be of any length.
         named = action[:64] if action else None
         skipped, self._skipped = self._skipped, 0
+        log.waiting_chars += size
         log.waiting.append(Noted(self._station_id, at, direction, kind, named, frame, skipped))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from csms.core import messages
-from csms.core.messages import IN, Message, shown
+from csms.core.messages import IN, MAX_SEARCHED, Message, shown
 from csms.core.security import HIDDEN
 from tests.support.charging import Site, at
 
@@ -78,6 +78,14 @@ def test_what_is_long_is_cut_after_its_secrets_were_hidden() -> None:
     kept = shown(frame, 100)
     assert len(kept) == 100
     assert "hunter2" not in kept
+
+
+def test_what_is_too_long_to_be_searched_for_secrets_is_left_out() -> None:
+    """One station's frame must not hold up the others while it is gone through."""
+    filling: list[Any] = [[] for _ in range(MAX_SEARCHED)]
+    frame = call("X", {"key": "AuthorizationKey", "value": "hunter2", "filling": filling})
+    assert shown(frame, 2_000) == HIDDEN
+    assert shown(frame.replace("AuthorizationKey", "Other"), 2_000) != HIDDEN
 
 
 def test_rows_are_stored_in_the_order_of_their_key(site: Site) -> None:

@@ -11,7 +11,7 @@ import pytest
 from csms.core.errors import StoreUnavailable
 from csms.core.messages import Message
 from csms.flows import messages as flow
-from csms.flows.messages import CHUNK, MessageLimits, MessageLog
+from csms.flows.messages import CHUNK, MAX_WAITING_CHARS, MessageLimits, MessageLog
 from csms.ocpp.rpc import Call, ErrorCode, Failure, Ignored, Notice, Refused, Result
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
@@ -100,6 +100,32 @@ async def test_the_process_has_a_bound_too() -> None:
     assert (len(log.waiting), log.left_out) == (200, 100)
     await log.write()
     assert log.written == min(CHUNK, 200)
+
+
+async def test_what_waits_is_bounded_in_size_as_well() -> None:
+    """Links that are heard may send half a megabyte a frame."""
+    log = a_log()
+    frame = "x" * 500_000
+    for n in range(100):
+        log.tap(f"s{n}").heard(CALL, frame, NOW)
+    assert sum(len(noted.frame) for noted in log.waiting) <= MAX_WAITING_CHARS
+    assert len(log.waiting) + log.left_out == 100
+    await log.write()
+    assert (log.waiting_chars, len(log.waiting)) == (0, 0)
+    log.tap("s").heard(CALL, frame, NOW)
+    assert len(log.waiting) == 1
+
+
+async def test_large_frames_are_written_while_others_have_their_turn() -> None:
+    log = a_log()
+    for n in range(10):
+        log.tap(f"s{n}").heard(CALL, "x" * 100_000, NOW)
+    writing = asyncio.create_task(log.write())
+    seen = []
+    while not writing.done():
+        await asyncio.sleep(0)
+        seen.append(len(log.waiting))
+    assert {9, 5, 1} <= set(seen)
 
 
 async def test_an_outage_costs_the_log_and_nothing_else() -> None:
