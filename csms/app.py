@@ -38,7 +38,7 @@ from csms.flows.prices import Pricer
 from csms.flows.records import Biller
 from csms.flows.retention import Retention
 from csms.observability import Metrics, Read
-from csms.ocpi import cdrs, exchange, locations, tariffs, tokens
+from csms.ocpi import cdrs, exchange, locations, sessions, tariffs, tokens
 from csms.ocpi.addresses import Policy
 from csms.ocpi.asking import Homes
 from csms.ocpi.client import Client, ClientLimits
@@ -146,7 +146,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         registry.on_late = lambda command_id, performed: _note_late(
             tasks, commander, command_id, performed
         )
-        network = await stack.enter_async_context(_network(settings, store, keyring))
+        pricer = Pricer(store, tax_table, now)
+        network = await stack.enter_async_context(_network(settings, store, keyring, pricer))
         configuration = Configuration(store, registry, now, settings.ocpp.call_timeout_s)
         contact = _contact(settings, store, registry, configuration)
         availability = Availability(store, commander, now, settings.ocpp.settle_s)
@@ -155,7 +156,6 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         messages = _message_log(settings, store)
         admission = Admission(store, keyring, _admission(settings), new_id, settings.party)
         treatments = Treatments(store, known)
-        pricer = Pricer(store, tax_table, now)
         gateway = await stack.enter_async_context(
             Gateway(
                 store,
@@ -211,6 +211,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                         *tokens.MODULES,
                         *locations.MODULES,
                         *tariffs.MODULES,
+                        *sessions.MODULES,
                         *cdrs.MODULES,
                         partner_orders.module,
                     ),
@@ -279,7 +280,7 @@ def _message_log(settings: Settings, store: QueuedStore) -> MessageLog | None:
 
 @asynccontextmanager
 async def _network(
-    settings: Settings, store: QueuedStore, keyring: Keyring
+    settings: Settings, store: QueuedStore, keyring: Keyring, pricer: Pricer
 ) -> AsyncIterator[Network]:
     """This network as partners see it, until the block ends."""
     ocpi = settings.ocpi
@@ -298,6 +299,7 @@ async def _network(
         clock=now,
         new_id=new_id,
         new_secret=new_secret,
+        price=pricer.price,
         limits=Limits(
             grace=timedelta(seconds=ocpi.token_grace_s),
             page=ocpi.page,

@@ -224,7 +224,7 @@ def content(charge: Charge) -> dict[str, Any]:
         "cdr_location": _place(charge.location, charge.evse, t.connector),
         "currency": cost.currency,
         "tariffs": [dict(charge.tariff.data)],
-        "charging_periods": [_period(p, price.tariff_id) for p in charge.periods],
+        "charging_periods": [period_of(p, price.tariff_id) for p in charge.periods],
         "total_cost": _price(cost.total, exact=False),
         "total_energy": _number(Decimal(t.energy_wh) / WH_OF_KWH),
         "total_time": _number(
@@ -244,6 +244,11 @@ def content(charge: Charge) -> dict[str, Any]:
     return made
 
 
+def auth_method(t: Transaction, reference: str | None) -> str:
+    """How a driver was let in (OCPI 2.2.1 mod_cdrs, AuthMethod)."""
+    return "COMMAND" if t.command_id else "AUTH_REQUEST" if reference else "WHITELIST"
+
+
 def _token(driver: Driver) -> dict[str, Any]:
     country, _, party = driver.party_id.partition("*")
     token = {"country_code": country, "party_id": party, "uid": driver.uid, "type": driver.kind}
@@ -252,7 +257,7 @@ def _token(driver: Driver) -> dict[str, Any]:
 
 
 def _place(location: Location, evse: LocationEvse, connector: int | None) -> dict[str, Any]:
-    plug = _connector(evse, connector)
+    plug = plug_of(evse, connector)
     place: dict[str, Any] = {
         "id": location.id,
         "name": location.name,
@@ -272,14 +277,14 @@ def _place(location: Location, evse: LocationEvse, connector: int | None) -> dic
     return {name: value for name, value in place.items() if value is not None}
 
 
-def _connector(evse: LocationEvse, number: int | None) -> Mapping[str, Any]:
+def plug_of(evse: LocationEvse, number: int | None) -> Mapping[str, Any]:
     """The plug that was used: the one of that number, else the first."""
     wanted = str(number) if number is not None else None
     named = [plug for plug in evse.connectors if plug.get("id") == wanted]
     return next(iter(named or evse.connectors), {})
 
 
-def _period(period: Period, tariff_id: str) -> dict[str, Any]:
+def period_of(period: Period, tariff_id: str) -> dict[str, Any]:
     """A charging period; only what was used, and the powers where they are known."""
     used = [
         ("ENERGY", period.energy_wh / WH_OF_KWH),

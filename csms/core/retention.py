@@ -114,6 +114,10 @@ def _delivery(row: CdrDelivery, cutoff: datetime, beside: Any) -> Verdict:
     return row.state not in OPEN and (row.settled_at or row.created_at) < cutoff
 
 
+def _neighbour(row: NeighbourObject, cutoff: datetime, beside: Any) -> Verdict:
+    return row.module == "sessions" and row.received_at < cutoff
+
+
 RULES: Sequence[Rule] = (
     Rule(Message, "messages_hours", _message),
     Rule(RememberedWrite, "remembered_writes_hours", _by("at")),
@@ -131,6 +135,8 @@ RULES: Sequence[Rule] = (
     Rule(Cdr, "cdrs_days", _by("created_at")),
     # What a charge is billed by comes from the order that it began with.
     Rule(Order, "transactions_days", _by("received_at")),
+    # Of their places and prices there is one each; sessions go on coming.
+    Rule(NeighbourObject, "transactions_days", _neighbour),
     Rule(TokenAlias, "aliases_days", _by("used_at")),
     Rule(AuditEntry, "audit_days", _in_order("at")),
     Rule(Transaction, "transactions_days", _transaction),
@@ -168,7 +174,6 @@ NOT_GROWING: Mapping[type[Any], str] = {
     Credential: "a few for each station",
     Location: "one per location",
     LocationEvse: "one per EVSE",
-    NeighbourObject: "one per location and tariff that a partner tells of",
     Partner: "one per connection that people made",
     PartnerModule: "a few for each partner",
     PartnerParty: "one per party that a partner speaks for",

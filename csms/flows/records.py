@@ -128,7 +128,7 @@ class Biller:
             cost=found.cost,
             periods=found.periods,
             driver=owner.driver if owner else None,
-            auth_method="COMMAND" if t.command_id else "AUTH_REQUEST" if asked else "WHITELIST",
+            auth_method=cdrs.auth_method(t, asked),
             authorization_reference=asked,
             signed=await self._signed(t),
         )

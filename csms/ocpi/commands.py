@@ -19,7 +19,7 @@ import structlog
 from csms.core import orders
 from csms.core.audit import Actor
 from csms.core.commands import Command, Kind, Status
-from csms.core.errors import CsmsError, Invalid, PartnerUnreachable, StationOffline
+from csms.core.errors import CsmsError, Invalid, PartnerUnreachable, Refused, StationOffline
 from csms.core.ids import folded
 from csms.core.locations import Location, LocationEvse
 from csms.core.occupancy import Status as Published
@@ -34,7 +34,7 @@ from csms.ocpi import addresses
 from csms.ocpi.envelope import UNKNOWN_LOCATION, Answer
 from csms.ocpi.headers import Routing
 from csms.ocpi.network import CPO, EMSP, RECEIVER, Network
-from csms.ocpi.routing import Call, Gone, Module
+from csms.ocpi.routing import Call, Gone, Module, may_tell
 from csms.ocpi.tokens import visitor
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221 import commands as wire
@@ -124,7 +124,7 @@ class Orders:
 
     async def _start(self, call: Call, order: Order, wanted: wire.StartSession) -> Answer:
         token = visitor(wanted.token, call.partner.id, order.received_at)
-        if not call.partner.is_hub and not call.partner.speaks_for(token.party_id, EMSP):
+        if not may_tell(self._network, call.partner, token.party_id, EMSP):
             return self._said("REJECTED", f"{token.party_id} is not one of your parties")
         evse = await self._evse(call, wanted.location_id, wanted.evse_uid, wanted.connector_id)
         if evse is None:
@@ -199,7 +199,10 @@ class Orders:
     ) -> Answer:
         """Enter the order and put it into the ledger of commands."""
         store, key = self._network.store, (order.partner_id, order.response_url)
-        order, new = await store.transact(orders.enter, order, driver)
+        try:
+            order, new = await store.transact(orders.enter, order, driver)
+        except Refused as error:
+            return self._said("REJECTED", error.detail)
         if not new or order.state == State.REFUSED:
             return self._answer(order)
         assert order.station_id is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from csms.core.entities import SHAPES
 from csms.core.partners import Partner, PartnerToken, TokenKind
 from csms.core.ports import Store
 from csms.core.security import Keyring
+from csms.flows.prices import Priced
 from csms.ocpi.client import Access, Client
 from csms.ocpi.headers import Routing
 from csms.ocpi.vault import Vault
@@ -52,7 +53,7 @@ class Limits:
 class Network:
     """What the modules are given. `base` holds where partners reach us, such as
     `https://csms.example.com/ocpi`, once it is known; `offered` are (module, interface) pairs, as
-    the server has them."""
+    the server has them. `price` says what a transaction costs by now."""
 
     store: Store
     keyring: Keyring
@@ -62,6 +63,7 @@ class Network:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     new_secret: Callable[[], str]
+    price: Callable[[int], Awaitable[Priced | None]] | None = None
     limits: Limits = field(default_factory=Limits)
     offered: list[tuple[str, str]] = field(default_factory=list)
     base: list[str] = field(default_factory=list)

@@ -22,7 +22,7 @@ import structlog
 from csms.core import partners
 from csms.core.errors import CsmsError
 from csms.core.partners import Partner, PartnerModule, State
-from csms.ocpi import cdrs, locations, tariffs, tokens
+from csms.ocpi import cdrs, locations, sessions, tariffs, tokens
 from csms.ocpi.network import RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
 
@@ -57,6 +57,16 @@ def _place(event: dict[str, Any]) -> Thing:
     return (event["party_id"], event["location_id"], alone or "")
 
 
+def _whole(event: dict[str, Any]) -> Thing:
+    """A session that began or ended."""
+    return (sessions.NAME, str(event["transaction_id"]), "")
+
+
+def _grown(event: dict[str, Any]) -> Thing:
+    """A session that goes on; it goes as a whole where that goes anyway."""
+    return (sessions.NAME, str(event["transaction_id"]), "grown")
+
+
 def _collapsed(things: Iterable[Thing]) -> list[Thing]:
     """Each thing once; an EVSE goes with its location where that goes as a whole, so that no two
     requests are under way for one object."""
@@ -83,6 +93,17 @@ FEEDS = (
         {"tariff_changed": lambda event: (event["party_id"], event["tariff_id"])},
         tariffs.push,
         tariffs.pull,
+    ),
+    Feed(
+        sessions.NAME,
+        {
+            "transaction_started": _whole,
+            "transaction_updated": _grown,
+            "transaction_ended": _whole,
+            "transaction_priced": _whole,
+        },
+        sessions.push,
+        sessions.pull,
     ),
     Feed(
         cdrs.NAME,

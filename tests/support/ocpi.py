@@ -18,6 +18,8 @@ from csms.core import partners
 from csms.core.errors import StoreUnavailable
 from csms.core.partners import Partner, PartnerToken, TokenKind
 from csms.core.security import Keyring
+from csms.core.taxes import table
+from csms.flows.prices import Pricer
 from csms.ocpi import exchange
 from csms.ocpi.addresses import Policy
 from csms.ocpi.client import Client, ClientLimits
@@ -119,6 +121,7 @@ class Side:
             clock=lambda: self.now,
             new_id=new_id,
             new_secret=lambda: secrets.token_hex(20),
+            price=Pricer(self.store, table([], {}), lambda: self.now).price,
             limits=limits or Limits(),
         )
         self.network.reachable_at(self.base)
