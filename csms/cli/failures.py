@@ -109,6 +109,8 @@ def _next_step(code: str, what: str, path: str, hints: Mapping[str, str]) -> str
     if code in hints:
         return hints[code]
     noun = _NOUNS.get(path.strip("/").split("/")[0])
+    if noun == "partner" and code == "refused":
+        return "csms partner list shows the state of each"
     if code in ("not_found", "already_exists") and noun:
         return f"csms {noun} list shows those there are"
     return _NEXT.get(code, "csms --help shows the commands")

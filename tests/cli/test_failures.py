@@ -37,6 +37,11 @@ def test_the_noun_follows_from_the_path() -> None:
         assert failure.next_step == f"csms {noun} list shows those there are"
 
 
+def test_what_a_partner_s_state_forbids_is_not_looked_up_among_stations() -> None:
+    failure = of_problem(409, {"code": "refused", "detail": "South is removed"}, "/partners/South")
+    assert failure.next_step == "csms partner list shows the state of each"
+
+
 def test_the_command_knows_better_than_the_table() -> None:
     hints = {"refused": "wait"}
     failure = of_problem(409, {"code": "refused", "detail": "not now"}, "/stations", hints)
