@@ -22,6 +22,7 @@ from csms.api import (
     partners,
     problems,
     quirks,
+    roaming,
     stations,
     tariffs,
 )
@@ -62,6 +63,7 @@ def create(system: System, version: str) -> FastAPI:
         locations,
         tariffs,
         cdrs,
+        roaming,
         administration,
         partners,
     ):

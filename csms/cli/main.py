@@ -29,6 +29,7 @@ from csms.cli import (
     local,
     partners,
     places,
+    roaming,
     station_config,
     stations,
     tariffs,
@@ -163,6 +164,7 @@ app.add_typer(station_config.network_config, name="config", rich_help_panel=CHAR
 app.add_typer(audit.app)
 app.add_typer(administration.commands, name="command", rich_help_panel=ADMINISTRATION)
 app.add_typer(partners.app, name="partner", rich_help_panel=ADMINISTRATION)
+app.add_typer(roaming.app, name="roaming", rich_help_panel=ADMINISTRATION)
 app.add_typer(administration.quarantine, name="quarantine", rich_help_panel=ADMINISTRATION)
 
 

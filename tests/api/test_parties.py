@@ -19,6 +19,7 @@ from csms.core.tokens import Shown
 from tests.api.conftest import NOW, Api
 from tests.api.test_cdrs import record
 from tests.api.test_locations import put
+from tests.api.test_roaming import delivery, received
 from tests.api.test_tariffs import TARIFF
 
 MINE, OTHER = "CA*NTH", "US*CPT"
@@ -67,6 +68,7 @@ OBJECTS: dict[str, Any] = {
     "POST /tariffs/price": {"tariff_id": "DAY"},
     "GET /transactions/{transaction_id}/price": None,
     "GET /cdrs/{party}/{cdr_id}": None,
+    "GET /roaming/cdrs/{party}/{cdr_id}": None,
     "POST /cdrs/{party}/{cdr_id}/credit": {"reason": "twice"},
 }
 # Lists: empty for a key that owns nothing of it.
@@ -80,6 +82,8 @@ LISTS = {
     "GET /locations",
     "GET /tariffs",
     "GET /cdrs",
+    "GET /roaming/cdrs",
+    "GET /roaming/deliveries",
 }
 # Made by anybody for a party of the key.
 MADE: dict[str, Any] = {
@@ -141,7 +145,8 @@ async def furnish(api: Api) -> dict[str, str]:
     kept = api.store.run(quarantine.put, origin, "stop", "unknown_transaction", {"at": None})
     command = (await api("POST", "/stations/CP-1/commands", json={"kind": "reset"})).json()
     report = api.store.run(reports.begin, station["id"], Scope.FULL, "k", NOW)
-    api.store.run(lambda tx: tx.save(record(MINE)))
+    for row in (record(MINE), received(MINE), delivery(MINE)):
+        api.store.run(lambda tx, row=row: tx.save(row))
     await api("PUT", "/configuration-templates/site", json={"values": {"A": "1"}})
     made = await api("POST", "/keys", json={"name": "x", "role": "viewer", "parties": [MINE]})
     return {

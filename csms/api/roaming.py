@@ -1,0 +1,127 @@
+"""Charge detail records between networks: what others billed us, and what they have of ours."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from csms.api.auth import Provided, Viewer
+from csms.api.paging import Cursor, Limit, Page, page
+from csms.core.errors import NotFound
+from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
+from csms.core.ids import folded
+
+router = APIRouter(tags=["cdrs"])
+PAGES_LOOKED_THROUGH = 20
+
+
+class ReceivedCdrOut(BaseModel):
+    """A record by which another network bills a charge of one of our drivers. Amounts are decimal
+    text in `currency`."""
+
+    party_id: str = Field(description="Who bills")
+    id: str
+    partner_id: str = Field(description="The connection that it came by")
+    received_at: datetime
+    started_at: datetime
+    ended_at: datetime
+    token_party: str
+    token_uid: str
+    currency: str
+    energy_kwh: str
+    before_taxes: str
+    after_taxes: str | None
+    credit_of: str | None = Field(description="The record that this one cancels")
+    repriced: str | None = Field(description="Before taxes, by the tariff that is known here")
+    difference: str | None = Field(description="How much more the record asks; 0 is expected")
+    priced_by: str | None = Field(description="That tariff, or why there is no price")
+
+    @classmethod
+    def of(cls, row: ReceivedCdr) -> ReceivedCdrOut:
+        return cls(**{name: getattr(row, name) for name in ReceivedCdrOut.model_fields})
+
+
+class ReceivedCdrDetails(ReceivedCdrOut):
+    """`cdr` is the record as it came."""
+
+    cdr: dict[str, Any]
+
+
+class DeliveryOut(BaseModel):
+    """A record of ours on its way to a partner. `location`: where the partner says that it is;
+    `error`: why it is not settled, or with which words it was refused."""
+
+    party_id: str
+    cdr_id: str
+    partner_id: str
+    state: Delivery
+    created_at: datetime
+    attempts: int
+    sent_at: datetime | None
+    next_at: datetime = Field(description="Not tried before, unless it is settled")
+    settled_at: datetime | None
+    location: str | None
+    error: str | None
+
+    @classmethod
+    def of(cls, row: CdrDelivery) -> DeliveryOut:
+        return cls(**{name: getattr(row, name) for name in cls.model_fields})
+
+
+@router.get("/roaming/cdrs")
+async def list_received(
+    who: Viewer,
+    provided: Provided,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    differing: Annotated[
+        bool, Query(description="Only those that ask for more or less than was expected")
+    ] = False,
+) -> Page[ReceivedCdrOut]:
+    """What other networks bill for charges of our drivers, by owner and id. A page may hold less
+    than asked for."""
+    items: list[ReceivedCdrOut] = []
+    for _ in range(PAGES_LOOKED_THROUGH):
+        found = await page(
+            provided.store.reader,
+            ReceivedCdr,
+            ReceivedCdrOut.of,
+            cursor=cursor,
+            limit=limit,
+            where={"token_party": who.only},
+        )
+        items = [row for row in found.items if not differing or Decimal(row.difference or 0)]
+        cursor = found.next
+        if items or cursor is None:
+            break
+    return Page(items=items, next=cursor)
+
+
+@router.get("/roaming/cdrs/{party}/{cdr_id}")
+async def show_received(
+    party: str, cdr_id: str, who: Viewer, provided: Provided
+) -> ReceivedCdrDetails:
+    """One record of another network, as it came."""
+    row = await provided.store.reader.get(ReceivedCdr, party, folded(cdr_id))
+    if row is None or not who.sees(row.token_party):
+        raise NotFound(f"no CDR {cdr_id} of {party} was received; csms roaming cdrs lists them")
+    return ReceivedCdrDetails(cdr=orjson.loads(row.body), **ReceivedCdrOut.of(row).model_dump())
+
+
+@router.get("/roaming/deliveries")
+async def list_deliveries(
+    who: Viewer,
+    provided: Provided,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    state: Delivery | None = None,
+) -> Page[DeliveryOut]:
+    """Our records on their way to the networks of their drivers."""
+    where = {"party_id": who.only, "state": state}
+    reader = provided.store.reader
+    return await page(reader, CdrDelivery, DeliveryOut.of, cursor=cursor, limit=limit, where=where)

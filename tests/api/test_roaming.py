@@ -1,0 +1,70 @@
+"""Records between networks as operators see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
+from csms.core.security import Role
+from tests.api.conftest import NOW, Api
+
+
+def received(party: str = "US*STH", cdr_id: str = "R1", **changes: Any) -> ReceivedCdr:
+    """A record of another network for a driver of ours."""
+    made = ReceivedCdr(
+        party_id=party,
+        id_key=cdr_id.casefold(),
+        id=cdr_id,
+        partner_id="p1",
+        received_at=NOW,
+        started_at=NOW,
+        ended_at=NOW,
+        token_party="CA*NTH",
+        token_uid="CARD",
+        currency="USD",
+        energy_kwh="10",
+        before_taxes="3.00",
+        after_taxes=None,
+        digest="d",
+        body='{"id": "R1", "total_energy": 10}',
+        repriced="3.00",
+        difference="0",
+        priced_by="tariff DAY",
+    )
+    return made._replace(**changes)
+
+
+def delivery(party: str = "CA*NTH", cdr_id: str = "R1", **changes: Any) -> CdrDelivery:
+    """A record of ours on its way."""
+    key = cdr_id.casefold()
+    made = CdrDelivery("p1", party, key, cdr_id, Delivery.DUE, NOW, NOW, "{}")
+    return made._replace(**changes)
+
+
+async def items(api: Api, path: str) -> list[Any]:
+    answer = await api("GET", path, Role.VIEWER)
+    assert answer.status_code == 200, answer.text
+    found: list[Any] = answer.json()["items"]
+    return found
+
+
+async def test_what_others_bill_is_listed_and_shown_as_it_came(api: Api) -> None:
+    dear = received(cdr_id="R2", before_taxes="3.50", difference="0.50")
+    unknown = received(cdr_id="R3", repriced=None, difference=None, priced_by="several tariffs")
+    for row in (received(), dear, unknown):
+        api.store.run(lambda tx, row=row: tx.save(row))
+    assert [row["id"] for row in await items(api, "/roaming/cdrs")] == ["R1", "R2", "R3"]
+    (found,) = await items(api, "/roaming/cdrs?differing=true")
+    assert (found["id"], found["difference"]) == ("R2", "0.50")
+    shown = (await api("GET", "/roaming/cdrs/US*STH/r1", Role.VIEWER)).json()
+    assert shown["cdr"] == {"id": "R1", "total_energy": 10}
+    assert (await api("GET", "/roaming/cdrs/US*STH/R9", Role.VIEWER)).status_code == 404
+
+
+async def test_deliveries_are_listed_by_state(api: Api) -> None:
+    no = delivery(cdr_id="R2", state=Delivery.REFUSED, error="OCPI 2001: no")
+    for row in (delivery(), no):
+        api.store.run(lambda tx, row=row: tx.save(row))
+    assert [row["cdr_id"] for row in await items(api, "/roaming/deliveries")] == ["R1", "R2"]
+    (found,) = await items(api, "/roaming/deliveries?state=refused")
+    assert found["error"] == "OCPI 2001: no"

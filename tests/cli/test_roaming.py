@@ -1,0 +1,64 @@
+"""`csms roaming`."""
+
+from __future__ import annotations
+
+import json
+
+from .conftest import Api, ok, page
+
+RECEIVED = {
+    "party_id": "US*STH",
+    "id": "C1",
+    "partner_id": "p1",
+    "received_at": "2031-05-01T11:00:01Z",
+    "started_at": "2031-05-01T10:00:00Z",
+    "ended_at": "2031-05-01T11:00:00Z",
+    "token_party": "CA*NTH",
+    "token_uid": "CARD",
+    "currency": "USD",
+    "energy_kwh": "10",
+    "before_taxes": "3.50",
+    "after_taxes": None,
+    "credit_of": None,
+    "repriced": "3.00",
+    "difference": "0.50",
+    "priced_by": "tariff DAY",
+}
+SENT = {
+    "party_id": "CA*NTH",
+    "cdr_id": "R1",
+    "partner_id": "p1",
+    "state": "refused",
+    "created_at": "2031-05-01T10:00:00Z",
+    "attempts": 1,
+    "sent_at": "2031-05-01T10:00:00Z",
+    "next_at": "2031-05-01T10:00:02Z",
+    "settled_at": "2031-05-01T10:00:01Z",
+    "location": None,
+    "error": "OCPI 2001: no such session",
+}
+
+
+def test_what_was_billed_stands_beside_what_was_expected(api: Api) -> None:
+    api.on("GET", "/roaming/cdrs", page(RECEIVED))
+    line = api.run("roaming", "cdrs", "--differing").stdout.splitlines()[1]
+    assert line.split()[:3] == ["US*STH", "C1", "CARD"]
+    assert line.split()[-4:] == ["3.00", "0.50", "tariff", "DAY"]
+    assert api.requests[-1].url.params["differing"] == "true"
+    assert json.loads(api.run("roaming", "cdrs", "-o", "json").stdout) == [RECEIVED]
+    api.on("GET", "/roaming/cdrs", page())
+    assert "no network has billed us" in api.run("roaming", "cdrs").output
+
+
+def test_one_record_as_it_came(api: Api) -> None:
+    api.on("GET", "/roaming/cdrs/US%2ASTH/C1", ok({**RECEIVED, "cdr": {"id": "C1"}}))
+    assert "tariff DAY" in api.run("roaming", "cdr", "US*STH", "C1").stdout
+    told = json.loads(api.run("roaming", "cdr", "US*STH", "C1", "-o", "json").stdout)
+    assert told["cdr"] == {"id": "C1"}
+
+
+def test_deliveries_tell_the_words_of_a_refusal(api: Api) -> None:
+    api.on("GET", "/roaming/deliveries", page(SENT))
+    text = api.run("roaming", "deliveries", "--state", "refused").stdout
+    assert "OCPI 2001: no such session" in text
+    assert api.requests[-1].url.params["state"] == "refused"
