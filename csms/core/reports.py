@@ -20,6 +20,7 @@ from csms.core.entities import entity
 from csms.core.ids import Origin
 from csms.core.inquiries import Found, Scope
 from csms.core.ports import Need, Tx
+from csms.core.stations import Station
 from csms.core.transactions import add_seen, each_seen
 
 SYSTEM = "system"
@@ -116,8 +117,14 @@ def _forget(tx: Tx, report: Report) -> None:
 
 
 def receive(tx: Tx, origin: Origin, part: Part) -> bool:
-    """Learn from a part; one that nobody asked for is as true as any other. False when the station
-    has more variables than are stored."""
+    """Learn from a part; one that nobody asked for is as true as any other, but that of a guest is
+    left out: anybody could fill the store. False when the station has more variables than are
+    stored."""
+    if part.request_id is None or tx.get(Report, origin.station_id, part.request_id) is None:
+        station = tx.get(Station, origin.station_id)
+        if station is not None and station.guest:
+            tx.mark("report_of_guest_left_out")
+            return True
     learnt = device_model.learn(tx, origin.station_id, part.found, origin.at, part.request_id)
     _count(tx, origin, part)
     return learnt == len(part.found)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from csms.core import device_model, reports, stations
+from csms.core import device_model, guests, reports, stations
 from csms.core.device_model import DeviceModel
 from csms.core.ids import Origin
 from csms.core.inquiries import Found, Scope
@@ -21,7 +21,7 @@ from csms.core.reports import (
     Report,
     ReportPart,
 )
-from csms.core.stations import NewStation
+from csms.core.stations import NewStation, Registration, Station
 from csms.storage.open import open_inline
 from tests.support.ocpp import NOW, PARTY, at_once
 
@@ -168,3 +168,17 @@ def test_old_reports_make_room(station: Reporting) -> None:
     kept = [r.request_id for r in at_once(station.store.reader.page(Report))]
     assert kept == numbers[2:]
     assert len(station.parts) == MAX_REPORTS
+
+
+def test_a_guest_that_nobody_asked_fills_no_store() -> None:
+    """Anybody may knock where unknown stations are let in; what it reports would outlive it."""
+    store = open_inline()
+    guest = Station("g1", "G-1", PARTY, Registration.PENDING, NOW)
+    store.run(guests.welcome, guest, None, NOW)
+    part = Part(7, 0, False, (Found("V", "1"),), {})
+    assert store.run(reports.receive, Origin("g1", "G-1", "2.0.1", NOW), part)
+    assert store.run(lambda tx: tx.get(DeviceModel, "g1")) is None
+    asked = store.run(reports.begin, "g1", Scope.FULL, "op", NOW).request_id
+    part = Part(asked, 0, False, (Found("V", "1"),), {})
+    store.run(reports.receive, Origin("g1", "G-1", "2.0.1", NOW), part)
+    assert store.run(lambda tx: tx.get(DeviceModel, "g1")).variables == 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from csms.core import device_model, reports, variables
+from csms.core import device_model, reports, stations, variables
 from csms.core.errors import Invalid
 from csms.core.ids import Origin
 from csms.core.inquiries import (
@@ -155,6 +155,7 @@ def report_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
     request_id = wire.integer(payload, "requestId")
     names = [name for item in wire.items(payload, "reportData") if (name := name_of(item))]
     return (
+        stations.needs(origin.station_id),
         *device_model.needs(origin.station_id),
         *(reports.needs(origin.station_id, request_id) if request_id is not None else ()),
         *device_model.needs_variables(origin.station_id, names),
