@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -305,6 +306,38 @@ async def test_a_partner_that_dies_in_the_middle_gets_everything_once() -> None:
         found = await deliveries(north)
         assert {row.state for row in found.values()} == {Delivery.CONFIRMED}
         assert sorted(row.id for row in await received(south)) == ["R1", "R2", "R3"]
+
+
+async def test_a_partner_whose_process_ends_and_comes_back_gets_everything_once() -> None:
+    """Its server is gone between two records; its store and its address are the same after."""
+    north, south = (Side(party).offers(*cdrs.MODULES) for party in ("CA*NTH", "US*STH"))
+    async with north.up():
+        async with south.up():
+            await north.register(south, south.invite(north.party))
+            south.store.run(tokens.add, Token("US*STH", "", "rfid", "CARD", NOW), NOW)
+            await turn(north, south)
+            north.faults.heal()
+            sealed(north, record("R1"), record("R2"))
+            # The answer to the second is lost with the process that gave it.
+            north.faults.break_at, north.faults.delivered = 2, True
+            assert not await turn(north, south)
+        sealed(north, record("R3"))
+        north.faults.heal()
+        north.later(minutes=5)
+        assert not await turn(north, south)
+        assert {i: row.state for i, row in (await deliveries(north)).items()} == {
+            "R1": Delivery.CONFIRMED,
+            "R2": Delivery.SENT,
+            "R3": Delivery.DUE,
+        }
+        south.listener = socket.create_server(("127.0.0.1", south.port))
+        async with south.up():
+            for _ in range(2):
+                north.later(minutes=5)
+                await turn(north, south)
+            found = await deliveries(north)
+            assert {row.state for row in found.values()} == {Delivery.CONFIRMED}
+            assert sorted(row.id for row in await received(south)) == ["R1", "R2", "R3"]
 
 
 def scripted(answers: Iterable[Answer], gets: Answer | None = None) -> Side:
