@@ -10,11 +10,12 @@ import orjson
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from csms.api.auth import Provided, Viewer
+from csms.api.auth import NetworkViewer, Provided, Viewer
 from csms.api.paging import Cursor, Limit, Page, page
 from csms.core.errors import NotFound
 from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
 from csms.core.ids import folded
+from csms.core.neighbours import NeighbourObject
 
 router = APIRouter(tags=["cdrs"])
 PAGES_LOOKED_THROUGH = 20
@@ -111,6 +112,35 @@ async def show_received(
     if row is None or not who.sees(row.token_party):
         raise NotFound(f"no CDR {cdr_id} of {party} was received; csms roaming cdrs lists them")
     return ReceivedCdrDetails(cdr=orjson.loads(row.body), **ReceivedCdrOut.of(row).model_dump())
+
+
+class SessionOut(BaseModel):
+    """A charge of one of our drivers at another network. `session` is the object as it was told
+    last."""
+
+    party_id: str = Field(description="Where it is")
+    id: str
+    partner_id: str = Field(description="The connection that tells of it")
+    last_updated: datetime
+    received_at: datetime
+    session: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: NeighbourObject) -> SessionOut:
+        fields = {name: getattr(row, name) for name in SessionOut.model_fields if name != "session"}
+        return cls(session=orjson.loads(row.body), **fields)
+
+
+@router.get("/roaming/sessions")
+async def list_sessions(
+    who: NetworkViewer, provided: Provided, cursor: Cursor = None, limit: Limit = 100
+) -> Page[SessionOut]:
+    """Charges of our drivers at other networks, by owner and id."""
+    where = {"module": "sessions"}
+    reader = provided.store.reader
+    return await page(
+        reader, NeighbourObject, SessionOut.of, cursor=cursor, limit=limit, where=where
+    )
 
 
 @router.get("/roaming/deliveries")

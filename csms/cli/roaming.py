@@ -1,18 +1,18 @@
-"""`csms roaming`: what networks bill each other for."""
+"""`csms roaming`: charges of our drivers elsewhere, and what networks bill each other for."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from csms.cli.client import segment
-from csms.cli.output import column
+from csms.cli.client import Row, segment
+from csms.cli.output import Column, column
 from csms.cli.session import LimitOption, OutputOption, Session
 
 app = typer.Typer(
-    help="Charge detail records between networks.",
+    help="Sessions and charge detail records between networks.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -59,6 +59,45 @@ _DELIVERIES = (
     column("settled", "settled_at", time=True),
     column("why", "error"),
 )
+
+
+def _told(title: str, path: str, *, time: bool = False, right: bool = False) -> Column:
+    """The column of a field of the session, as it was told."""
+
+    def value(row: Row) -> Any:
+        found: Any = row.get("session")
+        for name in path.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
+    return Column(title, value, time, right)
+
+
+_SESSIONS = (
+    column("at", "party_id"),
+    column("id", "id"),
+    _told("status", "status"),
+    _told("token", "cdr_token.uid"),
+    _told("location", "location_id"),
+    _told("EVSE", "evse_uid"),
+    _told("started", "start_date_time", time=True),
+    _told("kWh", "kwh", right=True),
+    _told("cost", "total_cost.excl_vat", right=True),
+    _told("currency", "currency"),
+)
+
+
+@app.command("sessions")
+def sessions(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """Charges of our drivers at other networks, as those told last; costs are before taxes.
+
+    Example: `csms roaming sessions`
+    """
+    session = Session.of(context, output)
+    empty = "no other network has told of a session of our drivers"
+    session.list("/roaming/sessions", _SESSIONS, empty, limit=limit)
 
 
 @app.command("cdrs")

@@ -92,7 +92,7 @@ MADE: dict[str, Any] = {
     "POST /keys": {"name": "n", "role": "viewer"},
 }
 # About the network as a whole.
-NETWORK = {"GET /unknown-stations", "GET /audit", "GET /partners"}
+NETWORK = {"GET /unknown-stations", "GET /audit", "GET /partners", "GET /roaming/sessions"}
 # The same, with an effect or about one thing.
 CONNECTIONS = {
     "GET /partners/{partner}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
+from csms.core.neighbours import NeighbourObject
 from csms.core.security import Role
 from tests.api.conftest import NOW, Api
 
@@ -68,3 +69,13 @@ async def test_deliveries_are_listed_by_state(api: Api) -> None:
     assert [row["cdr_id"] for row in await items(api, "/roaming/deliveries")] == ["R1", "R2"]
     (found,) = await items(api, "/roaming/deliveries?state=refused")
     assert found["error"] == "OCPI 2001: no"
+
+
+async def test_sessions_elsewhere_are_listed_as_they_were_told(api: Api) -> None:
+    for module in ("sessions", "locations"):
+        body = '{"id": "S1", "status": "ACTIVE", "kwh": 1.5}'
+        row = NeighbourObject(module, "US*STH", "s1", "S1", "p1", NOW, NOW, body)
+        api.store.run(lambda tx, row=row: tx.save(row))
+    (found,) = await items(api, "/roaming/sessions")
+    assert (found["party_id"], found["id"], found["partner_id"]) == ("US*STH", "S1", "p1")
+    assert found["session"] == {"id": "S1", "status": "ACTIVE", "kwh": 1.5}

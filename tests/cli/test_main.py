@@ -53,7 +53,7 @@ def test_the_nouns_and_verbs() -> None:
         *(("token", verb) for verb in ("add", "list", "block", "unblock")),
         *(("location", verb) for verb in place.split()),
         *(("tariff", verb) for verb in ("add", "list", "show", "retire", "assign", "price")),
-        *(("roaming", verb) for verb in ("cdrs", "cdr", "deliveries")),
+        *(("roaming", verb) for verb in ("sessions", "cdrs", "cdr", "deliveries")),
         *(("cdr", verb) for verb in ("list", "show", "credit", "missing")),
         *(("key", verb) for verb in ("create", "list", "revoke")),
         *(("command", verb) for verb in ("list", "show")),

@@ -62,3 +62,22 @@ def test_deliveries_tell_the_words_of_a_refusal(api: Api) -> None:
     text = api.run("roaming", "deliveries", "--state", "refused").stdout
     assert "OCPI 2001: no such session" in text
     assert api.requests[-1].url.params["state"] == "refused"
+
+
+def test_sessions_elsewhere_with_what_they_cost_so_far(api: Api) -> None:
+    session = {
+        "status": "ACTIVE",
+        "cdr_token": {"uid": "CARD"},
+        "location_id": "LOC-1",
+        "evse_uid": "E1",
+        "start_date_time": "2031-05-01T10:00:00Z",
+        "kwh": 4.5,
+        "total_cost": {"excl_vat": 1.35},
+        "currency": "USD",
+    }
+    api.on("GET", "/roaming/sessions", page({"party_id": "US*STH", "id": "7", "session": session}))
+    line = api.run("roaming", "sessions").stdout.splitlines()[1]
+    for part in ("US*STH", "ACTIVE", "CARD", "LOC-1", "E1", "4.5", "1.35", "USD"):
+        assert part in line
+    api.on("GET", "/roaming/sessions", page())
+    assert "no other network" in api.run("roaming", "sessions").stderr
