@@ -43,6 +43,7 @@ from csms.ocpi.addresses import Policy
 from csms.ocpi.asking import Homes
 from csms.ocpi.client import Client, ClientLimits
 from csms.ocpi.commands import Orders
+from csms.ocpi.errands import Errands
 from csms.ocpi.network import CPO, EMSP, Limits, Network, OwnRole
 from csms.ocpi.publisher import Publisher
 from csms.ocpi.roaming import Roaming
@@ -172,6 +173,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             )
         )
         publisher = Publisher(network, bus)
+        errands = Errands(network, bus, settings.ocpp.call_timeout_s + ORDER_SLACK_S)
         station_url = settings.ocpp.public_url or _address(settings, gateway)
         api = System(
             store=store,
@@ -199,6 +201,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             max_body_bytes=settings.http.max_body_bytes,
             event_streams=settings.http.event_streams,
             connections=Roaming(network, publisher),
+            errands=errands,
         )
         partner_orders = Orders(network, commander, settings.ocpp.call_timeout_s + ORDER_SLACK_S)
         http_port = await stack.enter_async_context(
@@ -214,6 +217,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                         *sessions.MODULES,
                         *cdrs.MODULES,
                         partner_orders.module,
+                        errands.module,
                     ),
                 ),
             )
@@ -228,6 +232,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         watching.append(tasks.create_task(publisher.run(), name="partners"))
         telling = partner_orders.run()
         watching.append(tasks.create_task(telling, name="tell partners of their orders"))
+        watching.append(tasks.create_task(errands.run(), name="give up errands"))
         if certificates is not None:
             watch = certificates.watch(settings.ocpp.tls.reload_check_s)
             watching.append(tasks.create_task(watch, name="watch the certificates"))

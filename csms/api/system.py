@@ -11,6 +11,7 @@ from fastapi import Request
 
 from csms.core.audit import Actor
 from csms.core.commands import Command, Kind
+from csms.core.errands import Errand
 from csms.core.inquiries import Answer, Scope
 from csms.core.partners import Partner, PartnerToken
 from csms.core.ports import Store
@@ -54,6 +55,40 @@ class Connections(Protocol):
     async def act(self, action: str, partner: Partner) -> tuple[Partner, list[str]]: ...
 
 
+class Planned(Protocol):
+    """An errand that can be entered and sent; see `ocpi.errands.Planned`."""
+
+    @property
+    def errand(self) -> Errand: ...
+
+    @property
+    def kind(self) -> str | None: ...
+
+
+class Errands(Protocol):
+    """What other networks are asked for; see `ocpi.errands.Errands`."""
+
+    async def start(
+        self,
+        requested_by: str,
+        party: str,
+        location_id: str,
+        token: tuple[str, str, str],
+        evse_uid: str | None = None,
+        connector_id: str | None = None,
+    ) -> Planned: ...
+
+    async def stop(self, requested_by: str, party: str, session_id: str) -> Planned: ...
+
+    async def unlock(
+        self, requested_by: str, party: str, location_id: str, evse_uid: str, connector_id: str
+    ) -> Planned: ...
+
+    async def send(self, planned: Any) -> Errand: ...
+
+    async def outcome(self, errand_id: str, wait_s: float) -> Errand: ...
+
+
 class Configuring(Protocol):
     """Asks stations for variables and sets what is desired; see
     `flows.configuration.Configuration`."""
@@ -88,7 +123,7 @@ class System:
     `stopping()`: True once the process is on its way out. `warnings()`: what an operator should see
     to although the system works. `treat(station_id)`: its switches were changed, apply them to the
     link. `catalogue`: what is known of makes; `taxes`: by place and date. `connections`: partners,
-    None without roaming.
+    and `errands` at their stations, None without roaming.
     """
 
     store: Store
@@ -116,6 +151,7 @@ class System:
     event_streams: int = 100
     warnings: Callable[[], list[str]] = list
     connections: Connections | None = None
+    errands: Errands | None = None
     recent_secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Secrets just issued, by Idempotency-Key, so that a retry can show them again."""
     recent_told: dict[str, Told] = field(default_factory=dict)

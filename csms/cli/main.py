@@ -15,7 +15,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+import csms.cli.errands
 import csms.cli.export
+import csms.cli.neighbours
 import csms.cli.station_commands
 import csms.cli.station_import
 import csms.cli.station_logins
@@ -158,13 +160,13 @@ app.add_typer(charging.tokens, name="token", rich_help_panel=CHARGING)
 app.add_typer(places.app, name="location", rich_help_panel=CHARGING)
 app.add_typer(tariffs.app, name="tariff", rich_help_panel=CHARGING)
 app.add_typer(cdrs.app, name="cdr", rich_help_panel=CHARGING)
+app.add_typer(roaming.app, name="roaming", rich_help_panel=CHARGING)
 app.add_typer(events.app)
 app.add_typer(administration.keys, name="key", rich_help_panel=ADMINISTRATION)
 app.add_typer(station_config.network_config, name="config", rich_help_panel=CHARGING)
 app.add_typer(audit.app)
 app.add_typer(administration.commands, name="command", rich_help_panel=ADMINISTRATION)
 app.add_typer(partners.app, name="partner", rich_help_panel=ADMINISTRATION)
-app.add_typer(roaming.app, name="roaming", rich_help_panel=ADMINISTRATION)
 app.add_typer(administration.quarantine, name="quarantine", rich_help_panel=ADMINISTRATION)
 
 

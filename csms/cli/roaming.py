@@ -1,4 +1,6 @@
-"""`csms roaming`: charges of our drivers elsewhere, and what networks bill each other for."""
+"""`csms roaming`: charges of our drivers elsewhere, and what networks bill each other for.
+
+Where they can charge and how they are started is in `neighbours` and `errands` beside."""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from csms.cli.output import Column, column
 from csms.cli.session import LimitOption, OutputOption, Session
 
 app = typer.Typer(
-    help="Sessions and charge detail records between networks.",
+    help="Charging at other networks, and what networks bill each other.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )

@@ -65,8 +65,7 @@ def authorize(
         if station_id is not None and orders.holding(tx, station_id, shown.key, now, evse):
             return Authorization(Outcome.ACCEPTED)
         return _visitor(tx, shown, now)
-    outcome = _standing(token, now)
-    return Authorization(outcome, token.group_id, token.expires_at)
+    return Authorization(Outcome(token.standing(now)), token.group_id, token.expires_at)
 
 
 def authorize_start(
@@ -155,14 +154,6 @@ def resolve(tx: Tx, shown: Shown, now: datetime) -> Token | None:
     """The token row for a uid. The kind that stations report is unreliable, so it does not take
     part; of several parties' tokens with one uid the one that is good counts."""
     found = tx.find(Token, "uid", shown.key)
-    good = [token for token in found if _standing(token, now) is Outcome.ACCEPTED]
+    good = [token for token in found if token.standing(now) == Outcome.ACCEPTED]
     usable = good or [token for token in found if not token.blocked] or found
     return usable[0] if usable else None
-
-
-def _standing(token: Token, now: datetime) -> Outcome:
-    if token.blocked:
-        return Outcome.BLOCKED
-    if token.expires_at is not None and token.expires_at <= now:
-        return Outcome.EXPIRED
-    return Outcome.ACCEPTED

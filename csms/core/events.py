@@ -307,3 +307,15 @@ class PartnerChanged(Event):
     partner_id: str
     name: str
     state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrandChanged(Event):
+    """What was asked of another network for a driver of ours, and how it stands."""
+
+    errand_id: str
+    wish: str
+    status: str
+    party_id: str
+    session_id: str | None = None
+    detail: str | None = None

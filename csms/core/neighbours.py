@@ -15,9 +15,14 @@ from csms.core.partners import check_teller
 from csms.core.ports import Tx
 
 
-@entity("neighbour_objects", key=("module", "party_id", "id_key"))
+@entity(
+    "neighbour_objects",
+    key=("module", "party_id", "id_key"),
+    finders={"cell": ("module", "cell")},
+)
 class NeighbourObject(NamedTuple):
-    """One object of another network; `body` is its JSON text."""
+    """One object of another network; `body` is its JSON text. `cell`: where a location is
+    (`geography.cell`)."""
 
     module: str
     party_id: str
@@ -27,6 +32,7 @@ class NeighbourObject(NamedTuple):
     last_updated: datetime
     received_at: datetime
     body: str
+    cell: str | None = None
 
 
 def put(tx: Tx, given: NeighbourObject) -> bool:
@@ -40,7 +46,9 @@ def put(tx: Tx, given: NeighbourObject) -> bool:
     if before is not None and same and given.last_updated < before.last_updated:
         tx.mark("neighbour_object_outdated")
         return False
-    if before is None or before.body != given.body or before.partner_id != given.partner_id:
+    if before is None or before != given._replace(
+        last_updated=before.last_updated, received_at=before.received_at
+    ):
         tx.save(given)
     return before is None
 

@@ -22,6 +22,7 @@ from csms.core.desired_availability import DesiredAvailability
 from csms.core.device_model import Desired, DeviceModel, Variable
 from csms.core.doubts import Doubt
 from csms.core.entities import SHAPES
+from csms.core.errands import Errand
 from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
 from csms.core.ids import MAX_INT32
 from csms.core.locations import Location, LocationEvse
@@ -86,6 +87,13 @@ def _command(row: Command, cutoff: datetime, beside: Any) -> Verdict:
     return over and row.finished_at is not None and row.finished_at < cutoff
 
 
+def _errand(row: Errand, cutoff: datetime, beside: Any) -> Verdict:
+    """Their ids sort by time, as those of commands."""
+    if row.created_at >= cutoff:
+        return None
+    return row.finished_at is not None and row.finished_at < cutoff
+
+
 def _message(row: Message, cutoff: datetime, beside: Any) -> Verdict:
     return True if row.at < cutoff else (row.station_id, LATEST, MAX_INT32)
 
@@ -135,6 +143,7 @@ RULES: Sequence[Rule] = (
     Rule(Cdr, "cdrs_days", _by("created_at")),
     # What a charge is billed by comes from the order that it began with.
     Rule(Order, "transactions_days", _by("received_at")),
+    Rule(Errand, "commands_days", _errand),
     # Of their places and prices there is one each; sessions go on coming.
     Rule(NeighbourObject, "transactions_days", _neighbour),
     Rule(TokenAlias, "aliases_days", _by("used_at")),

@@ -72,6 +72,12 @@ class Token(NamedTuple):
     updated_at: datetime | None = None
     technology: str | None = None
 
+    def standing(self, now: datetime) -> str:
+        """What it is worth: accepted, blocked or expired (`authorization.Outcome`)."""
+        if self.blocked:
+            return "blocked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "accepted"
+
 
 # -- administration ------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import orjson
 import structlog
 from pydantic import ValidationError
 
-from csms.core import neighbours
+from csms.core import geography, neighbours
 from csms.core.errors import Invalid, PartnerRefused, Refused
 from csms.core.ids import folded
 from csms.core.locations import Location, LocationEvse
@@ -184,7 +184,18 @@ def neighbour(value: wire.Location, partner_id: str, now: datetime) -> Neighbour
         last_updated=value.last_updated,
         received_at=now,
         body=reading.dump(value).decode(),
+        cell=_cell(value.coordinates),
     )
+
+
+def _cell(at: wire.GeoLocation) -> str | None:
+    """Where it is, None for what is nowhere."""
+    try:
+        latitude, longitude = float(at.latitude), float(at.longitude)
+    except ValueError:
+        return None
+    inside = abs(latitude) <= 90 and abs(longitude) <= 180
+    return geography.cell(latitude, longitude) if inside else None
 
 
 def _kept(found: NeighbourObject | None, call: Call) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from csms.core import cdrs, neighbours
+from csms.core import cdrs, errands, neighbours
 from csms.core.authorization import Outcome
 from csms.core.errors import Invalid, PartnerRefused, Refused
 from csms.core.ids import folded
@@ -190,7 +190,14 @@ def _keep(
     if known is not None and known.partner_id != call.partner.id:
         # Told by another connection (a hub, say): its own to change.
         raise Gone("this session is told by another connection")
-    return neighbours.put(tx, neighbour(value, call.partner.id, now)), read.deviations
+    return _enter(tx, neighbour(value, call.partner.id, now), value), read.deviations
+
+
+def _enter(tx: Tx, row: NeighbourObject, value: wire.Session) -> bool:
+    """Keep a session elsewhere, and know it again that a start of ours asked for."""
+    reference = value.authorization_reference
+    errands.began(tx, reference, row.partner_id, row.id, row.received_at)
+    return neighbours.put(tx, row)
 
 
 def _change(
@@ -281,7 +288,7 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
                 continue
             result.deviations += read.deviations
             try:
-                await network.store.transact(neighbours.put, row)
+                await network.store.transact(_enter, row, read.value)
             except Refused as error:
                 result.faults.append(error.detail)
                 continue

@@ -35,6 +35,11 @@ _TYPES = {"rfid": RFID, "app": "APP_USER", "other": "OTHER"}
 _KINDS = {name: kind for kind, name in _TYPES.items()}
 # A card may be kept and believed; what an app makes up is asked for each time (mod_tokens).
 _WHITELIST = {"rfid": "ALLOWED", "app": "NEVER", "other": "ALLOWED"}
+_STANDING: Mapping[str, str] = {
+    Outcome.ACCEPTED: "ALLOWED",
+    Outcome.BLOCKED: "BLOCKED",
+    Outcome.EXPIRED: "EXPIRED",
+}
 _ALLOWED = {
     "ALLOWED": Outcome.ACCEPTED,
     "BLOCKED": Outcome.BLOCKED,
@@ -60,7 +65,7 @@ def shown(token: Token, issuer: str, now: datetime) -> dict[str, Any] | None:
         "type": _TYPES.get(token.kind, "OTHER"),
         "contract_id": contract_id(token),
         "issuer": issuer,
-        "valid": _standing(token, now) == "ALLOWED",
+        "valid": token.standing(now) == Outcome.ACCEPTED,
         "whitelist": _WHITELIST.get(token.kind, "NEVER"),
         "last_updated": token.updated_at or token.created_at,
     }
@@ -82,15 +87,7 @@ def contract_id(token: Token) -> str:
     return f"{token.party_id.replace('*', '-')}-C{digest[:9].upper()}"
 
 
-def _standing(token: Token, now: datetime) -> str:
-    if token.blocked:
-        return "BLOCKED"
-    if token.expires_at is not None and token.expires_at <= now:
-        return "EXPIRED"
-    return "ALLOWED"
-
-
-def _issuer(network: Network, party: str) -> str:
+def issuer(network: Network, party: str) -> str:
     named = (own.name for own in network.roles if own.party == party and own.role == EMSP)
     return next(named, party)[:64]
 
@@ -103,7 +100,7 @@ async def _list(call: Call) -> Answer:
         if call.routing.to not in (None, party):
             continue
         async for token in network.every(Token, {"party_id": party}):
-            told = shown(token, _issuer(network, party), now)
+            told = shown(token, issuer(network, party), now)
             if told is not None and asked.takes(token.updated_at or token.created_at):
                 found.append((token.created_at, told))
     found.sort(key=lambda pair: (pair[0], pair[1]["uid"]))
@@ -128,10 +125,10 @@ async def _authorize(call: Call) -> Answer:
         if call.routing.to not in (None, party) or kind is None:
             continue
         token = await network.store.reader.get(Token, party, uid_key(call.rest[0]), kind)
-        told = shown(token, _issuer(network, party), now) if token is not None else None
+        told = shown(token, issuer(network, party), now) if token is not None else None
         if token is None or told is None:
             continue
-        info = {"allowed": _standing(token, now), "token": told}
+        info = {"allowed": _STANDING[token.standing(now)], "token": told}
         if info["allowed"] == "ALLOWED":
             info["authorization_reference"] = network.new_id()[:36]
             if location is not None:
@@ -227,7 +224,7 @@ async def push(network: Network, partner: Partner, party: str, uid: str) -> list
     wrong = []
     where = {"party_id": party, "uid_key": uid_key(uid)}
     for token in await network.store.reader.page(Token, where):
-        told = shown(token, _issuer(network, party), network.clock())
+        told = shown(token, issuer(network, party), network.clock())
         if told is None:
             continue
         country, _, party_id = party.partition("*")

@@ -18,6 +18,7 @@ from csms.core.stations import require
 from csms.core.tokens import Shown
 from tests.api.conftest import NOW, Api
 from tests.api.test_cdrs import record
+from tests.api.test_errands import errand
 from tests.api.test_locations import put
 from tests.api.test_roaming import delivery, received
 from tests.api.test_tariffs import TARIFF
@@ -69,6 +70,7 @@ OBJECTS: dict[str, Any] = {
     "GET /transactions/{transaction_id}/price": None,
     "GET /cdrs/{party}/{cdr_id}": None,
     "GET /roaming/cdrs/{party}/{cdr_id}": None,
+    "GET /roaming/errands/{errand_id}": None,
     "POST /cdrs/{party}/{cdr_id}/credit": {"reason": "twice"},
 }
 # Lists: empty for a key that owns nothing of it.
@@ -84,6 +86,7 @@ LISTS = {
     "GET /cdrs",
     "GET /roaming/cdrs",
     "GET /roaming/deliveries",
+    "GET /roaming/errands",
 }
 # Made by anybody for a party of the key.
 MADE: dict[str, Any] = {
@@ -113,6 +116,14 @@ APART = {
     # A station that is not connected is offline to its owner.
     "POST /stations/{station}/configuration/refresh",
     "POST /stations/{station}/reports",
+}
+# What other networks told everybody of; and what is done there, shown in test_errands.
+ELSEWHERE = {
+    "GET /roaming/locations",
+    "GET /roaming/locations/{party}/{location_id}",
+    "POST /roaming/errands/start",
+    "POST /roaming/errands/stop",
+    "POST /roaming/errands/unlock",
 }
 PUBLIC = {"GET /healthz", "GET /readyz", "GET /metrics"}
 
@@ -145,7 +156,7 @@ async def furnish(api: Api) -> dict[str, str]:
     kept = api.store.run(quarantine.put, origin, "stop", "unknown_transaction", {"at": None})
     command = (await api("POST", "/stations/CP-1/commands", json={"kind": "reset"})).json()
     report = api.store.run(reports.begin, station["id"], Scope.FULL, "k", NOW)
-    for row in (record(MINE), received(MINE), delivery(MINE)):
+    for row in (record(MINE), received(MINE), delivery(MINE), errand(MINE)):
         api.store.run(lambda tx, row=row: tx.save(row))
     await api("PUT", "/configuration-templates/site", json={"values": {"A": "1"}})
     made = await api("POST", "/keys", json={"name": "x", "role": "viewer", "parties": [MINE]})
@@ -166,6 +177,7 @@ async def furnish(api: Api) -> dict[str, str]:
         "location_id": "DEPOT",
         "tariff_id": "DAY",
         "cdr_id": "R1",
+        "errand_id": "x1",
     }
 
 
@@ -186,11 +198,12 @@ NOWHERE = {
     "location_id": "nowhere",
     "tariff_id": "nowhere",
     "cdr_id": "nowhere",
+    "errand_id": "nowhere",
 }
 
 
 def test_every_operation_is_in_a_table(api: Api) -> None:
-    tables = {*OBJECTS, *LISTS, *MADE, *NETWORK, *CONNECTIONS, *APART, *PUBLIC}
+    tables = {*OBJECTS, *LISTS, *MADE, *NETWORK, *CONNECTIONS, *APART, *ELSEWHERE, *PUBLIC}
     assert operations(api) == tables
 
 

@@ -54,6 +54,8 @@ def test_the_nouns_and_verbs() -> None:
         *(("location", verb) for verb in place.split()),
         *(("tariff", verb) for verb in ("add", "list", "show", "retire", "assign", "price")),
         *(("roaming", verb) for verb in ("sessions", "cdrs", "cdr", "deliveries")),
+        *(("roaming", verb) for verb in ("locations", "location", "start", "stop", "unlock")),
+        *(("roaming", verb) for verb in ("errands", "errand")),
         *(("cdr", verb) for verb in ("list", "show", "credit", "missing")),
         *(("key", verb) for verb in ("create", "list", "revoke")),
         *(("command", verb) for verb in ("list", "show")),

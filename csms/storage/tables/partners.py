@@ -4,6 +4,7 @@ goes; the tokens of their drivers, and charge detail records in both directions.
 from __future__ import annotations
 
 from csms.core.aliases import TokenAlias
+from csms.core.errands import Errand
 from csms.core.exchanged import CdrDelivery, ReceivedCdr
 from csms.core.neighbours import NeighbourObject
 from csms.core.orders import Order
@@ -95,6 +96,26 @@ COLUMNS: Columns = {
         moment("last_updated"),
         moment("received_at"),
         text("body"),
+        text("cell", null=True),
+    ],
+    Errand: [
+        text("id"),
+        text("wish"),
+        text("status"),
+        text("partner_id"),
+        text("party_id"),
+        text("requested_by"),
+        moment("created_at"),
+        moment("expires_at"),
+        text("token_party", null=True),
+        text("token_uid", null=True),
+        text("location_id", null=True),
+        text("evse_uid", null=True),
+        text("connector_id", null=True),
+        text("session_id", null=True),
+        text("result", null=True),
+        text("detail", null=True),
+        moment("finished_at", null=True),
     ],
     CdrDelivery: [
         text("partner_id"),
