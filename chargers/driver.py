@@ -35,7 +35,8 @@ class Habits:
 
 
 class Driver:
-    """All the drivers that come to one charger, with `tokens` to choose from.
+    """All the drivers that come to one charger, with `tokens` to choose from; without any, a car
+    comes only when a start was asked for from afar.
 
     `run` ends when `stop_arriving` was called and cancels nothing: a car that charges is left
     charging, for `Charger.drain` to stop.
@@ -75,7 +76,11 @@ class Driver:
     async def _visits(self, evse: Evse) -> None:
         wanted = self._wanted[evse.number]
         while True:
-            called = await sleep_unless(self._charger.clock, self._some(self._habits.gap_s), wanted)
+            if self._tokens:
+                gap_s = self._some(self._habits.gap_s)
+                called = await sleep_unless(self._charger.clock, gap_s, wanted)
+            else:
+                called = await wanted.wait()
             wanted.clear()
             if not self._charger.online and not self._knows_tokens():
                 continue

@@ -13,8 +13,10 @@
     id = "CP-1"
     version = "1.6"
     token = "password of CP-1"
+    drivers = ["DRIVER-1"]            # optional, who comes here in place of all tokens; nobody: []
 
-The keys of a charger are the fields of `ChargerProfile`.
+The other keys of a charger are the fields of `ChargerProfile`. Where nobody comes, cars are plugged
+in all the same when a start was asked for from afar.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import asyncio
 import dataclasses
 import random
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +54,8 @@ class FleetPlan:
     url: str
     tokens: tuple[str, ...]
     chargers: tuple[ChargerProfile, ...]
+    drivers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Who comes to a charger, by its id, where not everybody does."""
     speed: float = 1.0
     seed: int | None = None
     habits: Habits = field(default_factory=Habits)
@@ -98,10 +103,12 @@ def read_plan(file: Path) -> FleetPlan:
     seed = content.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise FleetError(file, "seed", "a whole number", seed)
+    drivers = _drivers(file, content.get("charger"))
     return FleetPlan(
         url=url,
-        tokens=_tokens(file, content.get("tokens")),
+        tokens=_tokens(file, "tokens", content.get("tokens")),
         chargers=_profiles(file, content.get("charger")),
+        drivers=drivers,
         speed=float(speed),
         seed=seed,
         habits=_habits(file, content.get("driver", {})),
@@ -119,12 +126,24 @@ def _authority(file: Path, value: object) -> Path | None:
     return found
 
 
-def _tokens(file: Path, value: object) -> tuple[str, ...]:
-    texts = value if isinstance(value, list) else []
-    # 20 characters is the limit of 1.6, and every driver may come to every charger.
-    if not texts or not all(isinstance(text, str) and 0 < len(text) <= 20 for text in texts):
-        raise FleetError(file, "tokens", "a list of texts of 1 to 20 characters", value)
+def _tokens(file: Path, key: str, value: object, *, some: bool = True) -> tuple[str, ...]:
+    texts = value if isinstance(value, list) else [None]
+    # 20 characters is the limit of 1.6, and a driver may come to every charger.
+    right = all(isinstance(text, str) and 0 < len(text) <= 20 for text in texts)
+    if not right or (some and not texts):
+        raise FleetError(file, key, "a list of texts of 1 to 20 characters", value)
     return tuple(texts)
+
+
+def _drivers(file: Path, tables: object) -> dict[str, tuple[str, ...]]:
+    """Taken out of the tables of the chargers."""
+    found: dict[str, tuple[str, ...]] = {}
+    for number, table in enumerate(tables if isinstance(tables, list) else [], start=1):
+        if isinstance(table, dict) and "drivers" in table:
+            key = f"charger[{number}].drivers"
+            named = _tokens(file, key, table.pop("drivers"), some=False)
+            found[str(table.get("id"))] = named
+    return found
 
 
 def _habits(file: Path, table: object) -> Habits:
@@ -214,7 +233,8 @@ class Fleet:
                 profile, plan.url, clock=clock, rng=rng, authority=plan.ca, state=plan.state
             )
             self.chargers.append(charger)
-            self._drivers.append(Driver(charger, plan.tokens, rng, plan.habits))
+            tokens = plan.drivers.get(profile.id, plan.tokens)
+            self._drivers.append(Driver(charger, tokens, rng, plan.habits))
         self.undrained: list[Charger] = []
         """Chargers that had something left to tell when the deadline came."""
 

@@ -62,11 +62,11 @@ async def run_demo(
         fleet.write_text(await _prepare(client, station_url, speed))
         if not as_json:
             print(_introduction(api, key, station_url))
-        async with _chargers(fleet) as process:
+        async with chargers_of(fleet) as process:
             watching = asyncio.create_task(_watch(client, as_json), name="demo view")
             ended = asyncio.create_task(process.wait(), name="demo chargers")
             stopped = asyncio.create_task(stop.wait(), name="demo stop")
-            output = asyncio.create_task(_read(process), name="demo report")
+            output = asyncio.create_task(read(process), name="demo report")
             await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
             if not as_json and not ended.done():
                 print("stopping: transactions end, the chargers deliver what they hold ...")
@@ -122,7 +122,7 @@ Ctrl-C ends it.
 
 
 @asynccontextmanager
-async def _chargers(fleet: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def chargers_of(fleet: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """The simulated chargers as a process of their own, ended in any case."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -145,7 +145,7 @@ async def _chargers(fleet: Path) -> AsyncIterator[asyncio.subprocess.Process]:
             await process.wait()
 
 
-async def _read(process: asyncio.subprocess.Process) -> tuple[str, str]:
+async def read(process: asyncio.subprocess.Process) -> tuple[str, str]:
     text, errors = await process.communicate()
     return text.decode(), errors.decode()
 
@@ -176,7 +176,7 @@ async def _follow(client: httpx.AsyncClient, recent: list[str], aloud: bool) -> 
             if line.startswith("event: "):
                 kind = line[7:]
             elif line.startswith("data: "):
-                said = _sentence(kind, json.loads(line[6:]))
+                said = sentence(kind, json.loads(line[6:]))
                 if said is not None:
                     recent.append(said)
                     del recent[:-RECENT]
@@ -184,7 +184,7 @@ async def _follow(client: httpx.AsyncClient, recent: list[str], aloud: bool) -> 
                         print(said, flush=True)
 
 
-def _sentence(kind: str, event: Mapping[str, Any]) -> str | None:
+def sentence(kind: str, event: Mapping[str, Any]) -> str | None:
     """What an event says, for a reader; None for those that only a machine wants."""
     station = event.get("station", "-")
     time = event["at"][11:19]

@@ -16,10 +16,12 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
+import httpx
 import typer
 
 from csms.cli import configuration
@@ -28,7 +30,6 @@ from csms.core.errors import CsmsError, Invalid
 from csms.settings import DEFAULT_FILE, Settings, catalogue, load
 
 if TYPE_CHECKING:
-    from csms.app import Running
     from csms.cli.authority import Made
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -371,59 +372,108 @@ def demo(
     seconds: Annotated[float | None, typer.Option(min=1, help="End after this long.")] = None,
     output: Annotated[str, typer.Option("--output", help="table or json.")] = "table",
     speed: Annotated[float, typer.Option(min=1, max=60, help="Times faster than life.")] = 20.0,
+    roaming: Annotated[
+        bool, typer.Option("--roaming", help="Two networks whose drivers visit each other.")
+    ] = False,
 ) -> None:
     """Run a central system with six simulated chargers of OCPP 1.6, 2.0.1 and 2.1 that charge.
 
-    It uses the ports 9000 and 8000 where they are free, a temporary database, and leaves nothing
-    behind. What it prints on the way can be pasted.
+    With `--roaming`: two networks, in Canada and the United States, each its own central system.
+    They register with each other over OCPI, drivers of each charge at the other, and both hold the
+    same bills in the end.
+
+    It uses the ports 9000 and 8000 (and 9001 and 8001) where they are free, temporary databases,
+    and leaves nothing behind. What it prints on the way can be pasted.
 
     Example: `csms demo`
 
     Example: `csms demo --seconds 30 --output json`
+
+    Example: `csms demo --roaming`
     """
-    from csms.app import ensure_admin_key, running
     from csms.observability import configure_logging
 
     if output not in ("table", "json"):
         fail(USAGE, "--output is table or json")
     configure_logging("error")
-    with tempfile.TemporaryDirectory(prefix="csms-demo-") as folder:
-        settings, admin_key = _demo_settings(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="csms-demo-") as name:
+        folder, as_json = Path(name), output == "json"
 
         async def main(stop: asyncio.Event) -> None:
-            async with running(settings) as system:
-                await ensure_admin_key(system.store, system.api.keyring, admin_key)
-                await _demo(system, admin_key, Path(folder), stop)
-
-        async def _demo(system: Running, key: str, where: Path, stop: asyncio.Event) -> None:
-            api = f"http://127.0.0.1:{system.http_port}"
-            await run_demo(
-                api,
-                key,
-                system.station_url,
-                where,
-                stop,
-                seconds=seconds,
-                as_json=output == "json",
-                speed=speed,
-            )
+            if roaming:
+                await _roaming_demo(folder, stop, seconds, speed, as_json)
+            else:
+                await _demo(folder, stop, seconds, speed, as_json)
 
         try:
             run_until_signal(main)
         except* DemoFailed as errors:
-            fail(FAILED, str(errors.exceptions[0]))
+            fail(FAILED, _first(errors))
 
 
-def _demo_settings(folder: Path) -> tuple[Settings, str]:
+async def _demo(
+    folder: Path, stop: asyncio.Event, seconds: float | None, speed: float, as_json: bool
+) -> None:
+    from csms.app import ensure_admin_key, running
+
+    settings, key = _demo_settings(folder, "demo")
+    async with running(settings) as system:
+        await ensure_admin_key(system.store, system.api.keyring, key)
+        api = f"http://127.0.0.1:{system.http_port}"
+        url = system.station_url
+        await run_demo(api, key, url, folder, stop, seconds=seconds, as_json=as_json, speed=speed)
+
+
+async def _roaming_demo(
+    folder: Path, stop: asyncio.Event, seconds: float | None, speed: float, as_json: bool
+) -> None:
+    from csms.app import ensure_admin_key, running
+    from csms.cli.demo_networks import EXAMPLE_TAXES, NORTH, SOUTH
+    from csms.cli.demo_roaming import Side, introduction, run_roaming_demo
+
+    taxes = folder / "example-taxes.csv"
+    taxes.write_text(EXAMPLE_TAXES)
+    async with AsyncExitStack() as stack:
+        sides = []
+        for number, network in enumerate((NORTH, SOUTH)):
+            settings, key = _demo_settings(
+                folder, network.name.lower(), 9000 + number, 8000 + number
+            )
+            settings.party = network.party
+            settings.prices.tax_files = (taxes,)
+            settings.ocpi.allow_http = True
+            settings.ocpi.allow_networks = ("127.0.0.0/8",)
+            system = await stack.enter_async_context(running(settings))
+            await ensure_admin_key(system.store, system.api.keyring, key)
+            api = f"http://127.0.0.1:{system.http_port}"
+            headers = {"Authorization": f"Bearer {key}"}
+            base = f"{api}/api/v1"
+            client = httpx.AsyncClient(base_url=base, headers=headers, timeout=60)
+            await stack.enter_async_context(client)
+            sides.append(Side(network, api, key, system.station_url, client))
+
+        def say(text: str) -> None:
+            if not as_json:
+                print(text, flush=True)
+
+        say(introduction(sides, Path(sys.executable).parent / "csms"))
+        await run_roaming_demo(
+            sides, folder, stop, seconds=seconds, as_json=as_json, speed=speed, say=say
+        )
+
+
+def _demo_settings(
+    folder: Path, name: str, ocpp_port: int = 9000, http_port: int = 8000
+) -> tuple[Settings, str]:
     from csms.app import new_id, new_secret
 
     settings = Settings.model_validate(
         {
-            "node": "demo",
+            "node": name,
             "log_level": "error",
-            "ocpp": {"host": "127.0.0.1", "port": _free(9000)},
-            "http": {"port": _free(8000)},
-            "store": {"url": f"sqlite:///{folder}/demo.db"},
+            "ocpp": {"host": "127.0.0.1", "port": _free(ocpp_port)},
+            "http": {"port": _free(http_port)},
+            "store": {"url": f"sqlite:///{folder}/{name}.db"},
             "security": {"keys": {"demo": secrets.token_hex(32)}, "current": "demo"},
         }
     )

@@ -63,7 +63,7 @@ _EVSES = (
 _PRICES = (
     column("tariff", "id"),
     column("currency", "currency"),
-    Column("prices", lambda tariff: "; ".join(_prices(tariff)) or "free"),
+    Column("prices", lambda tariff: "; ".join(prices(tariff)) or "free"),
 )
 
 
@@ -79,7 +79,7 @@ def _tariffs_of(evse: Row) -> list[str]:
     return list(dict.fromkeys(str(t) for plug in plugs for t in plug.get("tariff_ids") or ()))
 
 
-def _prices(tariff: Row) -> list[str]:
+def prices(tariff: Row) -> list[str]:
     """The prices of a tariff in words, before taxes, in the order in which they are looked at."""
     told = []
     for element in tariff.get("elements") or ():

@@ -39,6 +39,25 @@ async def test_somebody_plugs_in_after_a_remote_start(central: Any, make_charger
     assert charger.ledger.transactions[0].token == "REMOTE"
 
 
+async def test_where_nobody_comes_a_car_comes_when_it_is_called(
+    central: Any, make_charger: Make
+) -> None:
+    habits = Habits(gap_s=(1, 2), stay_s=(20, 40), linger_s=(1, 2))
+    async with make_charger("2.0.1", speed=300) as charger, asyncio.TaskGroup() as tasks:
+        driver = Driver(charger, [], random.Random(1), habits)
+        await charger.booted()
+        tasks.create_task(driver.run())
+        await charger.clock.sleep(100)
+        assert charger.evses[0].car is None
+        await central.call(
+            "RequestStartTransaction",
+            id_token={"id_token": "REMOTE", "type": "Central"},
+            remote_start_id=1,
+        )
+        await charger.until(lambda: len(charger.ledger.finished) == 1)
+        driver.stop_arriving()
+
+
 async def test_a_refused_driver_takes_the_car_away(central: Any, make_charger: Make) -> None:
     central.token_statuses["BAD"] = "Blocked"
     habits = Habits(gap_s=(1, 2), stay_s=(20, 40), linger_s=(1, 2))

@@ -77,6 +77,14 @@ def test_an_error_names_file_key_and_what_is_allowed(
     assert str(caught.value).startswith(f"{file}: {expected}")
 
 
+def test_who_comes_to_a_charger(tmp_path: Path) -> None:
+    plan = read_plan(write(tmp_path, f'{GOOD}drivers = ["C"]\n[[charger]]\nid = "CP-2"\n'))
+    assert plan.drivers == {"CP-1": ("C",)}
+    assert read_plan(write(tmp_path, f"{GOOD}drivers = []\n")).drivers == {"CP-1": ()}
+    with pytest.raises(FleetError, match=r"charger\[1\].drivers = 'C': allowed is a list of texts"):
+        read_plan(write(tmp_path, f'{GOOD}drivers = "C"\n'))
+
+
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
     file = write(tmp_path, GOOD + "token = 12345\n")
     with pytest.raises(FleetError) as caught:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from csms.cli.demo import CHARGERS, _sentence
+from csms.cli.demo import CHARGERS, sentence
 from tests.support.system import csms
 
 
@@ -45,7 +45,7 @@ def test_the_six_chargers_are_of_every_kind() -> None:
         ("meter_values_recorded", None),
     ],
 )
-def test_events_are_told_in_sentences(kind: str, said: str | None) -> None:
+def test_events_are_told_insentences(kind: str, said: str | None) -> None:
     event = {
         "at": "2026-01-01T12:00:01Z",
         "station": "CP-1",
@@ -53,4 +53,4 @@ def test_events_are_told_in_sentences(kind: str, said: str | None) -> None:
         "energy_wh": 1500,
         "stop_reason": "Local",
     }
-    assert _sentence(kind, event) == said
+    assert sentence(kind, event) == said
