@@ -14,6 +14,8 @@ from csms.core.ids import folded
 from csms.core.partners import check_teller
 from csms.core.ports import Tx
 
+TARIFFS = "tariffs"
+
 
 @entity(
     "neighbour_objects",
@@ -35,6 +37,23 @@ class NeighbourObject(NamedTuple):
     cell: str | None = None
 
 
+@entity(
+    "neighbour_past_tariffs",
+    key=("party_id", "id_key", "until"),
+    finders={"tariff": ("party_id", "id_key")},
+)
+class PastTariff(NamedTuple):
+    """What a tariff of another network was: held from `since`, and `until` another took its place
+    or it was withdrawn. A charge is priced by what was shown when it began."""
+
+    party_id: str
+    id_key: str
+    until: datetime
+    since: datetime
+    last_updated: datetime
+    body: str
+
+
 def put(tx: Tx, given: NeighbourObject) -> bool:
     """Keep an object as it is now. True when it is new. Something older than what is known from the
     same connection changes nothing (pushes overtake each other). Raises `Refused` when another
@@ -49,14 +68,28 @@ def put(tx: Tx, given: NeighbourObject) -> bool:
     if before is None or before != given._replace(
         last_updated=before.last_updated, received_at=before.received_at
     ):
+        if before is not None and before.body != given.body:
+            _keep_past(tx, before, given.received_at)
         tx.save(given)
     return before is None
 
 
-def forget(tx: Tx, module: str, party_id: str, object_id: str) -> bool:
+def forget(tx: Tx, module: str, party_id: str, object_id: str, now: datetime) -> bool:
     """Drop an object that its owner has withdrawn; whether there was one."""
     key = module, party_id, folded(object_id)
-    if tx.get(NeighbourObject, *key) is None:
+    before = tx.get(NeighbourObject, *key)
+    if before is None:
         return False
+    _keep_past(tx, before, now)
     tx.delete(NeighbourObject, *key)
     return True
+
+
+def _keep_past(tx: Tx, before: NeighbourObject, until: datetime) -> None:
+    if before.module != TARIFFS:
+        return
+    row = PastTariff(
+        before.party_id, before.id_key, until, before.received_at, before.last_updated, before.body
+    )
+    if tx.get(PastTariff, *row[:3]) is None:
+        tx.save(row)

@@ -28,7 +28,7 @@ from csms.core.ids import MAX_INT32
 from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
 from csms.core.metering import NO_TRANSACTION, MeterSample
-from csms.core.neighbours import NeighbourObject
+from csms.core.neighbours import NeighbourObject, PastTariff
 from csms.core.orders import Order
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.policies import Policy
@@ -146,6 +146,8 @@ RULES: Sequence[Rule] = (
     Rule(Errand, "commands_days", _errand),
     # Of their places and prices there is one each; sessions go on coming.
     Rule(NeighbourObject, "transactions_days", _neighbour),
+    # The bills of charges that began under it have come long ago.
+    Rule(PastTariff, "transactions_days", _by("until")),
     Rule(TokenAlias, "aliases_days", _by("used_at")),
     Rule(AuditEntry, "audit_days", _in_order("at")),
     Rule(Transaction, "transactions_days", _transaction),

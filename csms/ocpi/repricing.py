@@ -1,7 +1,8 @@
 """What a partner's record should cost, by the tariff of theirs that we hold.
 
-The charging periods of the record are priced by the one function for prices. Only where the tariff
-is certain: one tariff, known here, unchanged since the charge began. The expected difference is 0.
+The charging periods of the record are priced by the one function for prices, by the tariff that was
+held here when the charge began. Only where it is certain: one tariff, and a version of it that was
+in force then. The expected difference is 0.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from csms.core.errors import Invalid
 from csms.core.ids import folded
-from csms.core.neighbours import NeighbourObject
+from csms.core.neighbours import TARIFFS, NeighbourObject, PastTariff
 from csms.core.pricing.cost import price
 from csms.core.pricing.periods import Period
 from csms.core.pricing.tariff import Terms, parse
@@ -48,13 +49,14 @@ async def reprice(network: Network, owner: str, value: wire.CDR) -> Repriced:
         return Repriced("several tariffs" if named else "no tariff is named")
     (tariff_id,) = named
     reader = network.store.reader
-    held = await reader.get(NeighbourObject, "tariffs", owner, folded(tariff_id))
+    held = await _held(network, owner, folded(tariff_id), value.start_date_time)
     if held is None:
         return Repriced(f"tariff {tariff_id} is not known here")
-    if held.last_updated > value.start_date_time:
+    last_updated, body = held
+    if last_updated > value.start_date_time:
         return Repriced(f"tariff {tariff_id} changed since the charge began")
     try:
-        terms = parse(reading.load(held.body.encode()))
+        terms = parse(reading.load(body.encode()))
     except Invalid as error:
         return Repriced(error.detail)
     if terms.currency != value.currency.upper():
@@ -69,6 +71,25 @@ async def reprice(network: Network, owner: str, value: wire.CDR) -> Repriced:
     cost = -cost if value.credit else cost
     difference = value.total_cost.excl_vat - cost
     return Repriced(f"tariff {tariff_id}", _text(cost), _text(difference))
+
+
+async def _held(
+    network: Network, owner: str, key: str, began: datetime
+) -> tuple[datetime, str] | None:
+    """When a tariff was last updated, and its text: as it was held here when a charge began; where
+    nothing was held yet, as it came first."""
+    reader = network.store.reader
+    where = {"party_id": owner, "id_key": key}
+    versions = [
+        (row.since, row.last_updated, row.body)
+        for row in await reader.page(PastTariff, where, limit=1_000)
+    ]
+    now = await reader.get(NeighbourObject, TARIFFS, owner, key)
+    if now is not None:
+        versions.append((now.received_at, now.last_updated, now.body))
+    versions.sort(key=lambda version: version[0])
+    before = [version for version in versions if version[0] <= began] or versions[:1]
+    return before[-1][1:] if before else None
 
 
 def _cost(terms: Terms, value: wire.CDR, zone: tzinfo) -> Decimal:

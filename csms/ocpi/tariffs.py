@@ -170,7 +170,7 @@ async def _delete(call: Call) -> Answer:
     """A tariff that is no longer in use; what was charged by it has its own copy."""
     found = await _theirs(call)
     key = NAME, found.party_id, found.id
-    await call.network.store.transact(neighbours.forget, *key)
+    await call.network.store.transact(neighbours.forget, *key, call.network.clock())
     return Answer()
 
 

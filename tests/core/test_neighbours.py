@@ -10,7 +10,7 @@ import pytest
 
 from csms.core import neighbours
 from csms.core.errors import Refused
-from csms.core.neighbours import NeighbourObject
+from csms.core.neighbours import NeighbourObject, PastTariff
 from csms.core.partners import PartnerParty
 from csms.storage.open import open_inline
 
@@ -53,6 +53,22 @@ def test_only_the_connection_of_a_party_tells_of_its_places(run: Callable[..., A
 
 def test_what_its_owner_withdraws_is_forgotten(run: Callable[..., Any]) -> None:
     run(neighbours.put, PLACE)
-    assert run(neighbours.forget, "locations", "NL*EXA", "LOC1")
+    assert run(neighbours.forget, "locations", "NL*EXA", "LOC1", NOW)
     assert kept(run) is None
-    assert not run(neighbours.forget, "locations", "NL*EXA", "LOC1")
+    assert not run(neighbours.forget, "locations", "NL*EXA", "LOC1", NOW)
+
+
+def test_what_a_tariff_was_is_kept_and_of_nothing_else(run: Callable[..., Any]) -> None:
+    def past() -> list[Any]:
+        found = run(lambda tx: tx.find(PastTariff, "tariff", "NL*EXA", "t1"))
+        return [(row.since, row.until, row.body) for row in found]
+
+    first = PLACE._replace(module="tariffs", id="T1", body="1")
+    second, third = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
+    run(neighbours.put, first)
+    run(neighbours.put, first._replace(received_at=second))
+    assert past() == [], "the same again is no other"
+    run(neighbours.put, first._replace(body="2", received_at=second, last_updated=second))
+    assert past() == [(NOW, second, "1")]
+    run(neighbours.forget, "tariffs", "NL*EXA", "T1", third)
+    assert past() == [(NOW, second, "1"), (second, third, "2")]

@@ -82,6 +82,17 @@ async def test_where_the_tariff_is_not_certain_nothing_is_said(
     assert (found.before_taxes, found.difference) == (None, None)
 
 
+async def test_the_price_is_that_of_the_tariff_that_was_held_when_the_charge_began() -> None:
+    dear = {**DAY, "elements": [{"price_components": [{"type": "FLAT", "price": 99}]}]}
+    before, after = BEGAN - timedelta(hours=1), BEGAN + timedelta(hours=1)
+    old = held("tariffs", DAY, before)._replace(received_at=before)
+    new = held("tariffs", dear, after)._replace(received_at=after)
+    assert await priced(cdr("DAY"), old, new) == Repriced("tariff DAY", "2.63", "0")
+    # Held since the charge began, and in force before: it was only not told yet.
+    late = held("tariffs", DAY, before)._replace(received_at=after)
+    assert await priced(cdr("DAY"), late) == Repriced("tariff DAY", "2.63", "0")
+
+
 async def test_a_tariff_by_the_clock_needs_the_time_zone_of_the_place() -> None:
     tariff = held("tariffs", {**DAY, "elements": [{**DAY["elements"][0], "restrictions": NIGHT}]})
     assert "time zone" in (await priced(cdr("DAY"), tariff)).by

@@ -6,7 +6,7 @@ from __future__ import annotations
 from csms.core.aliases import TokenAlias
 from csms.core.errands import Errand
 from csms.core.exchanged import CdrDelivery, ReceivedCdr
-from csms.core.neighbours import NeighbourObject
+from csms.core.neighbours import NeighbourObject, PastTariff
 from csms.core.orders import Order
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.visitors import VisitorToken
@@ -97,6 +97,14 @@ COLUMNS: Columns = {
         moment("received_at"),
         text("body"),
         text("cell", null=True),
+    ],
+    PastTariff: [
+        text("party_id"),
+        text("id_key"),
+        moment("until"),
+        moment("since"),
+        moment("last_updated"),
+        text("body"),
     ],
     Errand: [
         text("id"),

@@ -1,4 +1,4 @@
-"""What is asked of other networks' stations, and where their places are."""
+"""What is asked of others' stations, where their places are, and what their tariffs were."""
 
 from __future__ import annotations
 
@@ -35,6 +35,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("errands_status", "errands", ["status"])
+    op.create_table(
+        "neighbour_past_tariffs",
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("id_key", sa.Text(), nullable=False),
+        sa.Column("until", MOMENT, nullable=False),
+        sa.Column("since", MOMENT, nullable=False),
+        sa.Column("last_updated", MOMENT, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("party_id", "id_key", "until"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "neighbour_past_tariffs_tariff", "neighbour_past_tariffs", ["party_id", "id_key"]
+    )
     # Locations that are there already get theirs with the daily reading of the partner's list.
     op.add_column("neighbour_objects", sa.Column("cell", sa.Text(), nullable=True))
     op.create_index("neighbour_objects_cell", "neighbour_objects", ["module", "cell"])
