@@ -45,7 +45,7 @@ from csms.ocpi.client import Client, ClientLimits
 from csms.ocpi.commands import Orders
 from csms.ocpi.errands import Errands
 from csms.ocpi.network import CPO, EMSP, Limits, Network, OwnRole
-from csms.ocpi.publisher import Publisher
+from csms.ocpi.publisher import Pace, Publisher
 from csms.ocpi.roaming import Roaming
 from csms.ocpi.server import Server, beside
 from csms.ocpi.vault import Vault
@@ -172,7 +172,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 treatments,
             )
         )
-        publisher = Publisher(network, bus)
+        publisher = Publisher(network, bus, Pace(at_once=settings.ocpi.pushes_at_once))
         errands = Errands(network, bus, settings.ocpp.call_timeout_s + ORDER_SLACK_S)
         station_url = settings.ocpp.public_url or _address(settings, gateway)
         api = System(

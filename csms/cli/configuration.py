@@ -117,16 +117,18 @@ party = "{party}"
 # allow_http = false
 # allow_networks = ["10.0.0.0/8"]
 
-# How long one answer of a partner may take, and how long it may be; requests to all at once.
+# How long one answer of a partner may take, and how long it may be; requests to all at once, and to
+# one when things are pushed to it.
 # timeout_s = 30.0
 # max_answer_bytes = 10000000
 # requests_at_once = 100
+# pushes_at_once = 4
 
 # What one partner may send: bytes of a request, requests per second and at once, and how long the
 # answer may take. page is the most objects of one page of a list.
 # max_body_bytes = 1048576
-# requests_per_s = 50.0
-# requests_burst = 200
+# requests_per_s = 200.0
+# requests_burst = 1000
 # answer_within_s = 20.0
 # page = 100
 

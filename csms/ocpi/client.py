@@ -23,6 +23,10 @@ from csms.ocpi.wire import reading
 
 log = structlog.get_logger("ocpi.client")
 MAX_REDIRECTS = 3
+# How often, and how long at a time, a partner that says "too many requests" is waited for.
+MAX_WAITS = 8
+LONGEST_WAIT_S = 5.0
+TOO_MANY = 429
 NO_ROUTING = Routing()
 
 
@@ -85,8 +89,19 @@ class Client:
         *,
         correlation: str | None = None,
     ) -> Heard:
-        """One request. Raises `Invalid` for an address that is never called, `PartnerUnreachable`
-        when no whole answer came."""
+        """One request; again after a while when the partner says that there were too many (then it
+        has not looked at it). Raises `Invalid` for an address that is never called,
+        `PartnerUnreachable` when no whole answer came."""
+        for _ in range(MAX_WAITS):
+            heard = await self._call(method, url, access, body, correlation)
+            if heard.http != TOO_MANY:
+                return heard
+            await asyncio.sleep(_wait_s(heard))
+        raise PartnerUnreachable("they take no more requests at the moment (HTTP 429)")
+
+    async def _call(
+        self, method: str, url: str, access: Access, body: Any, correlation: str | None
+    ) -> Heard:
         target = addresses.checked(url, self.policy)
         request_id = self._new_id()
         headers = {
@@ -188,3 +203,9 @@ class Client:
         """A Link may lead anywhere; our token goes to the host that it is for."""
         if httpx.URL(url).host != httpx.URL(first).host:
             raise Invalid("the Link to the next page leads to another host")
+
+
+def _wait_s(heard: Heard) -> float:
+    """How long a partner wants to be left alone (Retry-After in seconds; RFC 9110 10.2.3)."""
+    told = heard.headers.get("retry-after", "")
+    return min(float(told), LONGEST_WAIT_S) if told.isdecimal() else 1.0

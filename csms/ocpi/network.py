@@ -45,8 +45,8 @@ class Limits:
     page: int = 100
     max_body_bytes: int = 1_048_576
     request_timeout_s: float = 20.0
-    per_s: float = 50.0
-    burst: int = 200
+    per_s: float = 200.0
+    burst: int = 1_000
 
 
 @dataclass(frozen=True)

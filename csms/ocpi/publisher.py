@@ -140,6 +140,8 @@ class Publisher:
         self._bus = bus
         self._pace = pace or Pace()
         self._waits: dict[str, tuple[float, float]] = {}
+        # What a push that was broken off had sent, and up to which journal row that was its state.
+        self._sent: dict[tuple[str, str], dict[Thing, int]] = {}
 
     async def run(self) -> None:
         """Everything that is due, again and again; one partner does not hold up the others."""
@@ -211,30 +213,33 @@ class Publisher:
             rows = await reader.journal(cursor, ROWS_AT_ONCE)
             if not rows:
                 return True
-            hints: list[Thing] = []
+            hints: dict[Thing, int] = {}
             for entry in rows:
                 thing_of = feed.things.get(entry.kind)
                 thing = thing_of(orjson.loads(entry.data)) if thing_of else None
                 if thing is not None:
-                    hints.append(thing)
-            changed = _collapsed(hints)
-            refused, fault = await self._send(partner, feed, changed)
+                    hints[thing] = entry.seq
+            sent = self._sent.setdefault((partner.id, feed.name), {})
+            changed = _collapsed(t for t, seq in hints.items() if sent.get(t, 0) < seq)
+            refused, fault = await self._send(partner, feed, changed, sent, rows[-1].seq)
             if fault is not None:
                 behind = max(0, int((self._network.clock() - rows[0].at).total_seconds()))
                 await self._note(partner, feed, PUSH, fault, behind_s=behind)
                 return False
             cursor = rows[-1].seq
-            if changed or cursor - row.cursor >= ROWS_AT_ONCE:
+            sent.clear()
+            if hints or cursor - row.cursor >= ROWS_AT_ONCE:
                 # What they refuse is shown, and does not hold up the rest.
                 await self._note(partner, feed, PUSH, refused, cursor=cursor, behind_s=0)
             if len(rows) < ROWS_AT_ONCE:
                 return True
 
     async def _send(
-        self, partner: Partner, feed: Feed, things: list[Thing]
+        self, partner: Partner, feed: Feed, things: list[Thing], sent: dict[Thing, int], seq: int
     ) -> tuple[str | None, str | None]:
         """The present state of each thing, once; the first refusal, and the first fault for which
-        it has to be tried again."""
+        it has to be tried again. What arrived is entered in `sent`, as of the row `seq`: it need
+        not go again with the rest."""
         free = asyncio.Semaphore(self._pace.at_once)
         refused: list[str] = []
         faults: list[str] = []
@@ -251,6 +256,7 @@ class Publisher:
                         return
                     try:
                         refused.extend(await feed.push(self._network, partner, *thing))
+                        sent[thing] = seq
                     except CsmsError as error:
                         faults.append(error.detail or error.code)
 

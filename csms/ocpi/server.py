@@ -96,8 +96,9 @@ class Server:
             return _http(401, "send your credentials token: Authorization: Token BASE64"), Routing()
         partner, row = held
         if not self._budget.takes(partner.id):
-            answer = _http(429, "too many requests")
-            return Answer(**_fields(answer), headers={"Retry-After": "1"}), Routing()
+            # Nothing is wrong with the request, so no code says that.
+            after = {"Retry-After": "1"}
+            return Answer(None, SERVER_ERROR, "too many requests", 429, after), Routing()
         if row.used_at is None:
             await self._network.store.transact(partners.shown, row.id, self._network.clock())
         try:
@@ -245,10 +246,6 @@ def _raw_path(request: Request) -> str:
     """The path before it was decoded: an encoded slash belongs to an id."""
     raw = request.scope.get("raw_path")
     return raw.decode("ascii", "replace").partition("?")[0] if raw else request.url.path
-
-
-def _fields(answer: Answer) -> dict[str, Any]:
-    return {"status": answer.status, "message": answer.message, "http": answer.http}
 
 
 def _http(status: int, message: str) -> Answer:

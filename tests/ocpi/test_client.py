@@ -213,3 +213,18 @@ async def test_a_page_that_is_not_well_is_the_last_one() -> None:
         return httpx.Response(200, content=b'{"status_code": 3000}')
 
     assert await pages(handle) == [None]
+
+
+async def test_too_many_requests_are_made_again_when_the_partner_wants_them() -> None:
+    answers = [httpx.Response(429, headers={"Retry-After": "0"}) for _ in range(3)]
+    answers.append(ok("done"))
+    assert (await client(lambda request: answers.pop(0)).call("PUT", URL, ACCESS, {})).ok
+    assert answers == []
+
+
+async def test_a_partner_that_never_takes_a_request_is_not_reached() -> None:
+    always = httpx.Response(
+        429, headers={"Retry-After": "0"}, json={"status_code": 2000, "timestamp": "x"}
+    )
+    with pytest.raises(PartnerUnreachable, match="429"):
+        await client(lambda request: always).call("PUT", URL, ACCESS, {})

@@ -14,6 +14,7 @@ from csms.core.partners import PartnerModule
 from csms.core.tokens import Token
 from csms.core.visitors import VisitorToken
 from csms.ocpi import tokens
+from csms.ocpi.network import Limits
 from csms.ocpi.publisher import FEEDS, PULL, PUSH, Pace, Publisher
 from tests.support.ocpi import NOW, Side, connected
 
@@ -180,3 +181,35 @@ async def test_the_pumps_run_by_themselves_and_survive_a_partner_that_breaks() -
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert len(north.faults.sent) > 1
+
+
+async def test_more_changes_than_a_partner_takes_at_once_all_arrive() -> None:
+    """A limit on requests slows a push down; it neither loses anything nor begins anew for ever."""
+    north = Side("CA*NTH").offers(*tokens.MODULES)
+    south = Side("US*STH", limits=Limits(per_s=50, burst=10)).offers(*tokens.MODULES)
+    async with connected(north, south):
+        publisher = Publisher(north.network, LocalBus())
+        partner = await north.partner(south)
+        assert await publisher.push(partner, FEED)
+        for number in range(60):
+            add(north, f"T{number}")
+        assert await publisher.push(partner, FEED)
+        assert len(await there(south)) == 60
+        assert (await noted(north, south)).error is None
+
+
+async def test_what_arrived_before_a_push_broke_off_does_not_go_again() -> None:
+    async with networks() as (north, south, publisher):
+        for uid in "ABCD":
+            add(north, uid)
+        north.faults.heal()
+        north.faults.break_at = 4
+        partner = await north.partner(south)
+        assert not await publisher.push(partner, FEED)
+        arrived = len(await there(south))
+        block(north, "A", True)
+        north.heal()
+        assert await publisher.push(partner, FEED)
+        # What had not arrived, and what has changed since.
+        assert len(north.faults.sent) == 4 - arrived + 1
+        assert (await there(south))["A"] is False
