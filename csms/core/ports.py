@@ -125,6 +125,19 @@ class Reader(Protocol):
         a tuple of values one has to fit (of none: nothing does)."""
         ...
 
+    async def fields(
+        self,
+        kind: type[Any],
+        names: Sequence[str],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: Sequence[Any] | None = None,
+        limit: int = 100,
+    ) -> list[tuple[Any, ...]]:
+        """As `page`, of each entity only these fields: for walking over many of which few are
+        wanted."""
+        ...
+
     async def count(self, kind: type[Any], where: Mapping[str, Any] | None = None) -> int: ...
 
     async def journal(self, after: int, limit: int) -> list[JournalRow]:

@@ -120,33 +120,53 @@ def checked(kind: type[Wire], told: Mapping[str, Any]) -> dict[str, Any] | None:
 
 async def tell(network: Network, location: Location) -> dict[str, Any] | None:
     """A location of ours with its EVSEs and tariffs, as it is now."""
-    reader = network.store.reader
-    where = {"party_id": location.party_id, "location_key": location.id_key}
-    evses = await reader.page(LocationEvse, where, limit=1_000)
-    tariffs: dict[str, list[str]] = {}
-    for row in await reader.page(Assignment, where, limit=1_000):
-        current = {"party_id": row.party_id, "id_key": row.tariff_key, "current": True}
-        for tariff in await reader.page(Tariff, current, limit=1):
-            tariffs.setdefault(row.uid_key, []).append(tariff.id)
-    return shown(location, evses, tariffs)
+    (told,) = await _tell_all(network, location.party_id, [location])
+    return told
+
+
+async def _tell_all(
+    network: Network, party: str, places: Sequence[Location]
+) -> list[dict[str, Any] | None]:
+    """Locations of one party as others see them, in that order; a query per table for all."""
+    where = {"party_id": party, "location_key": tuple(place.id_key for place in places)}
+    evses: dict[str, list[LocationEvse]] = {}
+    async for evse in network.every(LocationEvse, where):
+        evses.setdefault(evse.location_key, []).append(evse)
+    assigned = [row async for row in network.every(Assignment, where)]
+    keys = tuple(dict.fromkeys(row.tariff_key for row in assigned))
+    current = {"party_id": party, "id_key": keys, "current": True}
+    names = {t.id_key: t.id async for t in network.every(Tariff, current)} if keys else {}
+    tariffs: dict[str, dict[str, list[str]]] = {}
+    for row in assigned:
+        if row.tariff_key in names:
+            there = tariffs.setdefault(row.location_key, {})
+            there.setdefault(row.uid_key, []).append(names[row.tariff_key])
+    return [
+        shown(place, evses.get(place.id_key, ()), tariffs.get(place.id_key, {})) for place in places
+    ]
 
 
 async def _list(call: Call) -> Answer:
     """All locations of our CPO parties, oldest first; a filter takes whole locations."""
     network, asked = call.network, paging.query(call.query)
-    found: list[Location] = []
+    found: list[tuple[datetime, str, str]] = []
     for party in network.parties(CPO):
         if call.routing.to in (None, party):
-            where = {"party_id": party}
-            found += [
-                place
-                async for place in network.every(Location, where)
-                if asked.takes(place.last_updated)
-            ]
-    found.sort(key=lambda place: (place.created_at, place.party_id, place.id_key))
-    answer = paging.answer(found, asked, call.url, lambda place: place, network.limits.page)
-    told = [await tell(network, place) for place in answer.data]
-    return Answer([one for one in told if one is not None], headers=answer.headers)
+            rows = await network.every_key(
+                Location, {"party_id": party}, "created_at", "last_updated"
+            )
+            found += [(made, *key) for made, updated, *key in rows if asked.takes(updated)]
+    found.sort()
+    answer = paging.answer(found, asked, call.url, lambda key: key, network.limits.page)
+    told: dict[tuple[str, str], dict[str, Any] | None] = {}
+    for party in dict.fromkeys(owner for _, owner, _ in answer.data):
+        keys = tuple(key for _, owner, key in answer.data if owner == party)
+        where = {"party_id": party, "id_key": keys}
+        places = [place async for place in network.every(Location, where)]
+        shown_ = await _tell_all(network, party, places)
+        told |= {(party, p.id_key): one for p, one in zip(places, shown_, strict=True)}
+    listed = [told.get((owner, key)) for _, owner, key in answer.data]
+    return Answer([one for one in listed if one is not None], headers=answer.headers)
 
 
 async def _one(call: Call) -> Answer:

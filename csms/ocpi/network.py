@@ -106,6 +106,23 @@ class Network:
                 return
             after = SHAPES[kind].key_of(page[-1])
 
+    async def every_key(
+        self, kind: type[Any], where: Mapping[str, Any], *names: str
+    ) -> list[tuple[Any, ...]]:
+        """Of every stored entity that matches these fields and its key: what a long list is
+        ordered by, without what it says."""
+        key = SHAPES[kind].key
+        found: list[tuple[Any, ...]] = []
+        after: tuple[Any, ...] | None = None
+        while True:
+            rows = await self.store.reader.fields(
+                kind, (*names, *key), where, after=after, limit=READ_AT_ONCE
+            )
+            found += rows
+            if len(rows) < READ_AT_ONCE:
+                return found
+            after = rows[-1][len(names) :]
+
     # -- tokens of ours --
 
     def token_row(self, secret: str, partner_id: str, kind: TokenKind) -> PartnerToken:

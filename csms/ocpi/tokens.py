@@ -95,20 +95,22 @@ def issuer(network: Network, party: str) -> str:
 async def _list(call: Call) -> Answer:
     """All tokens of our eMSP parties, oldest first."""
     network, asked, now = call.network, paging.query(call.query), call.network.clock()
-    found: list[tuple[datetime, dict[str, Any]]] = []
+    found: list[tuple[Any, ...]] = []
     for party in network.parties(EMSP):
-        if call.routing.to not in (None, party):
-            continue
-        async for token in network.every(Token, {"party_id": party}):
-            told = shown(token, issuer(network, party), now)
-            if told is not None and asked.takes(token.updated_at or token.created_at):
-                found.append((token.created_at, told))
-    found.sort(key=lambda pair: (pair[0], pair[1]["uid"]))
-    return paging.answer([told for _, told in found], asked, call.url, _same, network.limits.page)
-
-
-def _same(value: Any) -> Any:
-    return value
+        if call.routing.to in (None, party):
+            names = ("created_at", "updated_at", "uid")
+            for made, changed, uid, *key in await network.every_key(
+                Token, {"party_id": party}, *names
+            ):
+                if _carried(uid) and asked.takes(changed or made):
+                    found.append((made, *key))
+    found.sort()
+    answer = paging.answer(found, asked, call.url, lambda row: row[1:], network.limits.page)
+    told = []
+    for key in answer.data:
+        token = await network.store.reader.get(Token, *key)
+        told.append(shown(token, issuer(network, key[0]), now) if token is not None else None)
+    return Answer([one for one in told if one is not None], headers=answer.headers)
 
 
 async def _authorize(call: Call) -> Answer:

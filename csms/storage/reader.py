@@ -54,26 +54,58 @@ class EntityReader:
         limit: int = 100,
         newest_first: bool = False,
     ) -> list[E]:
-        where = where or {}
+        rows = await self._rows(kind, (), where or {}, after, limit, newest_first)
+        decode = self._statements.of[kind].decode
+        return [decode(row) for row in rows]
+
+    async def fields(
+        self,
+        kind: type[Any],
+        names: Sequence[str],
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: Sequence[Any] | None = None,
+        limit: int = 100,
+    ) -> list[tuple[Any, ...]]:
+        wanted = tuple(names)
+        rows = await self._rows(kind, wanted, where or {}, after, limit, False)
+        decode = self._statements.of[kind].decoder(wanted)
+        return [decode(row) for row in rows]
+
+    async def _rows(
+        self,
+        kind: type[Any],
+        names: tuple[str, ...],
+        where: Mapping[str, Any],
+        after: Sequence[Any] | None,
+        limit: int,
+        newest_first: bool,
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a page as the driver gives them; no names: all columns."""
         said = self._statements.of[kind]
-        fields = tuple(where)
-        shape = (kind, fields, _forms(where), after is not None, newest_first)
+        shape = (kind, names, tuple(where), _forms(where), after is not None, newest_first)
         sql = self._compiled.get(shape)
         if sql is None:
             sql = self._compiled[shape] = self._page_sql(
-                kind, where, after is not None, newest_first
+                kind, names, where, after is not None, newest_first
             )
         parameters = self._values(kind, where)
         if after is not None:
             parameters += said.encoder(said.shape.key)(list(after))
         parameters.append(max(0, min(limit, MAX_PAGE)))
-        return [said.decode(row) for row in await self.fetch(sql, parameters)]
+        return await self.fetch(sql, parameters)
 
     def _page_sql(
-        self, kind: type[Any], where: Mapping[str, Any], after: bool, newest_first: bool
+        self,
+        kind: type[Any],
+        names: tuple[str, ...],
+        where: Mapping[str, Any],
+        after: bool,
+        newest_first: bool,
     ) -> str:
         table, key = TABLES[kind], SHAPES[kind].key
-        query = sa.select(*table.c).where(*_terms(kind, where))
+        shown = [table.c[name] for name in names] or list(table.c)
+        query = sa.select(*shown).where(*_terms(kind, where))
         columns = [table.c[f] for f in key]
         if after:
             marks: list[Any] = [sa.bindparam(f"a_{f}") for f in key]

@@ -65,6 +65,7 @@ class EntityStatements:
         self._selects: dict[tuple[tuple[str, ...], int], str] = {}
         self._updates: dict[tuple[str, ...], str] = {}
         self._encode: dict[tuple[str, ...], Encode] = {}
+        self._decode: dict[tuple[str, ...], Callable[[Sequence[Any]], tuple[Any, ...]]] = {}
         self.encode_row = self.encoder(shape.fields)
 
     # -- values ------------------------------------------------------------------------------
@@ -75,6 +76,15 @@ class EntityStatements:
         if known is None:
             converts = [self._encoders.get(f) for f in fields]
             known = self._encode[fields] = _row_function(converts, list)
+        return known
+
+    def decoder(self, fields: tuple[str, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+        """A function from driver values of these fields to theirs, in order."""
+        known = self._decode.get(fields)
+        if known is None:
+            codecs = [self.table.c[f].info.get("codec") for f in fields]
+            converts = [codec.from_db if codec else None for codec in codecs]
+            known = self._decode[fields] = _row_function(converts, tuple)
         return known
 
     # -- statements --------------------------------------------------------------------------

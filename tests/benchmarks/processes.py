@@ -41,6 +41,7 @@ class Server:
     """One server process. Use as a context manager; leaving it kills what still runs."""
 
     def __init__(self, name: str, folder: Path, core: int | None, **plan: Any) -> None:
+        self.port = self.http_port = 0
         self.database = folder / "bench.db"
         self._folder = folder
         self._errors = folder / "server.log"
@@ -91,8 +92,9 @@ class Server:
             line = output.readline() if selector.select(START_S) else b""
         if not line:
             raise CannotRun(f"the server did not start:\n{self.errors}")
-        port: int = json.loads(line)["port"]
-        return port
+        said = json.loads(line)
+        self.port, self.http_port = int(said["port"]), int(said.get("http_port", 0))
+        return self.port
 
     def kill(self) -> None:
         """End it as a crash would: nothing is flushed, nothing is closed."""

@@ -32,6 +32,9 @@ TITLES = {
     "system.transactions": "this system: transactions 2.0.1",
     "system.idle": "this system: idle link, deflate",
     "system.idle.plain": "this system: idle link, no deflate",
+    "roaming.pull": "roaming: a network read in full by another",
+    "roaming.status.one": "roaming: status to answered PATCH, one request in flight",
+    "roaming.status": "roaming: status to answered PATCH, four in flight",
 }
 HEADINGS = (
     "figure",
@@ -115,6 +118,7 @@ def results(facts: dict[str, Any], options: Options, outcome: Outcome) -> dict[s
             "seconds": options.seconds,
             "connections": options.connections,
             "idle": options.idle,
+            "evses": options.evses,
         },
         "figures": figures,
         "notes": outcome.notes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import scripts, verify
+from tests.benchmarks import roaming, scripts, verify
 from tests.benchmarks.frames import upgrade
 from tests.benchmarks.generator import Broken, Load, Measured
 from tests.benchmarks.processes import CannotRun, Server, allow_files
@@ -24,6 +25,8 @@ RUNS = [
     "system.meter",
     "system.transactions",
     "system.idle",
+    "roaming.pull",
+    "roaming.status",
 ]
 # A generator busier than this may be what is measured.
 BUSY = 0.9
@@ -43,6 +46,7 @@ class Options:
     seconds: float = 10.0
     connections: int = 50
     idle: int = 5_000
+    evses: int = 33_000
     folder: Path | None = None
     core: int | None = None
     profile: str = ""
@@ -92,6 +96,10 @@ async def run(
         try:
             if load == "idle":
                 await _idle(Path(folder), options, outcome)
+            elif name == "roaming.pull":
+                await _pull(Path(folder), options, outcome)
+            elif name == "roaming.status":
+                await _status(Path(folder), options, outcome)
             else:
                 await _loaded(server, load, Path(folder), options, outcome)
         except (Broken, CannotRun) as error:
@@ -256,6 +264,37 @@ async def _idle(folder: Path, options: Options, outcome: Outcome) -> None:
             "rss_after_bytes": after,
             "connected_and_booted_per_s": options.idle / took,
         }
+        outcome.figures.append(figure)
+
+
+# -- other networks ----------------------------------------------------------------------------
+
+
+async def _pull(folder: Path, options: Options, outcome: Outcome) -> None:
+    """A network read in full by another."""
+    own = next(iter(os.sched_getaffinity(0)), None) if options.core is not None else None
+    facts = await roaming.pull(folder, options.core, own, options.evses)
+    figure = Figure("roaming.pull", facts["per_s"], "EVSEs/s", seconds=facts["seconds"])
+    figure.facts = facts
+    outcome.figures.append(figure)
+    outcome.notes.append(
+        f"roaming.pull: {facts['evses']:,} EVSEs; {facts['giver_cpu_us'] or 0:.0f} us of CPU per "
+        f"EVSE on the side that lists, {facts['taker_cpu_us'] or 0:.0f} on the side that keeps; "
+        f"memory grew by {facts['giver_rss_grown_bytes'] / 1e6:.0f} and "
+        f"{facts['taker_rss_grown_bytes'] / 1e6:.0f} MB"
+    )
+
+
+async def _status(folder: Path, options: Options, outcome: Outcome) -> None:
+    """From a station's status to the partner's answer, with one request in flight and several."""
+    for at_once in (1, 4):
+        facts = await roaming.status(
+            folder / str(at_once), options.core, at_once, max(2.0, options.seconds)
+        )
+        key = "roaming.status" if at_once > 1 else "roaming.status.one"
+        figure = Figure(key, facts["per_s"], "changes/s", seconds=options.seconds)
+        figure.p50_ms, figure.p99_ms = facts["p50_ms"], facts["p99_ms"]
+        figure.facts = {**facts, "pushes_at_once": at_once}
         outcome.figures.append(figure)
 
 

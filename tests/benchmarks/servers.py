@@ -32,7 +32,7 @@ SUBPROTOCOLS = ["ocpp1.6", "ocpp2.0.1"]
 
 
 @asynccontextmanager
-async def floor(plan: dict[str, Any]) -> AsyncIterator[int]:
+async def floor(plan: dict[str, Any]) -> AsyncIterator[dict[str, int]]:
     """Parse each frame, answer with an empty result, keep nothing."""
     import orjson
 
@@ -44,14 +44,14 @@ async def floor(plan: dict[str, Any]) -> AsyncIterator[int]:
     async with serve(
         answer, "127.0.0.1", 0, subprotocols=SUBPROTOCOLS, compression=None, backlog=4_096
     ) as server:
-        yield next(iter(server.sockets)).getsockname()[1]
+        yield {"port": next(iter(server.sockets)).getsockname()[1]}
 
 
 # -- package -----------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def package(plan: dict[str, Any]) -> AsyncIterator[int]:
+async def package(plan: dict[str, Any]) -> AsyncIterator[dict[str, int]]:
     """The `ocpp` package as its documentation shows it, with handlers that store nothing."""
     from ocpp.routing import on
     from ocpp.v16 import ChargePoint as ChargePoint16
@@ -99,31 +99,49 @@ async def package(plan: dict[str, Any]) -> AsyncIterator[int]:
     async with serve(
         answer, "127.0.0.1", 0, subprotocols=SUBPROTOCOLS, compression=None, backlog=4_096
     ) as server:
-        yield next(iter(server.sockets)).getsockname()[1]
+        yield {"port": next(iter(server.sockets)).getsockname()[1]}
 
 
 # -- system ------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def system(plan: dict[str, Any]) -> AsyncIterator[int]:
-    """This central system as `csms serve` runs it, with its stations and tokens added."""
+async def system(plan: dict[str, Any]) -> AsyncIterator[dict[str, int]]:
+    """This central system as `csms serve` runs it, with its stations, tokens and places added."""
     from csms import app
     from csms.observability import configure_logging
-    from csms.settings import HttpSettings, OcppSettings, SecuritySettings, Settings, StoreSettings
+    from csms.settings import (
+        HttpSettings,
+        OcpiSettings,
+        OcppSettings,
+        SecuritySettings,
+        Settings,
+        StoreSettings,
+    )
 
     configure_logging("warning")
+    roaming = plan.get("roaming") or {}
     settings = Settings(
         log_level="warning",
+        party=roaming.get("party", "XX*CSM"),
+        ocpi=OcpiSettings(
+            allow_http=True,
+            allow_networks=("127.0.0.0/8",),
+            pushes_at_once=roaming.get("pushes_at_once", 4),
+        ),
         ocpp=OcppSettings(host="127.0.0.1", port=0, max_links=len(plan["stations"]) + 1_000),
         http=HttpSettings(port=0),
         store=StoreSettings(url=f"sqlite:///{plan['database']}"),
         security=SecuritySettings(keys={"bench": plan["key"]}, current="bench"),
     )
     async with app.running(settings) as running:
-        await _onboard(running.store, app.keyring_of(settings), settings.party, plan)
+        keyring = app.keyring_of(settings)
+        await _onboard(running.store, keyring, settings.party, plan)
+        if roaming:
+            await app.ensure_admin_key(running.store, keyring, roaming["api_key"])
+            await _furnish(running.store, settings.party, roaming)
         app.settle_memory()
-        yield running.ocpp_port
+        yield {"port": running.ocpp_port or 0, "http_port": running.http_port}
 
 
 async def _onboard(store: Any, keyring: Any, party: str, plan: dict[str, Any]) -> None:
@@ -148,6 +166,44 @@ async def _onboard(store: Any, keyring: Any, party: str, plan: dict[str, Any]) -
             waiting.clear()
     for uid in plan["tokens"]:
         waiting.append(store.transact(tokens.add, tokens.Token(party, "", "rfid", uid, now), now))
+    await asyncio.gather(*waiting)
+
+
+async def _furnish(store: Any, party: str, roaming: dict[str, Any]) -> None:
+    """Add the plan's places; with `stations` each of their EVSEs is served by one."""
+    from csms.core import locations
+    from csms.core.locations import Location, LocationEvse
+    from csms.core.stations import Station
+
+    now = datetime.now(UTC)
+    plug = {
+        "id": "1",
+        "standard": "IEC_62196_T2",
+        "format": "SOCKET",
+        "power_type": "AC_3_PHASE",
+        "max_voltage": 230,
+        "max_amperage": 32,
+    }
+    served: list[str] = []
+    if roaming.get("stations"):
+        rows = await store.reader.page(Station, limit=1_000)
+        served = [row.id for row in sorted(rows, key=lambda row: row.identity)]
+    waiting = []
+    for number in range(roaming["places"]):
+        name = f"P{number}"
+        address = ("1 Main Street", "New York", "USA", f"{40 + number % 5}.700000", "-74.000000")
+        place = Location(party, name.lower(), name, now, now, *address, "America/New_York")
+        evses = []
+        for n in range(roaming["evses"]):
+            uid = f"E{number * roaming['evses'] + n}"
+            evse = LocationEvse(party, uid.lower(), uid, name.lower(), now, now, connectors=[plug])
+            if served:
+                evse = evse._replace(station_id=served[number], evse=1)
+            evses.append(evse)
+        waiting.append(store.transact(locations.put, place, evses, now))
+        if len(waiting) >= ONBOARDED_AT_ONCE:
+            await asyncio.gather(*waiting)
+            waiting.clear()
     await asyncio.gather(*waiting)
 
 
@@ -190,10 +246,10 @@ class Watch:
 
 async def _serve(plan: dict[str, Any], watch: Watch | None) -> None:
     async with AsyncExitStack() as stack:
-        port = await stack.enter_async_context(SERVERS[plan["server"]](plan))
+        ports = await stack.enter_async_context(SERVERS[plan["server"]](plan))
         if watch is not None:
             watch.begin()
-        print(json.dumps({"port": port}), flush=True)
+        print(json.dumps(ports), flush=True)
         # The end of the input is the wish to stop.
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()

@@ -392,6 +392,18 @@ async def test_pages_and_counts_by_fields(store: QueuedStore) -> None:
     assert [row.id for row in page] == ["s3"]
 
 
+async def test_some_fields_of_a_page_are_what_the_entities_have(store: QueuedStore) -> None:
+    for n in range(5):
+        await store.transact(put, station(f"s{n}", node="n1" if n % 2 else None))
+    reader, names = store.reader, ("created_at", "node", "id")
+    assert await reader.fields(Station, names) == [
+        (NOW, "n1" if n % 2 else None, f"s{n}") for n in range(5)
+    ]
+    first = await reader.fields(Station, ("id",), {"node": None}, limit=2)
+    assert first == [("s0",), ("s2",)]
+    assert await reader.fields(Station, ("id",), {"node": None}, after=first[-1]) == [("s4",)]
+
+
 async def test_one_of_several_values_has_to_fit(store: QueuedStore) -> None:
     for n, party in enumerate(("A", "B", "A", "C", "B")):
         await store.transact(put, station(f"s{n}", party_id=party, generation=int(n == 2)))
