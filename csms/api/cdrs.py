@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from csms.api.auth import OperatorWriter, Principal, Provided, Viewer
-from csms.api.paging import Cursor, Limit, Page, page
+from csms.api.paging import MAX_LIMIT, Cursor, Limit, Page, page
 from csms.api.shapes import Given
 from csms.api.stations import identity_of
 from csms.api.system import System
@@ -137,6 +137,32 @@ async def missing_cdrs(
             newest_first=True,
         )
         items = await _missing(provided, found.items, late)
+        cursor = found.next
+        if items or cursor is None:
+            break
+    return Page(items=items, next=cursor)
+
+
+@router.get("/cdrs/unmatched")
+async def unmatched_cdrs(
+    who: Viewer, provided: Provided, cursor: Cursor = None, limit: Limit = 100
+) -> Page[CdrOut]:
+    """Records whose transaction is not here (any more), the newest first. A page may hold less than
+    asked for."""
+    reader, items = provided.store.reader, list[CdrOut]()
+    for _ in range(PAGES_LOOKED_THROUGH):
+        found: Page[Cdr] = await page(
+            reader,
+            Cdr,
+            lambda cdr: cdr,
+            cursor=cursor,
+            limit=limit,
+            where={"party_id": who.only},
+            newest_first=True,
+        )
+        numbers = tuple({cdr.transaction_id for cdr in found.items})
+        known = await reader.fields(Transaction, ("id",), {"id": numbers}, limit=MAX_LIMIT)
+        items = [CdrOut.of(c) for c in found.items if (c.transaction_id,) not in known]
         cursor = found.next
         if items or cursor is None:
             break

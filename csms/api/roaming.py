@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -16,9 +16,11 @@ from csms.core.errors import NotFound
 from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
 from csms.core.ids import folded
 from csms.core.neighbours import NeighbourObject
+from csms.core.ports import Reader
 
 router = APIRouter(tags=["cdrs"])
 PAGES_LOOKED_THROUGH = 20
+BILLED_WITHIN = timedelta(hours=1)
 
 
 class ReceivedCdrOut(BaseModel):
@@ -141,6 +143,66 @@ async def list_sessions(
     return await page(
         reader, NeighbourObject, SessionOut.of, cursor=cursor, limit=limit, where=where
     )
+
+
+@router.get("/roaming/sessions/unbilled")
+async def list_unbilled(
+    who: NetworkViewer, provided: Provided, cursor: Cursor = None, limit: Limit = 100
+) -> Page[SessionOut]:
+    """Sessions of our drivers elsewhere that were completed over an hour ago and for which no
+    record has come. A page may hold less than asked for."""
+    reader, late = provided.store.reader, provided.clock() - BILLED_WITHIN
+    for _ in range(PAGES_LOOKED_THROUGH):
+        found: Page[NeighbourObject] = await page(
+            reader,
+            NeighbourObject,
+            lambda row: row,
+            cursor=cursor,
+            limit=limit,
+            where={"module": "sessions"},
+        )
+        shown = [SessionOut.of(row) for row in found.items if row.received_at <= late]
+        ended = [one for one in shown if one.session.get("status") == "COMPLETED"]
+        items = [one for one in ended if not await _billed(reader, one)]
+        cursor = found.next
+        if items or cursor is None:
+            break
+    return Page(items=items, next=cursor)
+
+
+async def _billed(reader: Reader, session: SessionOut) -> bool:
+    where = {"party_id": session.party_id, "session_key": folded(session.id)}
+    return bool(await reader.page(ReceivedCdr, where, limit=1))
+
+
+@router.get("/roaming/cdrs/unmatched")
+async def list_unmatched(
+    who: Viewer, provided: Provided, cursor: Cursor = None, limit: Limit = 100
+) -> Page[ReceivedCdrOut]:
+    """Records of other networks for sessions that nobody has told us of. A page may hold less than
+    asked for."""
+    reader = provided.store.reader
+    for _ in range(PAGES_LOOKED_THROUGH):
+        found: Page[ReceivedCdr] = await page(
+            reader,
+            ReceivedCdr,
+            lambda row: row,
+            cursor=cursor,
+            limit=limit,
+            where={"token_party": who.only},
+        )
+        items = [ReceivedCdrOut.of(row) for row in found.items if not await _told(reader, row)]
+        cursor = found.next
+        if items or cursor is None:
+            break
+    return Page(items=items, next=cursor)
+
+
+async def _told(reader: Reader, cdr: ReceivedCdr) -> bool:
+    if cdr.session_key is None:
+        return False
+    key = "sessions", cdr.party_id, cdr.session_key
+    return await reader.get(NeighbourObject, *key) is not None
 
 
 @router.get("/roaming/deliveries")

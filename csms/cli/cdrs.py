@@ -152,5 +152,18 @@ def missing(context: typer.Context, limit: LimitOption = None, output: OutputOpt
     session.list("/cdrs/missing", _MISSING, empty, limit=limit, grows=True)
 
 
+@app.command("unmatched")
+def unmatched(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """Records whose charge is not here any more (retention.transactions_days), the newest first.
+
+    Example: `csms cdr unmatched`
+    """
+    session = Session.of(context, output)
+    empty = "the charge of every record is here"
+    session.list("/cdrs/unmatched", _COLUMNS, empty, limit=limit, grows=True)
+
+
 def _path(party: str, cdr: str) -> str:
     return f"/cdrs/{segment(party, 'PARTY')}/{segment(cdr, 'CDR')}"

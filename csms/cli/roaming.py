@@ -102,6 +102,33 @@ def sessions(
     session.list("/roaming/sessions", _SESSIONS, empty, limit=limit)
 
 
+@app.command("unbilled")
+def unbilled(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """Charges of our drivers elsewhere that were completed over an hour ago and are billed by no
+    record.
+
+    Example: `csms roaming unbilled`
+    """
+    session = Session.of(context, output)
+    empty = "every charge that was completed is billed"
+    session.list("/roaming/sessions/unbilled", _SESSIONS, empty, limit=limit)
+
+
+@app.command("unmatched")
+def unmatched(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """Records of other networks for charges that nobody has told us of: ask before you pay.
+
+    Example: `csms roaming unmatched`
+    """
+    session = Session.of(context, output)
+    empty = "the charge of every record was told"
+    session.list("/roaming/cdrs/unmatched", _RECEIVED, empty, limit=limit)
+
+
 @app.command("cdrs")
 def cdrs(
     context: typer.Context,

@@ -68,12 +68,17 @@ class CdrDelivery(NamedTuple):
         return self.partner_id, self.party_id, self.id_key
 
 
-@entity("received_cdrs", key=("party_id", "id_key"), finders={"token_party": ("token_party",)})
+@entity(
+    "received_cdrs",
+    key=("party_id", "id_key"),
+    finders={"token_party": ("token_party",), "session": ("party_id", "session_key")},
+)
 class ReceivedCdr(NamedTuple):
     """A record by which another network bills a charge of one of our drivers: what is understood
     of it, and `body` as it came. `digest`: of its content, however it is written. `repriced`: what
     its charge costs before taxes by the tariff that we hold, `difference`: how much more the record
-    asks; None where that is not known, and `priced_by` says why."""
+    asks; None where that is not known, and `priced_by` says why. `session_key`: the session that it
+    bills, as it is compared."""
 
     party_id: str
     id_key: str
@@ -94,6 +99,7 @@ class ReceivedCdr(NamedTuple):
     repriced: str | None = None
     difference: str | None = None
     priced_by: str | None = None
+    session_key: str | None = None
 
 
 # -- ours to them ----------------------------------------------------------------------------------

@@ -216,6 +216,7 @@ def _row(
         repriced=found.before_taxes,
         difference=found.difference,
         priced_by=found.by,
+        session_key=folded(value.session_id) if value.session_id else None,
     )
 
 

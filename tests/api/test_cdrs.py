@@ -140,3 +140,13 @@ async def test_charges_without_a_record_are_listed_with_the_reason(
     stranger = (await api("POST", "/keys", json=body)).json()["key"]
     headers = {"Authorization": f"Bearer {stranger}"}
     assert (await api("GET", "/cdrs/missing", None, headers=headers)).json()["items"] == []
+
+
+async def test_records_whose_charge_is_gone_are_listed(api: Api) -> None:
+    station = await api.add_station()
+    report = StartReport(1, Shown("CARD"), NOW, 0)
+    started = api.store.run(charging.start, api.origin(station["id"]), report)
+    here = record(cdr_id="R1", transaction_id=started.transaction_id)
+    keep(api, here, record(cdr_id="R2", transaction_id=999_999))
+    answer = await api("GET", "/cdrs/unmatched", Role.VIEWER)
+    assert [item["id"] for item in answer.json()["items"]] == ["R2"]

@@ -95,7 +95,13 @@ MADE: dict[str, Any] = {
     "POST /keys": {"name": "n", "role": "viewer"},
 }
 # About the network as a whole.
-NETWORK = {"GET /unknown-stations", "GET /audit", "GET /partners", "GET /roaming/sessions"}
+NETWORK = {
+    "GET /unknown-stations",
+    "GET /audit",
+    "GET /partners",
+    "GET /roaming/sessions",
+    "GET /roaming/sessions/unbilled",
+}
 # The same, with an effect or about one thing.
 CONNECTIONS = {
     "GET /partners/{partner}",
@@ -108,6 +114,8 @@ CONNECTIONS = {
 APART = {
     "PUT /locations",
     "GET /cdrs/missing",
+    "GET /cdrs/unmatched",
+    "GET /roaming/cdrs/unmatched",
     "POST /tariffs",
     "GET /events",
     "GET /keys",

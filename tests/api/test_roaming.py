@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timedelta
 from typing import Any
 
 from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
@@ -79,3 +81,26 @@ async def test_sessions_elsewhere_are_listed_as_they_were_told(api: Api) -> None
     (found,) = await items(api, "/roaming/sessions")
     assert (found["party_id"], found["id"], found["partner_id"]) == ("US*STH", "S1", "p1")
     assert found["session"] == {"id": "S1", "status": "ACTIVE", "kwh": 1.5}
+
+
+async def test_sessions_that_nobody_bills_and_bills_of_sessions_that_nobody_told(api: Api) -> None:
+    early = NOW - timedelta(hours=2)
+
+    def session(session_id: str, status: str = "COMPLETED", at: datetime = early) -> Any:
+        body = json.dumps({"id": session_id, "status": status})
+        key = session_id.casefold()
+        return NeighbourObject("sessions", "US*STH", key, session_id, "p1", at, at, body)
+
+    rows = (
+        session("S1"),
+        session("S2"),
+        session("S3", "ACTIVE"),
+        session("S4", at=NOW),
+        received(cdr_id="R1", session_key="s1"),
+        received(cdr_id="R2", session_key="s9"),
+        received(cdr_id="R3"),
+    )
+    for row in rows:
+        api.store.run(lambda tx, row=row: tx.save(row))
+    assert [row["id"] for row in await items(api, "/roaming/sessions/unbilled")] == ["S2"]
+    assert [row["id"] for row in await items(api, "/roaming/cdrs/unmatched")] == ["R2", "R3"]

@@ -72,3 +72,8 @@ def test_missing_says_why(api: Api) -> None:
     assert "no tariff applied where it started" in api.run("cdr", "missing").stdout
     api.on("GET", "/cdrs/missing", page())
     assert "every charge that ended is billed" in api.run("cdr", "missing").output
+
+
+def test_records_without_a_charge(api: Api) -> None:
+    api.on("GET", "/cdrs/unmatched", page())
+    assert "the charge of every record is here" in api.run("cdr", "unmatched").output

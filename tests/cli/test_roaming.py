@@ -81,3 +81,10 @@ def test_sessions_elsewhere_with_what_they_cost_so_far(api: Api) -> None:
         assert part in line
     api.on("GET", "/roaming/sessions", page())
     assert "no other network" in api.run("roaming", "sessions").stderr
+
+
+def test_what_is_billed_by_nothing_and_what_bills_nothing(api: Api) -> None:
+    api.on("GET", "/roaming/cdrs/unmatched", page(RECEIVED))
+    assert "C1" in api.run("roaming", "unmatched").stdout
+    api.on("GET", "/roaming/sessions/unbilled", page())
+    assert "every charge that was completed is billed" in api.run("roaming", "unbilled").output

@@ -161,6 +161,7 @@ COLUMNS: Columns = {
         text("repriced", null=True),
         text("difference", null=True),
         text("priced_by", null=True),
+        text("session_key", null=True),
     ],
     PartnerModule: [
         text("partner_id"),

@@ -49,6 +49,8 @@ def upgrade() -> None:
     op.create_index(
         "neighbour_past_tariffs_tariff", "neighbour_past_tariffs", ["party_id", "id_key"]
     )
+    op.add_column("received_cdrs", sa.Column("session_key", sa.Text(), nullable=True))
+    op.create_index("received_cdrs_session", "received_cdrs", ["party_id", "session_key"])
     # Locations that are there already get theirs with the daily reading of the partner's list.
     op.add_column("neighbour_objects", sa.Column("cell", sa.Text(), nullable=True))
     op.create_index("neighbour_objects_cell", "neighbour_objects", ["module", "cell"])
