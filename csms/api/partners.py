@@ -15,9 +15,11 @@ from csms.api.paging import Cursor, Limit, Page, page
 from csms.api.shapes import Given
 from csms.api.system import Connections, System
 from csms.core import partners
+from csms.core.contracts import MAX_DIGITS, Contract
 from csms.core.errors import Refused
 from csms.core.partners import Partner, PartnerModule, PartnerToken, State
 from csms.core.ports import Tx
+from csms.core.pricing.money import Treatment
 from csms.core.writes import RememberedWrite
 
 router = APIRouter()
@@ -47,10 +49,13 @@ class PartnerOut(BaseModel):
     registered_at: datetime | None
     heard_at: datetime | None = Field(description="Their last request, to the minute")
     deviations: dict[str, int]
+    contract: dict[str, Any] = Field(description="What is agreed about money")
 
     @classmethod
     def of(cls, entity: Partner) -> PartnerOut:
-        return cls(**{name: getattr(entity, name) for name in cls.model_fields})
+        agreed = Contract.of(entity.contract).stored()
+        row = entity._replace(contract=agreed)
+        return cls(**{n: getattr(row, n) for n in PartnerOut.model_fields})
 
 
 class PartnerInvited(PartnerOut):
@@ -58,6 +63,18 @@ class PartnerInvited(PartnerOut):
 
     url: str = Field(description="Our versions endpoint, for the partner")
     token: str
+
+
+class ContractGiven(Given):
+    """What is agreed about money, for charges that begin from now on."""
+
+    taxes: Treatment = Field(Treatment.TAXED, description="Between the two networks")
+    rounding_digits: int | None = Field(
+        None, ge=0, le=MAX_DIGITS, description="Of totals and tax lines; null: the currency's"
+    )
+    markup_percent: str = Field(
+        "0", max_length=16, description="What our drivers pay beyond their price", examples=["0"]
+    )
 
 
 class PartnerActed(PartnerOut):
@@ -153,6 +170,22 @@ async def act_on_partner(partner: str, action: Action, writer: NetworkAdminWrite
     return await _performed(
         writer, f"partner_{action}", found.name, {}, lambda: connections.act(action, found)
     )
+
+
+@router.put("/partners/{partner}/contract", tags=["partners"])
+async def agree_with_partner(
+    partner: str, new: ContractGiven, writer: NetworkAdminWriter
+) -> PartnerOut:
+    """What is agreed with a partner about money; charges that run keep what they began with."""
+    found = await _connections(writer.provided).find(partner)
+    contract = Contract.of(new.model_dump())
+    now = writer.provided.clock()
+    told = await writer.run("partner_contract", found.name, _agree, found.id, contract, now)
+    return PartnerOut(**told)
+
+
+def _agree(tx: Tx, partner_id: str, contract: Contract, now: datetime) -> Mapping[str, Any]:
+    return PartnerOut.of(partners.agree(tx, partner_id, contract, now)).model_dump(mode="json")
 
 
 @router.delete("/partners/{partner}", tags=["partners"])

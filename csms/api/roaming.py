@@ -43,6 +43,7 @@ class ReceivedCdrOut(BaseModel):
     repriced: str | None = Field(description="Before taxes, by the tariff that is known here")
     difference: str | None = Field(description="How much more the record asks; 0 is expected")
     priced_by: str | None = Field(description="That tariff, or why there is no price")
+    fee: str | None = Field(description="What our driver pays beyond it, by our contract")
 
     @classmethod
     def of(cls, row: ReceivedCdr) -> ReceivedCdrOut:

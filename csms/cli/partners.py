@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,15 @@ from csms.cli.session import LimitOption, OutputOption, Session, only_here, past
 app = typer.Typer(
     help="Connections to other networks (OCPI).", no_args_is_help=True, rich_markup_mode="markdown"
 )
+
+
+class Taxes(StrEnum):
+    """How taxes are treated between two networks."""
+
+    TAXED = "taxed"
+    EXEMPT = "exempt"
+    REVERSE_CHARGE = "reverse_charge"
+
 
 PartnerArgument = Annotated[
     str, typer.Argument(metavar="PARTNER", help="Name (or id) of the partner.")
@@ -37,6 +47,14 @@ _DETAILS = (
     column("versions", "versions_url"),
     column("token form", "encoding"),
     column("deviations", "deviations"),
+)
+_CONTRACT = (
+    column("taxes", "taxes"),
+    Column(
+        "rounding digits",
+        lambda c: "as the currency" if c.get("rounding_digits") is None else c["rounding_digits"],
+    ),
+    column("markup %", "markup_percent"),
 )
 _ENDPOINTS = (
     column("module", "module"),
@@ -168,6 +186,52 @@ def resume(context: typer.Context, partner: PartnerArgument, output: OutputOptio
     Example: `csms partner resume South`
     """
     _act(context, output, partner, "resume")
+
+
+@app.command("contract")
+def contract(
+    context: typer.Context,
+    partner: PartnerArgument,
+    taxes: Annotated[
+        Taxes | None,
+        typer.Option("--taxes", help="How they are treated between you.", show_default=False),
+    ] = None,
+    digits: Annotated[
+        int | None,
+        typer.Option(
+            "--rounding-digits",
+            min=-1,
+            max=4,
+            help="Of totals and tax lines; -1: those of the currency.",
+            show_default=False,
+        ),
+    ] = None,
+    markup: Annotated[
+        str | None,
+        typer.Option(
+            "--markup", metavar="PERCENT", help="What your drivers pay beyond.", show_default=False
+        ),
+    ] = None,
+    output: OutputOption = None,
+) -> None:
+    """What is agreed with a partner about money; without options it is shown. Charges that run keep
+    what they began with.
+
+    Example: `csms partner contract South`
+
+    Example: `csms partner contract South --taxes reverse_charge`
+    """
+    session = Session.of(context, output)
+    path = f"/partners/{segment(partner, 'PARTNER')}"
+    row = session.client.get(path)
+    if taxes is not None or digits is not None or markup is not None:
+        agreed = dict(row["contract"])
+        agreed["taxes"] = taxes.value if taxes else agreed["taxes"]
+        if digits is not None:
+            agreed["rounding_digits"] = None if digits < 0 else digits
+        agreed["markup_percent"] = markup if markup is not None else agreed["markup_percent"]
+        row = session.client.write("PUT", f"{path}/contract", agreed)
+    session.out.record(row["contract"], _CONTRACT)
 
 
 @app.command("remove")

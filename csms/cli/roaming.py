@@ -39,6 +39,7 @@ _RECEIVED = (
     column("currency", "currency"),
     column("expected", "repriced", right=True),
     column("difference", "difference", right=True),
+    column("fee", "fee", right=True),
     column("by", "priced_by"),
 )
 _DETAILS = (
@@ -139,7 +140,7 @@ def cdrs(
     output: OutputOption = None,
 ) -> None:
     """What other networks bill for charges of our drivers, beside what was expected: the price by
-    the tariff that they told us. The difference should be 0.
+    the tariff that they told us. The difference should be 0, and the fee is what our contract adds.
 
     Example: `csms roaming cdrs --differing`
     """

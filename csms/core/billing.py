@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from csms.core import events, locations, tariffs
 from csms.core.countries import alpha_2
 from csms.core.entities import entity
-from csms.core.locations import Location
+from csms.core.locations import Location, LocationEvse
 from csms.core.ports import Need, Tx
 from csms.core.transactions import Transaction
 
@@ -39,9 +39,10 @@ KNOWN = frozenset({State.PRICED, State.BILLED})
 @entity("transaction_prices", key=("transaction_id",), finders={"state": ("state",)})
 class TransactionPrice(NamedTuple):
     """The price of one transaction. Which tariff, where, and in which time zone is fixed at the
-    start. Amounts are decimal text in `currency`, None until computed; `details` is the breakdown
-    as it is shown; `revision` counts how often it became due, so that an old computation cannot
-    take the place of a new one."""
+    start, and so is `place`: what the bill will say of location, EVSE and connectors. Amounts are
+    decimal text in `currency`, None until computed; `details` is the breakdown as it is shown;
+    `revision` counts how often it became due, so that an old computation cannot take the place of
+    a new one."""
 
     transaction_id: int
     party_id: str
@@ -60,6 +61,7 @@ class TransactionPrice(NamedTuple):
     after_taxes: str | None = None
     details: Mapping[str, Any] | None = None
     computed_at: datetime | None = None
+    place: Mapping[str, Any] = {}
 
 
 # How the statuses of a connector are said here (in OCPP 2.x a station says it of the transaction).
@@ -118,9 +120,18 @@ def fix(tx: Tx, t: Transaction, now: datetime) -> TransactionPrice | None:
         region=location.state,
         fixed_at=now,
         state=State.RUNNING if t.open else State.DUE,
+        place=_place(location, evse),
     )
     tx.save(price)
     return price
+
+
+def _place(location: Location, evse: LocationEvse) -> dict[str, Any]:
+    named = ("id", "name", "address", "city", "postal_code", "state", "country")
+    place: dict[str, Any] = {name: getattr(location, name) for name in named}
+    place["coordinates"] = {"latitude": location.latitude, "longitude": location.longitude}
+    place |= {"evse_id": evse.evse_id, "connectors": [dict(plug) for plug in evse.connectors]}
+    return {name: value for name, value in place.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,23 +9,24 @@ the shape of OCPI 2.3.0, amounts and energies as decimal text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from csms.core import events
 from csms.core.billing import KNOWN, State, TransactionPrice
+from csms.core.contracts import Contract
 from csms.core.entities import entity
 from csms.core.errors import NotFound, Refused
 from csms.core.ids import folded
-from csms.core.locations import Location, LocationEvse
 from csms.core.ports import Need, Tx
 from csms.core.pricing.cost import Cost, Part
 from csms.core.pricing.money import Money, wire
 from csms.core.pricing.periods import Period
 from csms.core.tariffs import Tariff
 from csms.core.transactions import Transaction
+from csms.core.visits import WHITELIST
 
 SECONDS_OF_HOUR = Decimal(3600)
 WH_OF_KWH = Decimal(1000)
@@ -86,13 +87,12 @@ class Charge:
 
     transaction: Transaction
     price: TransactionPrice
-    location: Location
-    evse: LocationEvse
     tariff: Tariff
     cost: Cost
     periods: Sequence[Period]
     driver: Driver | None = None
-    auth_method: str = "WHITELIST"
+    auth_method: str = WHITELIST
+    contract: Contract = field(default_factory=Contract)
     authorization_reference: str | None = None
     signed: Mapping[str, Any] | None = None
 
@@ -221,7 +221,7 @@ def content(charge: Charge) -> dict[str, Any]:
         "end_date_time": _moment(t.ended_at),
         "session_id": session_id(t.id),
         "auth_method": charge.auth_method,
-        "cdr_location": _place(charge.location, charge.evse, t.connector),
+        "cdr_location": _place(price, t.connector),
         "currency": cost.currency,
         "tariffs": [dict(charge.tariff.data)],
         "charging_periods": [period_of(p, price.tariff_id) for p in charge.periods],
@@ -241,12 +241,10 @@ def content(charge: Charge) -> dict[str, Any]:
         made["authorization_reference"] = charge.authorization_reference
     if charge.signed is not None:
         made["signed_data"] = dict(charge.signed)
+    if charge.contract != Contract():
+        # Not told to anybody: by what the amounts were made.
+        made["contract"] = charge.contract.stored()
     return made
-
-
-def auth_method(t: Transaction, reference: str | None) -> str:
-    """How a driver was let in (OCPI 2.2.1 mod_cdrs, AuthMethod)."""
-    return "COMMAND" if t.command_id else "AUTH_REQUEST" if reference else "WHITELIST"
 
 
 def _token(driver: Driver) -> dict[str, Any]:
@@ -256,19 +254,14 @@ def _token(driver: Driver) -> dict[str, Any]:
     return {**token, "contract_id": driver.contract_id or driver.uid}
 
 
-def _place(location: Location, evse: LocationEvse, connector: int | None) -> dict[str, Any]:
-    plug = plug_of(evse, connector)
-    place: dict[str, Any] = {
-        "id": location.id,
-        "name": location.name,
-        "address": location.address,
-        "city": location.city,
-        "postal_code": location.postal_code,
-        "state": location.state,
-        "country": location.country,
-        "coordinates": {"latitude": location.latitude, "longitude": location.longitude},
-        "evse_uid": evse.uid,
-        "evse_id": evse.evse_id or "#NA",
+def _place(price: TransactionPrice, connector: int | None) -> dict[str, Any]:
+    """Where it was, as that place was when the charge began (OCPI 2.2.1 mod_cdrs, CdrLocation)."""
+    said = dict(price.place)
+    plug = plug_of(said.pop("connectors", ()), connector)
+    place = {
+        **said,
+        "evse_uid": price.evse_uid,
+        "evse_id": said.get("evse_id") or "#NA",
         "connector_id": plug.get("id"),
         "connector_standard": plug.get("standard"),
         "connector_format": plug.get("format"),
@@ -277,11 +270,11 @@ def _place(location: Location, evse: LocationEvse, connector: int | None) -> dic
     return {name: value for name, value in place.items() if value is not None}
 
 
-def plug_of(evse: LocationEvse, number: int | None) -> Mapping[str, Any]:
+def plug_of(connectors: Sequence[Mapping[str, Any]], number: int | None) -> Mapping[str, Any]:
     """The plug that was used: the one of that number, else the first."""
     wanted = str(number) if number is not None else None
-    named = [plug for plug in evse.connectors if plug.get("id") == wanted]
-    return next(iter(named or evse.connectors), {})
+    named = [plug for plug in connectors if plug.get("id") == wanted]
+    return next(iter(named or connectors), {})
 
 
 def period_of(period: Period, tariff_id: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
-from csms.core import billing, commands, doubts, events, metering, quarantine, visitors
+from csms.core import billing, commands, doubts, events, metering, quarantine, visitors, visits
 from csms.core.authorization import Authorization, Outcome, authorize, authorize_start
 from csms.core.errors import NotFound, Refused
 from csms.core.ids import Origin
@@ -125,6 +125,7 @@ def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
         opened = measure(opened, [Register(METER_START, at, report.meter_wh)])
     opened = commands.match_start(tx, opened, origin.at)
     tx.save(opened)
+    visits.begin(tx, opened, origin.at)
     billing.fix(tx, opened, origin.at)
     _journal_start(tx, origin, opened)
     return Started(number, found)
@@ -141,10 +142,14 @@ def settle(
     """The home network of the driver was asked after the start had been recorded: what it said
     counts for the transaction, and is what the station is told."""
     visitors.answered(tx, asked, answer, origin.at)
+    visits.answered(tx, transaction_id, asked, answer)
     found = replace(_may_start(tx, origin, token, transaction_id), ask=None)
     t = tx.get(Transaction, transaction_id)
     if t is not None and t.open and (t.outcome, t.group_id) != (found.outcome, found.group_id):
-        tx.save(t._replace(outcome=found.outcome, group_id=found.group_id))
+        t = t._replace(outcome=found.outcome, group_id=found.group_id)
+        tx.save(t)
+        # Only now its home network may be told of it.
+        journal_update(tx, origin.at, t, 0)
     return found
 
 
@@ -315,6 +320,8 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
         tx.mark("event_deduplicated")
         return authorization
     tx.save(t)
+    if before is None or new_token or t.command_id != before.command_id:
+        visits.begin(tx, t, origin.at)
     if before is None:
         _journal_start(tx, origin, t)
     if before is None or (t.evse and not before.evse):

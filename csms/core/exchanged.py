@@ -78,7 +78,7 @@ class ReceivedCdr(NamedTuple):
     of it, and `body` as it came. `digest`: of its content, however it is written. `repriced`: what
     its charge costs before taxes by the tariff that we hold, `difference`: how much more the record
     asks; None where that is not known, and `priced_by` says why. `session_key`: the session that it
-    bills, as it is compared."""
+    bills, as it is compared. `fee`: what our driver pays beyond it, by our contract."""
 
     party_id: str
     id_key: str
@@ -100,6 +100,7 @@ class ReceivedCdr(NamedTuple):
     difference: str | None = None
     priced_by: str | None = None
     session_key: str | None = None
+    fee: str | None = None
 
 
 # -- ours to them ----------------------------------------------------------------------------------

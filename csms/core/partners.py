@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from csms.core import events
+from csms.core.contracts import Contract
 from csms.core.entities import entity
 from csms.core.errors import AlreadyExists, Invalid, NotFound, Refused
 from csms.core.ports import Tx
@@ -49,7 +50,7 @@ class Partner(NamedTuple):
     """One connection. `their_token` is sealed; `encoding` is how they want it in the header
     (base64 or raw). `roles`: lists of role, party and name; `endpoints`: of module, interface and
     address. `heard_at`: their last request. `deviations`: how often they sent what had to be
-    forgiven."""
+    forgiven. `contract`: what is agreed about money (`contracts.Contract`)."""
 
     id: str
     name: str
@@ -63,6 +64,7 @@ class Partner(NamedTuple):
     registered_at: datetime | None = None
     heard_at: datetime | None = None
     deviations: Mapping[str, int] = {}
+    contract: Mapping[str, Any] = {}
 
     def endpoint(self, module: str, interface: str) -> str | None:
         """The address of an interface of theirs."""
@@ -287,6 +289,17 @@ def suspend(tx: Tx, partner_id: str, now: datetime) -> Partner:
 def resume(tx: Tx, partner_id: str, now: datetime) -> Partner:
     """End a suspension; repeating changes nothing."""
     return _move(tx, partner_id, State.SUSPENDED, State.REGISTERED, now)
+
+
+def agree(tx: Tx, partner_id: str, contract: Contract, now: datetime) -> Partner:
+    """What is agreed with a partner about money, for charges that begin from now on; repeating
+    changes nothing."""
+    partner = require(tx, partner_id)
+    if Contract.of(partner.contract) != contract:
+        partner = partner._replace(contract=contract.stored())
+        tx.save(partner)
+        _journal(tx, partner, now)
+    return partner
 
 
 def _move(tx: Tx, partner_id: str, before: State, after: State, now: datetime) -> Partner:

@@ -42,6 +42,7 @@ from csms.core.templates import Template
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 from csms.core.visitors import VisitorToken
+from csms.core.visits import Visit
 from csms.core.writes import RememberedWrite
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
@@ -154,6 +155,12 @@ RULES: Sequence[Rule] = (
     # With their transactions, never before.
     Rule(
         TransactionPrice,
+        "transactions_days",
+        lambda row, cutoff, beside: beside is None,
+        lambda row: (Transaction, (row.transaction_id,)),
+    ),
+    Rule(
+        Visit,
         "transactions_days",
         lambda row, cutoff, beside: beside is None,
         lambda row: (Transaction, (row.transaction_id,)),

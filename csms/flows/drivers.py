@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from csms.core.cdrs import Driver
-from csms.core.orders import Order
+from csms.core.contracts import Contract
 from csms.core.ports import Reader
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 from csms.core.visitors import VisitorToken
+from csms.core.visits import COMMAND, WHITELIST, Visit
 
 AT_ONCE = 100
 # Kinds of our own tokens as others know them (OCPI 2.2.1 mod_tokens, TokenType).
@@ -19,36 +20,36 @@ _TYPES = {"rfid": "RFID", "app": "APP_USER", "other": "OTHER"}
 @dataclass(frozen=True, slots=True)
 class Whose:
     """The driver of a charge. `partner_id`: the connection that spoke for the token, None for one
-    of ours; `reference`: of the order or of the answer that let it charge."""
+    of ours; `auth_method`: how it was let in; `reference`: of the order or of the answer that let
+    it charge; `contract`: with its network, as it was then."""
 
     driver: Driver
     partner_id: str | None = None
+    auth_method: str = WHITELIST
     reference: str | None = None
-    ordered: bool = False
+    contract: Contract = field(default_factory=Contract)
 
 
 async def whose(reader: Reader, t: Transaction) -> Whose | None:
-    """Whose charge that is; None: nobody's that we know. What a partner ordered is its driver's;
-    else our own tokens go before those of others, as when they were shown."""
-    if t.command_id is not None:
-        for order in await reader.page(Order, {"command_id": t.command_id}, limit=1):
-            token = await reader.get(VisitorToken, order.party_id, order.uid_key, order.token_type)
-            if token is not None and order.party_id is not None:
-                reference = order.reference or token.reference
-                return Whose(_visitor(token), order.partner_id, reference, ordered=True)
+    """Whose charge that is; None: nobody's that we know. What was entered when it began counts;
+    else our own tokens go before those of others, as when they are shown."""
+    visit = await reader.get(Visit, t.id)
+    if visit is not None:
+        driver = Driver(visit.party_id, visit.uid, visit.type, visit.contract_id)
+        agreed = Contract.of(visit.contract)
+        return Whose(driver, visit.partner_id, visit.auth_method, visit.reference, agreed)
     if t.token_key is None or t.token_uid is None:
         return None
+    method = COMMAND if t.command_id is not None else WHITELIST
     where = {"uid_key": t.token_key}
     own = await reader.page(Token, where, limit=AT_ONCE)
     if own:
         mine = next((token for token in own if not token.blocked), own[0])
-        return Whose(Driver(mine.party_id, mine.uid, _TYPES.get(mine.kind, "OTHER")))
+        return Whose(Driver(mine.party_id, mine.uid, _TYPES.get(mine.kind, "OTHER")), None, method)
+    # Nobody had told of it when it began.
     visitors = await reader.page(VisitorToken, where, limit=AT_ONCE)
     if not visitors:
         return None
-    visitor = next((v for v in visitors if v.valid), visitors[0])
-    return Whose(_visitor(visitor), visitor.partner_id, visitor.reference)
-
-
-def _visitor(token: VisitorToken) -> Driver:
-    return Driver(token.party_id, token.uid, token.type, token.contract_id)
+    late = next((v for v in visitors if v.valid), visitors[0])
+    driver = Driver(late.party_id, late.uid, late.type, late.contract_id)
+    return Whose(driver, late.partner_id, method)

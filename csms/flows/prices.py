@@ -18,9 +18,9 @@ import structlog
 
 from csms.core import billing
 from csms.core.billing import ChargingState, Computed, PriceAsked, State, TransactionPrice
+from csms.core.contracts import Contract
 from csms.core.errors import CsmsError
 from csms.core.ids import folded
-from csms.core.locations import Location
 from csms.core.metering import NO_EVSE, MeterSample, Sample
 from csms.core.ports import Store
 from csms.core.pricing.breakdown import breakdown
@@ -31,6 +31,7 @@ from csms.core.pricing.tariff import Terms, read
 from csms.core.tariffs import Tariff
 from csms.core.taxes import Place, TaxTable
 from csms.core.transactions import Transaction
+from csms.flows.drivers import whose
 
 log = structlog.get_logger("flows.prices")
 
@@ -79,11 +80,12 @@ class Pricer:
         terms, faults = read(tariff.data)
         samples = await self._samples(t)
         changes = await self._states(transaction_id)
-        location = await reader.get(Location, row.party_id, folded(row.location_id))
-        where = (location.city, location.postal_code or "") if location else ()
+        where = (str(row.place.get("city", "")), str(row.place.get("postal_code", "")))
         place = Place(row.country, row.region, where)
+        owner = await whose(reader, t)
+        contract = owner.contract if owner else Contract()
         return await asyncio.to_thread(
-            self._compute, row, t, terms, faults, samples, changes, place
+            self._compute, row, t, terms, faults, samples, changes, place, contract
         )
 
     def _compute(
@@ -95,13 +97,15 @@ class Pricer:
         samples: list[Sample],
         changes: list[StateChange],
         place: Place,
+        contract: Contract,
     ) -> Priced:
         zone = ZoneInfo(row.time_zone)
         session = metered(t, samples, changes, self._clock())
         cut = periods(session, terms, zone)
         # Taxes are those of the day on which the price becomes due.
         found = self._taxes.at(place, session.end.astimezone(zone).date())
-        cost = price(terms, cut, zone, Policy(found.taxes))
+        policy = Policy(found.taxes, contract.taxes, contract.rounding)
+        cost = price(terms, cut, zone, policy)
         doubts = [*faults, *cost.warnings]
         if not any(c.vat is not None for e in terms.elements for c in e.components):
             doubts += found.doubts

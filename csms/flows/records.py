@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,6 @@ from csms.core.billing import State, TransactionPrice
 from csms.core.cdrs import Charge
 from csms.core.errors import CsmsError
 from csms.core.ids import folded
-from csms.core.locations import Location, LocationEvse
 from csms.core.metering import NO_EVSE, MeterSample
 from csms.core.ports import Store
 from csms.core.tariffs import Tariff
@@ -110,27 +110,28 @@ class Biller:
         reader = self._store.reader
         t = await reader.get(Transaction, row.transaction_id)
         found = await self._pricer.price(row.transaction_id)
-        location = await reader.get(Location, row.party_id, folded(row.location_id))
-        evse = await reader.get(LocationEvse, row.party_id, folded(row.evse_uid))
         tariff = await reader.get(Tariff, row.party_id, folded(row.tariff_id), row.tariff_version)
-        if t is None or found is None or location is None or evse is None or tariff is None:
+        if t is None or found is None or tariff is None:
             return None
         if found.row.revision != row.revision or t.open:
             return None
         owner = await whose(reader, t)
-        asked = owner.reference if owner else None
-        return Charge(
+        charge = Charge(
             transaction=t,
             price=found.row,
-            location=location,
-            evse=evse,
             tariff=tariff,
             cost=found.cost,
             periods=found.periods,
-            driver=owner.driver if owner else None,
-            auth_method=cdrs.auth_method(t, asked),
-            authorization_reference=asked,
             signed=await self._signed(t),
+        )
+        if owner is None:
+            return charge
+        return replace(
+            charge,
+            driver=owner.driver,
+            auth_method=owner.auth_method,
+            authorization_reference=owner.reference,
+            contract=owner.contract,
         )
 
     async def _signed(self, t: Transaction) -> Mapping[str, Any] | None:
@@ -140,7 +141,7 @@ class Biller:
         values: list[dict[str, Any]] = []
         method: str | None = None
         after: tuple[Any, ...] | None = None
-        while len(values) < MAX_SIGNED:
+        while True:
             rows = await self._store.reader.page(MeterSample, where, after=after, limit=PAGE)
             for row in rows:
                 if '"signed"' not in row.readings:
@@ -150,12 +151,26 @@ class Biller:
                         signed, named = _signed_value(reading)
                         values.append(signed)
                         method = method or named
+            values = _most_telling(values)
             if len(rows) < PAGE:
                 break
             after = rows[-1][:5]
         if not values:
             return None
-        return {"encoding_method": method or "unknown", "signed_values": values[:MAX_SIGNED]}
+        return {"encoding_method": method or "unknown", "signed_values": values}
+
+
+def _most_telling(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of more values than a record has room for: those of start and end, then the earliest and the
+    last. A long charge must not lose the reading that it ends with."""
+    if len(values) <= MAX_SIGNED:
+        return values
+    ends = [v for v in values if v["nature"] != "Intermediate"]
+    kept = ends[:1] + ends[max(1, len(ends) - MAX_SIGNED + 1) :]
+    between = [v for v in values if v["nature"] == "Intermediate"]
+    room = MAX_SIGNED - len(kept)
+    chosen = {id(v) for v in (*kept, *(between[: room - 1] + between[-1:] if room > 0 else ()))}
+    return [v for v in values if id(v) in chosen]
 
 
 def _signed_value(reading: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:

@@ -23,6 +23,7 @@ import structlog
 
 from csms.core import exchanged
 from csms.core.cdrs import Cdr
+from csms.core.contracts import Contract
 from csms.core.errors import CsmsError, Invalid, PartnerRefused, Refused
 from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
 from csms.core.ids import folded
@@ -217,6 +218,7 @@ def _row(
         difference=found.difference,
         priced_by=found.by,
         session_key=folded(value.session_id) if value.session_id else None,
+        fee=format(Contract.of(partner.contract).fee(value.total_cost.excl_vat), "f"),
     )
 
 

@@ -17,7 +17,6 @@ from csms.core import cdrs, errands, neighbours
 from csms.core.authorization import Outcome
 from csms.core.errors import Invalid, PartnerRefused, Refused
 from csms.core.ids import folded
-from csms.core.locations import LocationEvse
 from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner
 from csms.core.ports import Tx
@@ -61,8 +60,7 @@ async def tell(network: Network, t: Transaction, owner: Whose) -> dict[str, Any]
     if found is None or found.row.party_id not in network.parties(CPO):
         return None
     row, driver = found.row, owner.driver
-    evse = await network.store.reader.get(LocationEvse, row.party_id, folded(row.evse_uid))
-    plug = cdrs.plug_of(evse, t.connector) if evse is not None else {}
+    plug = cdrs.plug_of(row.place.get("connectors", ()), t.connector)
     country, _, party_id = row.party_id.partition("*")
     token_country, _, token_party = driver.party_id.partition("*")
     made: dict[str, Any] = {
@@ -78,7 +76,7 @@ async def tell(network: Network, t: Transaction, owner: Whose) -> dict[str, Any]
             "type": driver.kind,
             "contract_id": driver.contract_id or driver.uid,
         },
-        "auth_method": cdrs.auth_method(t, owner.reference),
+        "auth_method": owner.auth_method,
         "location_id": row.location_id,
         "evse_uid": row.evse_uid,
         "connector_id": str(plug.get("id") or t.connector or 1),

@@ -109,6 +109,7 @@ CONNECTIONS = {
     "POST /partners/register",
     "POST /partners/{partner}/{action}",
     "DELETE /partners/{partner}",
+    "PUT /partners/{partner}/contract",
 }
 # Shown below on their own, or with the rest of their block.
 APART = {

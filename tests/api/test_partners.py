@@ -147,3 +147,20 @@ async def test_only_an_admin_connects_networks(role: Any) -> None:
 async def test_a_system_without_roaming_says_so(api: Api) -> None:
     answer = await api("POST", "/partners", json={"name": "South"})
     assert (answer.status_code, answer.json()["code"]) == (409, "refused")
+
+
+async def test_what_is_agreed_about_money_is_shown_and_changed() -> None:
+    async with roaming() as (api, _):
+        await api("POST", "/partners/register", json=BODY)
+        shown = (await api("GET", "/partners/p1")).json()
+        assert shown["contract"] == {
+            "taxes": "taxed",
+            "rounding_digits": None,
+            "markup_percent": "0",
+        }
+        agreed = {"taxes": "reverse_charge", "rounding_digits": 3, "markup_percent": "0"}
+        answer = await api("PUT", "/partners/p1/contract", json=agreed)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["contract"] == agreed
+        wrong = await api("PUT", "/partners/p1/contract", json={"markup_percent": "much"})
+        assert (wrong.status_code, "markup_percent" in wrong.json()["detail"]) == (422, True)

@@ -35,7 +35,7 @@ ALL = dict(commands(typer.main.get_command(app)))
 
 def test_the_nouns_and_verbs() -> None:
     place = "add list show assign service remove import"
-    partner = "invite list register remove resume rotate show suspend sync"
+    partner = "contract invite list register remove resume rotate show suspend sync"
     ours = {path for path in ALL if path[0] not in ("init", "serve", "check", "demo", "db")}
     station = "list show unknown add rotate accept pending reject switch start stop reset unlock"
     station += " logs watch report"

@@ -21,6 +21,7 @@ PARTNER = {
     "registered_at": "2031-05-01T10:00:01Z",
     "heard_at": None,
     "deviations": {"postal_code: too_long": 3},
+    "contract": {"taxes": "taxed", "rounding_digits": None, "markup_percent": "0"},
 }
 
 
@@ -86,3 +87,15 @@ def test_actions(api: Api) -> None:
         assert api.run("partner", action, "South").stdout == "- done\nSouth is registered\n"
     api.on("DELETE", "/partners/p%2F1", ok({**PARTNER, "state": "removed", "steps": []}))
     assert api.run("partner", "remove", "p/1").stdout == "South is removed\n"
+
+
+def test_what_is_agreed_about_money(api: Api) -> None:
+    api.on("GET", "/partners/South", ok(PARTNER))
+    text = api.run("partner", "contract", "South").stdout
+    assert "rounding digits  as the currency" in text
+    agreed = {"taxes": "reverse_charge", "rounding_digits": 0, "markup_percent": "0"}
+    api.on("PUT", "/partners/South/contract", ok({**PARTNER, "contract": agreed}))
+    words = ("--taxes", "reverse_charge", "--rounding-digits", "0")
+    text = api.run("partner", "contract", "South", *words).stdout
+    assert json.loads(api.requests[-1].content) == agreed
+    assert "rounding digits  0" in text

@@ -16,7 +16,6 @@ from csms.core import billing, cdrs, locations, tariffs
 from csms.core.billing import Computed, State, TransactionPrice
 from csms.core.cdrs import Cdr, Charge, Driver
 from csms.core.errors import NotFound, Refused
-from csms.core.locations import Location, LocationEvse
 from csms.core.pricing.cost import Policy, price
 from csms.core.pricing.money import Tax
 from csms.core.pricing.periods import Period
@@ -75,8 +74,6 @@ def charged(place: Site, wh: int = 10_000, driver: Driver | None = DRIVER) -> Ch
     return Charge(
         t._replace(ended_at=at(4_500)),
         place.get(TransactionPrice, number),
-        place.get(Location, PARTY, "loc-1"),
-        place.get(LocationEvse, PARTY, "e-1"),
         place.get(Tariff, PARTY, "day", 1),
         cost,
         periods,

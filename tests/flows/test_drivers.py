@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from csms.core import visitors
-from csms.core.orders import Order, State, Wish
+from csms.core.contracts import Contract
+from csms.core.pricing.money import Treatment
 from csms.core.transactions import Transaction
+from csms.core.visits import Visit
 from csms.flows.drivers import whose
 from tests.core.test_orders import GUEST
-from tests.support.charging import NOW, PARTY, Site, at
+from tests.support.charging import PARTY, Site
+
+VISIT = Visit(1, "US*STH", "guest", "APP_USER", "GUEST", "p1", "US-STH-C1", "AUTH_REQUEST", "R")
 
 
 async def test_our_own_token_goes_before_another_of_its_uid() -> None:
@@ -16,37 +20,30 @@ async def test_our_own_token_goes_before_another_of_its_uid() -> None:
     t = site.get(Transaction, site.start().transaction_id)
     found = await whose(site.store.reader, t)
     assert found is not None
-    assert (found.driver.party_id, found.partner_id, found.ordered) == (PARTY, None, False)
+    assert (found.driver.party_id, found.partner_id) == (PARTY, None)
+    assert (found.auth_method, found.contract) == ("WHITELIST", Contract())
 
 
-async def test_a_visitor_belongs_to_the_connection_that_told_of_it() -> None:
+async def test_what_was_entered_when_the_charge_began_counts() -> None:
     site = Site()
-    site.run(visitors.put, GUEST._replace(reference="ASKED"))
     t = site.get(Transaction, site.start(card="GUEST").transaction_id)
+    agreed = {"taxes": "reverse_charge"}
+    visit = VISIT._replace(transaction_id=t.id, contract=agreed)
+    site.run(lambda tx: tx.save(visit))
+    found = await whose(site.store.reader, t)
+    assert found is not None
+    assert (found.driver.party_id, found.driver.contract_id) == ("US*STH", "US-STH-C1")
+    assert (found.partner_id, found.auth_method, found.reference) == ("p1", "AUTH_REQUEST", "R")
+    assert found.contract.taxes is Treatment.REVERSE_CHARGE
+
+
+async def test_a_token_that_was_told_of_later_is_found_by_its_uid() -> None:
+    site = Site()
+    t = site.get(Transaction, site.start(card="GUEST").transaction_id)
+    assert await whose(site.store.reader, t) is None
+    site.run(visitors.put, GUEST)
     found = await whose(site.store.reader, t)
     assert found is not None
     assert (found.driver.contract_id, found.partner_id) == ("US-STH-C1", "p1")
-    assert found.reference == "ASKED"
     nobody = t._replace(token_key="none", token_uid="none")
     assert await whose(site.store.reader, nobody) is None
-
-
-async def test_what_was_ordered_is_for_the_token_of_the_order() -> None:
-    """Also where two networks have a token of that uid (M11: the last reference wins)."""
-    site = Site()
-    site.run(visitors.put, GUEST._replace(party_id="US*AAA", partner_id="p9", valid=True))
-    site.run(visitors.put, GUEST._replace(reference="ASKED"))
-    order = Order("p1", "https://x", Wish.START, State.TOLD, NOW, at(60), "ACCEPTED")
-    order = order._replace(
-        party_id="US*STH",
-        uid_key="guest",
-        token_type="APP_USER",
-        reference="ORDERED",
-        command_id="c1",
-    )
-    site.run(lambda tx: tx.save(order))
-    t = site.get(Transaction, site.start(card="GUEST").transaction_id)._replace(command_id="c1")
-    found = await whose(site.store.reader, t)
-    assert found is not None
-    assert (found.driver.party_id, found.partner_id) == ("US*STH", "p1")
-    assert (found.reference, found.ordered) == ("ORDERED", True)

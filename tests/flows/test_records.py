@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 
-from csms.core import charging, visitors
+from csms.core import charging, partners, visitors
 from csms.core.billing import State
 from csms.core.cdrs import Cdr
+from csms.core.contracts import Contract
+from csms.core.locations import Location
 from csms.core.partners import Partner
 from csms.core.partners import State as PartnerState
-from csms.core.visitors import VisitorToken
-from csms.flows.records import Biller
+from csms.core.pricing.money import Treatment
+from csms.core.visitors import HomeAnswer, VisitorToken
+from csms.flows.records import MAX_SIGNED, Biller, _most_telling
+from tests.core.test_locations import HERE
+from tests.core.test_orders import GUEST
 from tests.flows.test_prices import Shop
 from tests.support.charging import NOW, PARTY, at, wh
 
@@ -69,7 +74,7 @@ async def test_what_is_known_later_is_credited_and_billed_anew() -> None:
 
 
 async def test_a_visitor_is_billed_by_contract_and_reference() -> None:
-    """M11: the reference of the home network's answer is in the record."""
+    """M11: the reference of the home network's answer is in the record, and no later one."""
     office = Office()
     partner = Partner("p1", "South", PartnerState.REGISTERED, NOW)
     office.site.run(lambda tx: tx.save(partner))
@@ -82,18 +87,67 @@ async def test_a_visitor_is_billed_by_contract_and_reference() -> None:
         contract_id="US-STH-C1",
         issuer="South",
         valid=True,
-        whitelist="ALWAYS",
+        whitelist="NEVER",
         last_updated=NOW,
         received_at=NOW,
+        answer="accepted",
+        answered_at=NOW,
         reference="REF-7",
     )
     office.site.run(visitors.put, visitor)
     number = office.site.start(card="VISITOR").transaction_id
+    asked = visitors.question(visitor)
+    office.site.run(visitors.answered, asked, HomeAnswer("accepted", "REF-8"), at(60))
     office.site.stop(number)
     (cdr,) = await office.close()
     assert cdr.data["cdr_token"]["contract_id"] == "US-STH-C1"
     assert cdr.data["authorization_reference"] == "REF-7"
+    assert cdr.data["auth_method"] == "AUTH_REQUEST"
     assert (cdr.party_id, cdr.token_party) == (PARTY, "US*STH")
+
+
+async def test_the_bill_says_where_it_was_when_the_charge_began() -> None:
+    """M14: a place that is renamed meanwhile is on no bill of before."""
+    office = Office()
+    number = office.site.start().transaction_id
+
+    def move(tx: Any) -> None:
+        place = tx.get(Location, PARTY, "loc-1")
+        tx.save(place._replace(address="2 Other Street", city="Elsewhere"))
+
+    office.site.run(move)
+    office.site.stop(number)
+    (cdr,) = await office.close()
+    assert cdr.data["cdr_location"]["address"] == HERE.address
+    assert cdr.data["cdr_location"]["city"] == HERE.city
+
+
+async def test_what_is_agreed_with_the_drivers_network_stands_beside_the_amounts() -> None:
+    """P10, P11: taxes and rounding by contract, as it was when the charge began."""
+    office = Office()
+    partner = Partner("p1", "South", PartnerState.REGISTERED, NOW)
+    office.site.run(lambda tx: tx.save(partner))
+    office.site.run(partners.agree, "p1", Contract(Treatment.REVERSE_CHARGE), NOW)
+    office.site.run(visitors.put, GUEST._replace(valid=True, whitelist="ALWAYS"))
+    number = office.site.start(card="GUEST").transaction_id
+    office.site.run(partners.agree, "p1", Contract(), at(1))
+    office.site.stop(number)
+    (cdr,) = await office.close()
+    assert (cdr.before_taxes, cdr.after_taxes) == ("3.00", "3.00")
+    assert "taxes" not in cdr.data["total_cost"]
+    assert cdr.data["contract"]["taxes"] == "reverse_charge"
+
+
+def test_a_long_charge_keeps_the_signed_values_of_its_start_and_end() -> None:
+    values = [{"nature": "Intermediate", "n": n} for n in range(250)]
+    values[0] |= {"nature": "Start"}
+    values[-1] |= {"nature": "End"}
+    kept = _most_telling(values)
+    assert len(kept) == MAX_SIGNED
+    assert [kept[0]["n"], kept[-2]["n"], kept[-1]["n"]] == [0, 248, 249]
+    assert [v["n"] for v in kept] == sorted(v["n"] for v in kept)
+    ends = [{"nature": "End", "n": n} for n in range(150)]
+    assert [v["n"] for v in _most_telling(ends)] == [0, *range(51, 150)]
 
 
 async def test_an_unknown_driver_is_nobody() -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from csms.bus.local import LocalBus
-from csms.core import charging, metering, retention, stations, tariffs
+from csms.core import charging, metering, retention, stations, tariffs, visits
 from csms.core.charging import MeterReport, StartReport, StopReport
 from csms.core.ids import Origin
 from csms.core.metering import Sample
@@ -176,7 +176,9 @@ async def test_the_reference_of_an_order_is_in_its_session() -> None:
         number = t.start()
 
         def ordered(tx: Any) -> None:
-            tx.save(tx.get(sessions.Transaction, number)._replace(command_id="c1"))
+            t = tx.get(sessions.Transaction, number)._replace(command_id="c1")
+            tx.save(t)
+            visits.begin(tx, t, NOW)
 
         t.north.store.run(ordered)
         await t.push()

@@ -10,6 +10,7 @@ from csms.core.neighbours import NeighbourObject, PastTariff
 from csms.core.orders import Order
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.visitors import VisitorToken
+from csms.core.visits import Visit
 from csms.storage.tables.columns import Columns, boolean, moment, number, structure, text
 
 COLUMNS: Columns = {
@@ -26,6 +27,7 @@ COLUMNS: Columns = {
         moment("registered_at", null=True),
         moment("heard_at", null=True),
         structure("deviations"),
+        structure("contract"),
     ],
     PartnerToken: [
         text("id"),
@@ -80,6 +82,18 @@ COLUMNS: Columns = {
         text("result", null=True),
         number("tries"),
         moment("try_at", null=True),
+    ],
+    Visit: [
+        number("transaction_id"),
+        text("party_id"),
+        text("uid_key"),
+        text("type"),
+        text("uid"),
+        text("partner_id"),
+        text("contract_id"),
+        text("auth_method"),
+        text("reference", null=True),
+        structure("contract"),
     ],
     TokenAlias: [
         text("alias_key"),
@@ -162,6 +176,7 @@ COLUMNS: Columns = {
         text("difference", null=True),
         text("priced_by", null=True),
         text("session_key", null=True),
+        text("fee", null=True),
     ],
     PartnerModule: [
         text("partner_id"),

@@ -82,6 +82,7 @@ COLUMNS: Columns = {
         text("after_taxes", null=True),
         structure("details", null=True),
         moment("computed_at", null=True),
+        structure("place"),
     ],
     ChargingState: [
         number("transaction_id"),
