@@ -214,6 +214,7 @@ class RetentionSettings(BaseModel):
     quarantine_days: int = Field(365, ge=0)
     commands_days: int = Field(90, ge=0)
     aliases_days: int = Field(400, ge=0)
+    disclosures_days: int = Field(730, ge=0)
     remembered_writes_hours: int = Field(48, ge=0)
     messages_hours: int = Field(72, ge=0)
     audit_days: int = Field(730, ge=0)

@@ -165,6 +165,7 @@ party = "{party}"
 # quarantine_days = 365
 # commands_days = 90
 # aliases_days = 400
+# disclosures_days = 730
 # audit_days = 730
 # unknown_stations_days = 30
 

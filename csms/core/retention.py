@@ -20,6 +20,7 @@ from csms.core.cdrs import Cdr
 from csms.core.commands import FINAL, Command, Status
 from csms.core.desired_availability import DesiredAvailability
 from csms.core.device_model import Desired, DeviceModel, Variable
+from csms.core.disclosures import Disclosure
 from csms.core.doubts import Doubt
 from csms.core.entities import SHAPES
 from csms.core.errands import Errand
@@ -149,6 +150,7 @@ RULES: Sequence[Rule] = (
     # The bills of charges that began under it have come long ago.
     Rule(PastTariff, "transactions_days", _by("until")),
     Rule(TokenAlias, "aliases_days", _by("used_at")),
+    Rule(Disclosure, "disclosures_days", _by("last_at")),
     Rule(AuditEntry, "audit_days", _in_order("at")),
     Rule(Transaction, "transactions_days", _transaction),
     # With their transactions, never before.

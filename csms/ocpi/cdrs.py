@@ -21,15 +21,19 @@ import httpx
 import orjson
 import structlog
 
-from csms.core import exchanged
+from csms.core import disclosures, exchanged
 from csms.core.cdrs import Cdr
+from csms.core.disclosures import Module as Disclosing
+from csms.core.disclosures import Told
 from csms.core.errors import CsmsError, Invalid, PartnerRefused, Refused
 from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
 from csms.core.ids import folded
 from csms.core.partners import Partner
+from csms.core.ports import Tx
 from csms.core.tariffs import Tariff
 from csms.core.tokens import Token, uid_key
 from csms.ocpi import paging, tariffs
+from csms.ocpi.disclosing import disclose, of_charge
 from csms.ocpi.envelope import INVALID, UNKNOWN_TOKEN, Answer, Heard
 from csms.ocpi.headers import Routing
 from csms.ocpi.locations import checked
@@ -150,8 +154,16 @@ async def _list(call: Call) -> Answer:
     told = []
     for _, party, id_key in answer.data:
         cdr = await network.store.reader.get(Cdr, party, id_key)
-        told.append(shown(cdr) if cdr is not None else None)
-    return Answer([one for one in told if one is not None], headers=answer.headers)
+        one = shown(cdr) if cdr is not None else None
+        if one is not None:
+            told.append(one)
+    await disclose(network, call.partner, [_disclosed(one) for one in told])
+    return Answer(told, headers=answer.headers)
+
+
+def _disclosed(told: Mapping[str, Any]) -> Told:
+    place = told["cdr_location"]
+    return of_charge(told["cdr_token"], Disclosing.CDR, place["id"], place["evse_uid"])
 
 
 # -- theirs ----------------------------------------------------------------------------------------
@@ -298,10 +310,10 @@ async def deliver(network: Network, partner: Partner) -> str | None:
 async def _send(network: Network, partner: Partner, url: str, before: CdrDelivery) -> str | None:
     """One attempt; why it is not settled. Raises `PartnerUnreachable`, `Invalid`."""
     store = network.store
-    row = await store.transact(exchanged.sending, before.key, network.clock())
+    body = reading.load(before.body.encode())
+    row = await store.transact(_sending, before.key, _disclosed(body), network.clock())
     if row is None:
         return None
-    body = reading.load(row.body.encode())
     token = body["cdr_token"]
     driver = f"{token['country_code']}*{token['party_id']}".upper()
     access = network.access(partner, Routing(driver, row.party_id))
@@ -323,6 +335,14 @@ async def _send(network: Network, partner: Partner, url: str, before: CdrDeliver
         return None
     await store.transact(exchanged.unsettled, row.key, heard.why, location)
     return heard.why
+
+
+def _sending(tx: Tx, key: tuple[str, str, str], told: Told, now: datetime) -> CdrDelivery | None:
+    """An attempt begins, which is noted as what the partner is told of the driver."""
+    row = exchanged.sending(tx, key, now)
+    if row is not None:
+        disclosures.note(tx, row.partner_id, [told], now)
+    return row
 
 
 def _location(heard: Heard, url: str) -> str | None:

@@ -105,6 +105,7 @@ NETWORK = {
 # The same, with an effect or about one thing.
 CONNECTIONS = {
     "GET /partners/{partner}",
+    "GET /partners/{partner}/disclosures",
     "POST /partners",
     "POST /partners/register",
     "POST /partners/{partner}/{action}",
