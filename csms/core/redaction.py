@@ -25,16 +25,70 @@ _AFTER = r"(?![0-9A-Za-z]|[-_.*@+#][0-9A-Za-z])"
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
 # Fields that hold a uid and nothing else: no words are looked for in them.
 UID_FIELDS = frozenset(
-    "uid uid_key token token_uid token_key stop_token_uid idTag parentIdTag idToken target".split()
+    {
+        "uid",
+        "uid_key",
+        "token",
+        "token_uid",
+        "token_key",
+        "stop_token_uid",
+        "idTag",
+        "parentIdTag",
+        "idToken",
+        "target",
+    }
 )
 LABEL_FIELD = "label"
 # Fields that never name a driver, whatever they hold.
 _NO_NAMES = frozenset(
-    "id location location_id evse_id evse_uid evse_uids connector connector_id session_id cdr_id"
-    " tariff_id transaction_id transactionId command_id quarantine_id station_id partner_id"
-    " identity party_id country_code module kind type status state outcome action vendor model"
-    " firmware value volume amount before_taxes after_taxes excl_vat incl_vat kwh energy_kwh"
-    " currency percentage credit_of credit_reference_id auth_method valid whitelist".split()
+    {
+        "id",
+        "location",
+        "location_id",
+        "evse_id",
+        "evse_uid",
+        "evse_uids",
+        "connector",
+        "connector_id",
+        "session_id",
+        "cdr_id",
+        "tariff_id",
+        "transaction_id",
+        "transactionId",
+        "command_id",
+        "quarantine_id",
+        "station_id",
+        "partner_id",
+        "identity",
+        "party_id",
+        "country_code",
+        "module",
+        "kind",
+        "type",
+        "status",
+        "state",
+        "outcome",
+        "action",
+        "vendor",
+        "model",
+        "firmware",
+        "value",
+        "volume",
+        "amount",
+        "before_taxes",
+        "after_taxes",
+        "excl_vat",
+        "incl_vat",
+        "kwh",
+        "energy_kwh",
+        "currency",
+        "percentage",
+        "credit_of",
+        "credit_reference_id",
+        "auth_method",
+        "valid",
+        "whitelist",
+    }
 )
 
 

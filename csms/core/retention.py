@@ -25,6 +25,7 @@ from csms.core.doubts import Doubt
 from csms.core.entities import SHAPES
 from csms.core.errands import Errand
 from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
+from csms.core.forgetting import Forgetting
 from csms.core.ids import MAX_INT32
 from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
@@ -185,6 +186,7 @@ NOT_GROWING: Mapping[type[Any], str] = {
     Template: "made by people",
     Variable: "bounded for each station",
     Credential: "a few for each station",
+    Forgetting: "made by people; each is about one token",
     Location: "one per location",
     LocationEvse: "one per EVSE",
     Partner: "one per connection that people made",

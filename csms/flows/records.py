@@ -16,8 +16,9 @@ import structlog
 
 from csms.core import billing, cdrs
 from csms.core.billing import State, TransactionPrice
-from csms.core.cdrs import Charge
+from csms.core.cdrs import Cdr, Charge, Driver
 from csms.core.errors import CsmsError
+from csms.core.forgetting import is_pseudonym
 from csms.core.ids import folded
 from csms.core.locations import Location, LocationEvse
 from csms.core.metering import NO_EVSE, MeterSample
@@ -119,6 +120,7 @@ class Biller:
             return None
         owner = await whose(reader, t)
         asked = owner.reference if owner else None
+        driver = owner.driver if owner else await self._billed_to(t)
         return Charge(
             transaction=t,
             price=found.row,
@@ -127,11 +129,23 @@ class Biller:
             tariff=tariff,
             cost=found.cost,
             periods=found.periods,
-            driver=owner.driver if owner else None,
+            driver=driver,
             auth_method=cdrs.auth_method(t, asked),
             authorization_reference=asked,
             signed=await self._signed(t),
         )
+
+    async def _billed_to(self, t: Transaction) -> Driver | None:
+        """Whom the charge of a driver who is forgotten was billed to: whoever it was, under its
+        pseudonym."""
+        if not is_pseudonym(t.token_uid):
+            return None
+        for cdr in await self._store.reader.page(Cdr, {"transaction_id": t.id}, limit=1):
+            token = cdr.data.get("cdr_token")
+            if token is not None and cdr.token_party is not None:
+                named = token.get("contract_id")
+                return Driver(cdr.token_party, token["uid"], token["type"], named)
+        return None
 
     async def _signed(self, t: Transaction) -> Mapping[str, Any] | None:
         """The signed readings of a charge, as they came (OCPI 2.2.1 mod_cdrs, SignedData); None

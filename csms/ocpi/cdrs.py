@@ -27,9 +27,11 @@ from csms.core.disclosures import Module as Disclosing
 from csms.core.disclosures import Told
 from csms.core.errors import CsmsError, Invalid, PartnerRefused, Refused
 from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
+from csms.core.forgetting import is_pseudonym
 from csms.core.ids import folded
 from csms.core.partners import Partner
 from csms.core.ports import Tx
+from csms.core.redaction import Names, Redactor
 from csms.core.tariffs import Tariff
 from csms.core.tokens import Token, uid_key
 from csms.ocpi import paging, tariffs
@@ -190,12 +192,32 @@ async def _take(
     driver = f"{value.cdr_token.country_code}*{value.cdr_token.party_id}".upper()
     where = {"party_id": driver, "uid_key": uid_key(value.cdr_token.uid)}
     known = driver in network.parties(EMSP)
+    named: str | None = value.cdr_token.uid
     if not known or not await network.store.reader.page(Token, where, limit=1):
+        named = await _pseudonym(network, partner, owner, value) if known else None
+    if named is None:
         raise UnknownToken(f"cdr_token: no token of {driver} with that uid is known here")
     found = await reprice(network, owner, value)
     row = _row(partner, owner, driver, value, body, found, network.clock())
+    if named != row.token_uid:
+        names = Names([value.cdr_token.uid], [value.cdr_token.contract_id])
+        text = Redactor(names, named).json(row.body)
+        row = row._replace(token_uid=named, body=text)
     new = await network.store.transact(exchanged.keep, row)
     return row, new
+
+
+async def _pseudonym(network: Network, partner: Partner, owner: str, value: wire.CDR) -> str | None:
+    """Under which pseudonym a record about a driver who is forgotten belongs: it was taken before,
+    or cancels one that was. None: it is about nobody we know."""
+    for name in (value.id, value.credit_reference_id if value.credit else None):
+        if name is None:
+            continue
+        known = await network.store.reader.get(ReceivedCdr, owner, folded(name))
+        ours = known is not None and known.partner_id == partner.id
+        if known is not None and ours and is_pseudonym(known.token_uid):
+            return known.token_uid
+    return None
 
 
 def _row(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 from csms.core import visitors
@@ -17,7 +16,7 @@ from csms.core.disclosures import LOCATION, Told
 from csms.core.disclosures import Module as Disclosing
 from csms.core.errors import Invalid, PartnerRefused, PartnerUnreachable, Refused
 from csms.core.partners import Partner, State
-from csms.core.tokens import Token, uid_key
+from csms.core.tokens import Token, contract_id, uid_key
 from csms.core.visitors import HomeAnswer, HomeAsked, VisitorToken
 from csms.ocpi import paging
 from csms.ocpi.client import Access
@@ -82,12 +81,6 @@ def shown(token: Token, issuer: str, now: datetime) -> dict[str, Any] | None:
 def _carried(text: str) -> bool:
     """Whether OCPI has room for it (CiString(36))."""
     return len(text) <= MAX_WIRE_UID and text.isascii() and text.isprintable()
-
-
-def contract_id(token: Token) -> str:
-    """A contract id that says nothing of the driver and stays the same for the token."""
-    digest = blake2b(f"{token.uid_key}|{token.kind}".encode(), digest_size=5).hexdigest()
-    return f"{token.party_id.replace('*', '-')}-C{digest[:9].upper()}"
 
 
 def issuer(network: Network, party: str) -> str:

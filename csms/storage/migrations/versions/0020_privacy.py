@@ -1,4 +1,4 @@
-"""Privacy: what partners were told of drivers."""
+"""Privacy: what partners were told of drivers, and drivers who are forgotten."""
 
 from __future__ import annotations
 
@@ -30,3 +30,27 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("disclosures_token", "disclosures", ["party_id", "uid_key"])
+    op.create_table(
+        "forgettings",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("uid_key", sa.Text(), nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=True),
+        sa.Column("ours", sa.Boolean(), nullable=False),
+        sa.Column("pseudonym", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("requested_at", MOMENT, nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("names", STRUCTURE, nullable=False),
+        sa.Column("told_seq", sa.BigInteger(), nullable=True),
+        sa.Column("since", MOMENT, nullable=True),
+        sa.Column("place", sa.Text(), nullable=True),
+        sa.Column("after", STRUCTURE, nullable=True),
+        sa.Column("rewritten", sa.BigInteger(), nullable=False),
+        sa.Column("waits_for", sa.Text(), nullable=True),
+        sa.Column("finished_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("forgettings_uid", "forgettings", ["uid_key"])
+    op.create_index("forgettings_state", "forgettings", ["state"])
