@@ -124,6 +124,12 @@ class Redactor:
             else None
         )
 
+        # What a text in which nothing has to be changed never has in it.
+        plain = [*self._uids, *self._contracts, *self._labels]
+        simple = all(n.isascii() and n.isprintable() and not set(n) & set('"\\/') for n in plain)
+        hints = "|".join(_GAP.join(map(re.escape, name)) for name in plain if name)
+        self._hint = re.compile(rf"\\u|{hints}", re.IGNORECASE) if simple and hints else None
+
     def is_uid(self, text: str | None) -> bool:
         """Whether a text is one of the uids."""
         return text is not None and uid_key(text) in self._uids
@@ -158,6 +164,8 @@ class Redactor:
 
     def json(self, text: str) -> str:
         """A JSON text, also one that was cut off or is broken; of what is no JSON at all, words."""
+        if self._hint is not None and not self._hint.search(text):
+            return text
         if not text.lstrip().startswith(("{", "[")):
             return self.text(text)
         field, end = "", 0

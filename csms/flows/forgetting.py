@@ -42,6 +42,8 @@ EVERY_S = 1.0
 PAGE = 1_000
 # At most so many rows are rewritten at once.
 CHUNK = 200
+# How often a page of the journal is read again.
+MAX_AGAIN = 5
 # How many pages without a find are gone through before it is said how far that is.
 PAGES_UNSAID = 20
 # What was said on a link is written into the message log within so long.
@@ -289,7 +291,7 @@ class Forgetter:
 
     async def _journal(self, row: Forgetting) -> Forgetting:
         reader, redactor = self._store.reader, row.redactor
-        after, unsaid = int(row.after[0]) if row.after else 0, 0
+        after, unsaid, again = int(row.after[0]) if row.after else 0, 0, 0
         while True:
             entries = await reader.journal(after, PAGE)
             changes = [
@@ -301,10 +303,11 @@ class Forgetter:
             for n in range(0, len(changes), CHUNK):
                 chunk = changes[n : n + CHUNK]
                 row = await self._transact(identity.rewrite_journal, row, chunk, chunk[0][0] - 1)
-            if changes:
+            again += bool(changes)
+            if changes and again <= MAX_AGAIN:
                 # Read again: a row that somebody else has rewritten meanwhile says something else.
                 continue
-            after = entries[-1].seq if entries else after
+            after, again = (entries[-1].seq if entries else after), 0
             if unsaid >= PAGES_UNSAID:
                 unsaid = 0
                 row = await self._transact(identity.rewrite_journal, row, [], after)

@@ -117,3 +117,31 @@ def test_what_names_nobody_is_never_touched(value: Any) -> None:
     if "04e1a2b3" not in text.casefold():
         assert redactor().json(text) == text
         assert redactor().value(value) == value
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        ["04E1A2B3", "04e1 a2b3", "card ", '"', "\\", "\n", "-", ".", "7", "é", ":", "CA-NTH-C1"]
+    )
+    | st.text(max_size=3),
+    max_size=8,
+).map("".join)
+
+
+@given(st.dictionaries(st.sampled_from(["uid", "info", "label", "id"]), PIECES), PIECES)
+def test_a_second_time_changes_nothing(said: dict[str, str], more: str) -> None:
+    """Rows are gone through until nothing changes in them."""
+    found = redactor()
+    for text in (json.dumps(said), json.dumps(said, ensure_ascii=False), more, f"[{more}"):
+        once = found.json(text)
+        assert found.json(once) == once
+    assert found.value(found.value(said)) == found.value(said)
+    assert json.loads(found.json(json.dumps(said))) == found.value(said)
+
+
+@given(st.text(min_size=1, max_size=8), st.text(max_size=8))
+def test_any_uid_is_found_where_it_stands_alone(uid: str, other: str) -> None:
+    found = Redactor(Names([uid]), NEW)
+    text = json.dumps({"idTag": uid, "x": [other, 1]})
+    assert json.loads(found.json(text))["idTag"] == NEW
+    assert found.json(found.json(text)) == found.json(text)
