@@ -15,6 +15,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import orjson
+
 from csms.core import aliases, events, tokens
 from csms.core.entities import SHAPES, entity
 from csms.core.errors import NotFound, Refused
@@ -28,7 +30,7 @@ PREFIX = "forgotten-"
 PSEUDONYM_DIGITS = 16
 MAX_WORDS = 500
 # What a visitor's token object says of the driver beside its uid.
-_VISITOR_NAMES = ("contract_id", "visual_number")
+CONTRACT_FIELDS = ("contract_id", "visual_number")
 
 
 class State(StrEnum):
@@ -92,6 +94,37 @@ def pseudonym(digits: str) -> str:
 def is_pseudonym(uid: str | None) -> bool:
     """Whether a uid stands for a driver who is forgotten."""
     return uid is not None and uid.startswith(PREFIX)
+
+
+class TokenSaid(NamedTuple):
+    """The token that a session or a record is for, as it says (OCPI 2.2.1 mod_cdrs, CdrToken)."""
+
+    party_id: str
+    uid: str
+    contract_id: str | None
+
+
+def token_of(body: str) -> TokenSaid | None:
+    """The token of the JSON text of a session or a record; None where it names none."""
+    try:
+        said = orjson.loads(body)["cdr_token"]
+        party = f"{said['country_code']}*{said['party_id']}".upper()
+        contract = said.get("contract_id")
+        return TokenSaid(party, str(said["uid"]), contract if isinstance(contract, str) else None)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def still_forgotten(before: str, given: str) -> str:
+    """What is told anew of a session whose driver was forgotten here, under the same pseudonym as
+    before: its network goes on telling the uid."""
+    if PREFIX not in before:
+        return given
+    known, said = token_of(before), token_of(given)
+    if known is None or said is None or not is_pseudonym(known.uid):
+        return given
+    names = Names([said.uid], [said.contract_id] if said.contract_id else [])
+    return Redactor(names, known.uid).json(given)
 
 
 def under_way(tx: Tx, party: str, uid: str) -> Forgetting | None:
@@ -166,7 +199,7 @@ def _names(
     if alias is not None:
         uids[alias] = None
     said = [contract_id(token) for token in own]
-    said += [text for t in visitors for name in _VISITOR_NAMES if (text := _said(t, name))]
+    said += [text for t in visitors for name in CONTRACT_FIELDS if (text := _said(t, name))]
     labels = [token.label for token in own if token.label]
     found = Names(list(uids), list(dict.fromkeys(said)), list(dict.fromkeys(labels)))
     return found._asdict()

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from csms.core.aliases import TokenAlias
 from csms.core.audit import AuditEntry
 from csms.core.availability import Connector
@@ -26,7 +24,7 @@ from csms.core.disclosures import Disclosure
 from csms.core.doubts import Doubt
 from csms.core.entities import SHAPES
 from csms.core.exchanged import CdrDelivery, ReceivedCdr
-from csms.core.forgetting import Forgetting, State
+from csms.core.forgetting import CONTRACT_FIELDS, Forgetting, State, token_of
 from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
 from csms.core.metering import MeterSample
@@ -110,42 +108,36 @@ def _sample(row: MeterSample, r: Redactor, party: str) -> Any:
 def _cdr(row: Cdr, r: Redactor, party: str) -> Any:
     if row.token_party != party or not r.is_uid(row.token_uid):
         return row
+    r = r.also(row.data.get("cdr_token", {}).get("contract_id"))
     return _changed(row, {"token_uid": r.pseudonym, "data": r.value(row.data)})
 
 
 def _delivery(row: CdrDelivery, r: Redactor, party: str) -> Any:
     fields = {"error": r.text(row.error)} if row.error else {}
-    if _names(row.body, r, party):
-        fields["body"] = r.json(row.body)
-    return _changed(row, fields)
+    return _changed(row, {**fields, "body": _without_token(row.body, r, party)})
 
 
 def _received(row: ReceivedCdr, r: Redactor, party: str) -> Any:
     if row.token_party != party or not r.is_uid(row.token_uid):
         return row
-    return _changed(row, {"token_uid": r.pseudonym, "body": r.json(row.body)})
+    body = _without_token(row.body, r, party)
+    return _changed(row, {"token_uid": r.pseudonym, "body": body})
 
 
 def _neighbour(row: NeighbourObject, r: Redactor, party: str) -> Any:
     """Their sessions with our drivers; their places and prices name nobody whom we know."""
-    if row.module != "sessions" or not _names(row.body, r, party):
+    if row.module != "sessions":
         return row
-    return _changed(row, {"body": r.json(row.body)})
+    return _changed(row, {"body": _without_token(row.body, r, party)})
 
 
-def _names(body: str, r: Redactor, party: str) -> bool:
-    """Whether the token of a session or a record (CdrToken) is the one."""
-    found = token_of(body)
-    return found is not None and found[0] == party and r.is_uid(found[1])
-
-
-def token_of(body: str) -> tuple[str, str] | None:
-    """Party and uid of the token that a session or a record is for."""
-    try:
-        token = orjson.loads(body)["cdr_token"]
-        return f"{token['country_code']}*{token['party_id']}".upper(), str(token["uid"])
-    except (ValueError, LookupError, TypeError):
-        return None
+def _without_token(body: str, r: Redactor, party: str) -> str:
+    """A session or a record without its token, if that is the one; its contract may have been
+    another one at the time."""
+    token = token_of(body)
+    if token is None or token.party_id != party or not r.is_uid(token.uid):
+        return body
+    return r.also(token.contract_id).json(body)
 
 
 def _order(row: Order, r: Redactor, party: str) -> Any:
@@ -191,6 +183,8 @@ def _disclosure(row: Disclosure, r: Redactor, party: str) -> Any:
     if row.party_id != party or not r.is_uid(row.uid_key):
         return row
     key = uid_key(r.pseudonym)
+    for name in CONTRACT_FIELDS:
+        r = r.also(*row.facts.get(name, ()))
     return row._replace(uid=r.pseudonym, uid_key=key, facts=r.value(row.facts))
 
 

@@ -105,6 +105,7 @@ class Redactor:
     """Puts `pseudonym` in the place of every one of these names. Doing it again changes nothing."""
 
     def __init__(self, names: Names, pseudonym: str) -> None:
+        self._names = names
         self.pseudonym = pseudonym
         self._uids = frozenset(uid_key(uid) for uid in names.uids)
         self._contracts = frozenset(_folded(contract) for contract in names.contracts)
@@ -129,6 +130,14 @@ class Redactor:
         simple = all(n.isascii() and n.isprintable() and not set(n) & set('"\\/') for n in plain)
         hints = "|".join(_GAP.join(map(re.escape, name)) for name in plain if name)
         self._hint = re.compile(rf"\\u|{hints}", re.IGNORECASE) if simple and hints else None
+
+    def also(self, *contracts: str | None) -> Redactor:
+        """The same, for these contracts as well."""
+        more = [c for c in contracts if c and _folded(c) not in self._contracts]
+        if not more:
+            return self
+        names = self._names._replace(contracts=[*self._names.contracts, *more])
+        return Redactor(names, self.pseudonym)
 
     def is_uid(self, text: str | None) -> bool:
         """Whether a text is one of the uids."""

@@ -69,8 +69,8 @@ async def hindrance(reader: Reader, party: str, uid: str, now: datetime) -> str 
             # They read our list, where the record stays.
             continue
         async for row in _every(reader, CdrDelivery, partner_id=partner.id, state=OPEN):
-            token = identity.token_of(row.body)
-            if token is not None and (token[0], uid_key(token[1])) == (party, key):
+            token = forgetting.token_of(row.body)
+            if token is not None and (token.party_id, uid_key(token.uid)) == (party, key):
                 return (
                     f"record {row.cdr_id} for {partner.name} is {row.state}, not settled; "
                     "csms roaming deliveries shows why"
@@ -204,8 +204,8 @@ class Forgetter:
         return None
 
     def _goes_on(self, session: NeighbourObject, row: Forgetting, now: datetime) -> bool:
-        token = identity.token_of(session.body)
-        if token is None or (token[0], uid_key(token[1])) != (row.party_id, row.uid_key):
+        token = forgetting.token_of(session.body)
+        if token is None or (token.party_id, uid_key(token.uid)) != (row.party_id, row.uid_key):
             return False
         status = orjson.loads(session.body).get("status")
         return status in ("ACTIVE", "PENDING") and now - session.received_at < GIVEN_UP_AFTER

@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from csms.core import charging, disclosures, exchanged, forgetting, identity, partners, quarantine
+from csms.core import (
+    charging,
+    disclosures,
+    exchanged,
+    forgetting,
+    identity,
+    neighbours,
+    partners,
+    quarantine,
+)
 from csms.core.cdrs import Cdr
 from csms.core.disclosures import Module, Told
 from csms.core.errors import NotFound, Refused, StoreUnavailable
@@ -401,3 +410,35 @@ async def test_what_begins_after_the_token_is_gone_is_a_new_appearance(archive: 
     assert archive.site.transaction(number).token_uid == "CARD"
     assert archive.site.transaction(number).open
     assert len({t.token_uid for t in archive.site.rows(Transaction)}) == 2
+
+
+async def test_a_session_that_is_told_again_stays_under_the_pseudonym(archive: Archive) -> None:
+    """Partners' lists are read in full once a day, and they go on naming the uid."""
+    token = {"country_code": "CA", "party_id": "NTH", "uid": "CARD", "contract_id": "OLD-C1"}
+    body = json.dumps({"status": "COMPLETED", "cdr_token": token, "kwh": 1})
+    row = NeighbourObject("sessions", "US*STH", "", "S9", "p1", archive.now, archive.now, body)
+    archive.site.run(neighbours.put, row)
+    archive.begin()
+    await archive.forgetter().go_on()
+    for told in (body, body.replace('"kwh": 1', '"kwh": 2')):
+        archive.site.run(neighbours.put, row._replace(body=told))
+        (kept,) = archive.site.rows(NeighbourObject)
+        name = archive.row().pseudonym
+        assert kept.body == told.replace("CARD", name).replace("OLD-C1", name)
+
+
+async def test_a_contract_that_was_another_one_at_the_time_goes_as_well(archive: Archive) -> None:
+    archive.site.run(lambda tx: tx.save(visitor(uid="VISITING")))
+    await archive.charged("VISITING")
+    told = [Told("US*STH", "VISITING", "RFID", Module.CDR, {"contract_id": "US-C1"})]
+    archive.site.run(disclosures.note, "p1", told, archive.now)
+
+    def renewed(tx: Any) -> None:
+        token = tx.get(VisitorToken, "US*STH", "visiting", "RFID")
+        tx.save(token._replace(contract_id="US-C2"))
+
+    archive.site.run(renewed)
+    archive.begin("VISITING", "US*STH")
+    await archive.forgetter().go_on()
+    for word in ("VISITING", "US-C1", "US-C2"):
+        assert word not in archive.dump()
