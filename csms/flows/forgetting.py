@@ -50,6 +50,7 @@ PAGES_UNSAID = 20
 LOG_SETTLES = timedelta(seconds=3)
 # A price or a session elsewhere that has not come to its end by then never will.
 GIVEN_UP_AFTER = timedelta(days=1)
+LOOK_EVERY = timedelta(minutes=1)
 _HOLDING = (PartnerState.REGISTERED, PartnerState.SUSPENDED)
 
 
@@ -125,6 +126,7 @@ class Forgetter:
         self._clock = clock
         self._patience = patience
         self._log_settles = log_settles
+        self._looked: dict[str, datetime] = {}
 
     async def run(self) -> None:
         """Go on with everything that has begun, again and again, until cancelled."""
@@ -143,7 +145,26 @@ class Forgetter:
         for state in (State.REWRITING, State.TELLING):
             rows = await self._store.reader.page(Forgetting, {"state": state}, limit=PAGE)
             for row in rows:
-                await self._forget(row)
+                if state == State.TELLING and not self._look(row):
+                    continue
+                try:
+                    await self._forget(row)
+                except CsmsError:
+                    raise
+                except Exception:
+                    # One that cannot be gone on with must not keep the others.
+                    log.exception("forgetting_interrupted", forgetting=row.id)
+
+    def _look(self, row: Forgetting) -> bool:
+        """Whether to look now at what it waits for: in the first minute always, later less often,
+        because it may take days and costs a look through what is open."""
+        now = self._clock()
+        looked = self._looked.get(row.id)
+        soon = now - row.requested_at < LOOK_EVERY
+        if looked is not None and not soon and now - looked < LOOK_EVERY:
+            return False
+        self._looked[row.id] = now
+        return True
 
     async def _forget(self, row: Forgetting) -> None:
         if row.state == State.TELLING:
@@ -194,13 +215,13 @@ class Forgetter:
         if why is not None or now - row.requested_at >= self._patience:
             return why
         if row.ours:
-            async for session in _every(reader, NeighbourObject, module="sessions"):
-                if self._goes_on(session, row, now):
-                    return f"session {session.id} at {session.party_id} goes on"
             async for partner in _every(reader, Partner, state=_HOLDING):
                 if await self._holds(partner, row):
                     until = (row.requested_at + self._patience).date()
                     return f"{partner.name} was not told yet; it is waited for until {until}"
+            async for session in _every(reader, NeighbourObject, module="sessions"):
+                if self._goes_on(session, row, now):
+                    return f"session {session.id} at {session.party_id} goes on"
         return None
 
     def _goes_on(self, session: NeighbourObject, row: Forgetting, now: datetime) -> bool:
@@ -237,6 +258,7 @@ class Forgetter:
             row = await self._transact(identity.next_place, row, JOURNAL)
         row = await self._journal(row)
         await self._transact(forgetting.finish, row, self._clock())
+        self._looked.pop(row.id, None)
         log.info("token_forgotten", forgetting=row.id, rows=row.rewritten)
 
     def _log_is_written(self, row: Forgetting) -> bool:

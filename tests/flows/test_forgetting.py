@@ -442,3 +442,26 @@ async def test_a_contract_that_was_another_one_at_the_time_goes_as_well(archive:
     await archive.forgetter().go_on()
     for word in ("VISITING", "US-C1", "US-C2"):
         assert word not in archive.dump()
+
+
+async def test_what_takes_long_is_looked_at_once_a_minute(archive: Archive) -> None:
+    archive.partner(*ENDPOINTS)
+    archive.begin()
+    forgetter = archive.forgetter()
+    writes = []
+    for seconds in (0, 1, 59, 1, 30, 29, 1):
+        archive.now += timedelta(seconds=seconds)
+        before = archive.store.writes
+        await forgetter.go_on()
+        writes.append(archive.store.writes > before)
+    assert writes == [True, True, False, True, False, False, True]
+
+
+async def test_one_that_cannot_be_gone_on_with_keeps_no_other(archive: Archive) -> None:
+    archive.site.card("OTHER")
+    archive.begin()
+    archive.begin("OTHER")
+    archive.site.run(lambda tx: tx.save(tx.get(Forgetting, "f1")._replace(names={"uids": [1]})))
+    await archive.forgetter().go_on()
+    assert archive.row(1).state == State.REWRITING
+    assert archive.row(2).state == State.DONE
