@@ -92,7 +92,8 @@ class DisclosureOut(BaseModel):
     uid: str
     type: str = Field(description="In the words of OCPI: RFID, APP_USER, OTHER ...")
     module: str = Field(
-        description="token_push, token_list, authorization (a question or its answer), session, cdr"
+        description="token_push, token_list, authorization (a question or its answer), "
+        "command (a start), session, cdr"
     )
     first_at: datetime
     last_at: datetime

@@ -31,11 +31,13 @@ AT_ONCE = 500
 
 class Module(StrEnum):
     """By what a partner was told: a token pushed or listed; a question to a visitor's home network
-    or our answer to one; a session or a record, pushed or listed."""
+    or our answer to one; a start that we ask for with a token of ours; a session or a record,
+    pushed or listed."""
 
     PUSH = "token_push"
     LIST = "token_list"
     AUTHORIZATION = "authorization"
+    COMMAND = "command"
     SESSION = "session"
     CDR = "cdr"
 

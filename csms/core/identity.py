@@ -23,12 +23,13 @@ from csms.core.device_model import Desired, DeviceModel, Variable
 from csms.core.disclosures import Disclosure
 from csms.core.doubts import Doubt
 from csms.core.entities import SHAPES
+from csms.core.errands import Errand
 from csms.core.exchanged import CdrDelivery, ReceivedCdr
 from csms.core.forgetting import CONTRACT_FIELDS, Forgetting, State, token_of
 from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
 from csms.core.metering import MeterSample
-from csms.core.neighbours import NeighbourObject
+from csms.core.neighbours import NeighbourObject, PastTariff
 from csms.core.orders import Order
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.policies import Policy
@@ -144,6 +145,13 @@ def _order(row: Order, r: Redactor, party: str) -> Any:
     fields = {"message": r.text(row.message)} if row.message else {}
     if row.party_id == party and r.is_uid(row.uid_key):
         fields["uid_key"] = uid_key(r.pseudonym)
+    return _changed(row, fields)
+
+
+def _errand(row: Errand, r: Redactor, party: str) -> Any:
+    fields = {"detail": r.text(row.detail)} if row.detail else {}
+    if row.token_party == party and r.is_uid(row.token_uid):
+        fields["token_uid"] = r.pseudonym
     return _changed(row, fields)
 
 
@@ -278,6 +286,7 @@ PLACES: Sequence[Place] = (
     Place(ReceivedCdr, _received),
     Place(NeighbourObject, _neighbour),
     Place(Order, _order, born="received_at"),
+    Place(Errand, _errand, born="created_at"),
     Place(Command, _command, born="created_at"),
     Place(AuditEntry, _audit),
     Place(Quarantined, _quarantined),
@@ -312,6 +321,7 @@ NAMELESS: Mapping[type[Any], str] = {
     Doubt: "transactions by number",
     LocationEvse: "what can be plugged in where",
     Partner: "networks",
+    PastTariff: "prices",
     PartnerParty: "networks",
     PartnerToken: "how networks log in",
     Policy: "how stations are treated",

@@ -21,6 +21,8 @@ from csms.core.billing import TransactionPrice
 from csms.core.cdrs import Cdr
 from csms.core.disclosures import Disclosure, Module
 from csms.core.entities import SHAPES
+from csms.core.errands import OPEN as ERRAND_OPEN
+from csms.core.errands import Errand
 from csms.core.errors import CsmsError, Refused
 from csms.core.exchanged import OPEN, CdrDelivery
 from csms.core.forgetting import Forgetting, State
@@ -64,7 +66,10 @@ async def hindrance(reader: Reader, party: str, uid: str, now: datetime) -> str 
             return f"transaction {t.id} is not billed yet; try again in a minute"
     async for order in _every(reader, Order, state=OrderState.OPEN):
         if (order.party_id, order.uid_key) == (party, key):
-            return "its network has just ordered a charge; look again in a minute"
+            return "its network has just ordered a charge; try again in a minute"
+    async for errand in _every(reader, Errand, status=ERRAND_OPEN):
+        if errand.token_party == party and uid_key(errand.token_uid or "") == key:
+            return f"{errand.party_id} is asked to start a charge; try again in a minute"
     async for partner in _every(reader, Partner, state=_HOLDING):
         if partner.endpoint("cdrs", "RECEIVER") is None:
             # They read our list, where the record stays.

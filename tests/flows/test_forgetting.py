@@ -14,6 +14,7 @@ import pytest
 from csms.core import (
     charging,
     disclosures,
+    errands,
     exchanged,
     forgetting,
     identity,
@@ -23,6 +24,7 @@ from csms.core import (
 )
 from csms.core.cdrs import Cdr
 from csms.core.disclosures import Module, Told
+from csms.core.errands import Errand
 from csms.core.errors import NotFound, Refused, StoreUnavailable
 from csms.core.exchanged import CdrDelivery
 from csms.core.forgetting import Forgetting, State, Wish
@@ -465,3 +467,20 @@ async def test_one_that_cannot_be_gone_on_with_keeps_no_other(archive: Archive) 
     await archive.forgetter().go_on()
     assert archive.row(1).state == State.REWRITING
     assert archive.row(2).state == State.DONE
+
+
+async def test_a_charge_that_was_asked_for_elsewhere_is_waited_for(archive: Archive) -> None:
+    errand = Errand("e1", "START_SESSION", "sent", "p1", "US*STH", "k1", NOW, at(60))
+    errand = errand._replace(token_party=PARTY, token_uid="CARD")
+    archive.site.run(lambda tx: tx.save(errand))
+    reader = archive.site.store.reader
+    why = await hindrance(reader, PARTY, "card", archive.now)
+    assert why == "US*STH is asked to start a charge; try again in a minute"
+    archive.site.run(errands.told, "e1", "REJECTED", "CARD is unknown", archive.now)
+    assert await hindrance(reader, PARTY, "card", archive.now) is None
+    archive.begin()
+    await archive.forgetter().go_on()
+    (row,) = archive.site.rows(Errand)
+    name = archive.row().pseudonym
+    assert (row.token_uid, row.detail) == (name, f"{name} is unknown")
+    assert "CARD" not in archive.dump()

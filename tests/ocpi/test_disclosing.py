@@ -13,6 +13,7 @@ from csms.core.visitors import HomeAsked
 from csms.ocpi import tokens
 from csms.ocpi.network import Network
 from tests.ocpi import test_cdrs as cdrs
+from tests.ocpi.test_errands import desk
 from tests.ocpi.test_sessions import SENDER as SESSIONS
 from tests.ocpi.test_sessions import SINCE, two
 from tests.ocpi.test_tokens import SENDER, add, networks, token
@@ -135,3 +136,11 @@ async def test_nothing_is_told_that_cannot_be_noted(monkeypatch: pytest.MonkeyPa
         assert north.faults.sent == []
         listed = await south.asks(north, "GET", SENDER)
         assert "CARD" not in listed.text
+
+
+async def test_a_start_that_another_network_is_asked_for() -> None:
+    async with desk() as t:
+        await t.send(await t.start())
+        row = (await noted(t.north))["command"]
+        assert (row.party_id, row.uid, row.facts["valid"]) == ("CA*NTH", "CARD", [True])
+        assert row.facts["location"] == ["LOC1 E1"]
