@@ -32,6 +32,7 @@ from csms.flows.commands import Commander, Performed
 from csms.flows.configuration import Configuration
 from csms.flows.contact import Contact, ContactLimits
 from csms.flows.exchange import Answerers
+from csms.flows.forgetting import Forgetter
 from csms.flows.logins import Logins
 from csms.flows.messages import MessageLimits, MessageLog
 from csms.flows.prices import Pricer
@@ -241,6 +242,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         watching.append(tasks.create_task(pricer.run(), name="settle prices"))
         biller = Biller(store, pricer, now, new_id)
         watching.append(tasks.create_task(biller.run(), name="seal charge detail records"))
+        patience = timedelta(days=settings.ocpi.forget_within_days)
+        forgetter = Forgetter(store, now, patience)
+        watching.append(tasks.create_task(forgetter.run(), name="forget drivers"))
         heard = places.Watch(store, settings.ocpp.offline_grace_s, now).run()
         watching.append(tasks.create_task(heard, name="watch lost links"))
         sweeping = _retention(settings, store, metrics).run(settings.retention.sweep_minutes * 60)

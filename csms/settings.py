@@ -152,6 +152,8 @@ class OcpiSettings(BaseModel):
     answer_within_s: float = Field(20.0, gt=0)
     page: int = Field(100, ge=1, le=1_000)
     token_grace_s: float = Field(86_400.0, ge=0)
+    forget_within_days: float = Field(7.0, ge=0)
+    """How long partners that cannot be told of a token to be forgotten are waited for."""
 
     @field_validator("allow_networks")
     @classmethod
@@ -214,6 +216,7 @@ class RetentionSettings(BaseModel):
     quarantine_days: int = Field(365, ge=0)
     commands_days: int = Field(90, ge=0)
     aliases_days: int = Field(400, ge=0)
+    disclosures_days: int = Field(730, ge=0)
     remembered_writes_hours: int = Field(48, ge=0)
     messages_hours: int = Field(72, ge=0)
     audit_days: int = Field(730, ge=0)

@@ -20,6 +20,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
     "docs/prices.md",
+    "docs/privacy.md",
     "docs/quirks.md",
     "docs/metrics.md",
     "config/csms.toml",

@@ -22,7 +22,7 @@ from csms.api.shapes import (
 )
 from csms.api.stations import find, identity_of, named
 from csms.api.system import System
-from csms.core import assigning, charging, reconciliation, tokens
+from csms.core import assigning, charging, forgetting, reconciliation, tokens
 from csms.core.errors import NotFound, StationOffline
 from csms.core.inquiries import NoAnswer, TransactionState
 from csms.core.metering import NO_EVSE, NO_TRANSACTION, MeterSample
@@ -180,6 +180,7 @@ async def add_token(new: TokenNew, writer: OperatorWriter) -> TokenOut:
 
 
 def _add(tx: Tx, token: Token, now: Any) -> Mapping[str, Any]:
+    forgetting.check_not_under_way(tx, token.party_id, token.uid)
     return TokenOut.of(tokens.add(tx, token, now)).model_dump(mode="json")
 
 
@@ -208,6 +209,7 @@ async def change_token(
 def _set_blocked(
     tx: Tx, party_id: str, uid: str, kind: str, blocked: bool, now: Any
 ) -> Mapping[str, Any]:
+    forgetting.check_not_under_way(tx, party_id, uid)
     token = tokens.set_blocked(tx, party_id, uid, kind, blocked, now)
     return TokenOut.of(token).model_dump(mode="json")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from csms.api.auth import NetworkAdminWriter, NetworkViewer, Provided, Writer
@@ -16,10 +16,12 @@ from csms.api.shapes import Given
 from csms.api.system import Connections, System
 from csms.core import partners
 from csms.core.contracts import MAX_DIGITS, Contract
+from csms.core.disclosures import Disclosure
 from csms.core.errors import Refused
 from csms.core.partners import Partner, PartnerModule, PartnerToken, State
 from csms.core.ports import Tx
 from csms.core.pricing.money import Treatment
+from csms.core.tokens import uid_key
 from csms.core.writes import RememberedWrite
 
 router = APIRouter()
@@ -99,6 +101,29 @@ class PartnerDetails(PartnerOut):
     modules: list[ModuleOut]
 
 
+class DisclosureOut(BaseModel):
+    """What a partner was told of a driver's token by one module. A note stands before what it is
+    about is sent: it may not have arrived."""
+
+    party_id: str = Field(description="Whose driver: one of ours, or a visitor's home network")
+    uid: str
+    type: str = Field(description="In the words of OCPI: RFID, APP_USER, OTHER ...")
+    module: str = Field(
+        description="token_push, token_list, authorization (a question or its answer), "
+        "command (a start), session, cdr"
+    )
+    first_at: datetime
+    last_at: datetime
+    times: int = Field(description="The same facts within an hour count once")
+    facts: dict[str, list[Any]] = Field(
+        description="Fact -> the values that went out, the one told last being last"
+    )
+
+    @classmethod
+    def of(cls, row: Disclosure) -> DisclosureOut:
+        return cls(**{name: getattr(row, name) for name in cls.model_fields})
+
+
 class Action(StrEnum):
     """`sync`: read their endpoints again. `rotate`: new tokens on both sides."""
 
@@ -123,6 +148,22 @@ async def show_partner(partner: str, who: NetworkViewer, provided: Provided) -> 
     rows = await provided.store.reader.page(PartnerModule, {"partner_id": found.id}, limit=100)
     modules = [ModuleOut(**{n: getattr(r, n) for n in ModuleOut.model_fields}) for r in rows]
     return PartnerDetails(**PartnerOut.of(found).model_dump(), modules=modules)
+
+
+@router.get("/partners/{partner}/disclosures", tags=["partners"])
+async def list_disclosures(
+    partner: str,
+    who: NetworkViewer,
+    provided: Provided,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    token: Annotated[str | None, Query(max_length=255, description="Of one uid")] = None,
+) -> Page[DisclosureOut]:
+    """What a partner was told of drivers, ours and its own that charge here, by party and uid."""
+    found = await _connections(provided).find(partner)
+    where = {"partner_id": found.id, "uid_key": uid_key(token) if token else None}
+    reader = provided.store.reader
+    return await page(reader, Disclosure, DisclosureOut.of, cursor=cursor, limit=limit, where=where)
 
 
 @router.post("/partners", status_code=201, tags=["partners"])

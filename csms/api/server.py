@@ -22,6 +22,7 @@ from csms.api import (
     messages,
     neighbours,
     partners,
+    privacy,
     problems,
     quirks,
     roaming,
@@ -70,6 +71,7 @@ def create(system: System, version: str) -> FastAPI:
         neighbours,
         administration,
         partners,
+        privacy,
     ):
         app.include_router(part.router, prefix=PREFIX, responses=declared(*ANY_ROUTE))
     _add_health(app, system)

@@ -135,6 +135,9 @@ party = "{party}"
 # How long a token of ours that was replaced still works.
 # token_grace_s = 86400.0
 
+# How long partners that cannot be told of a token to be forgotten are waited for.
+# forget_within_days = 7.0
+
 [store]
 # A file beside this one, unless the path is absolute (sqlite:////var/lib/csms/csms.db).
 # url = "sqlite:///csms.db"
@@ -165,6 +168,7 @@ party = "{party}"
 # quarantine_days = 365
 # commands_days = 90
 # aliases_days = 400
+# disclosures_days = 730
 # audit_days = 730
 # unknown_stations_days = 30
 

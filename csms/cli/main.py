@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 import csms.cli.errands
 import csms.cli.export
+import csms.cli.forgetting
 import csms.cli.neighbours
 import csms.cli.station_commands
 import csms.cli.station_import

@@ -61,6 +61,28 @@ _ENDPOINTS = (
     column("interface", "interface"),
     column("address", "url"),
 )
+
+
+def _facts(row: Any) -> str:
+    """`valid true, then false; location LOC1 E1`: what was told of the token beside its uid."""
+    told = [
+        f"{name} {', then '.join(cell(value) for value in values)}"
+        for name, values in (row.get("facts") or {}).items()
+        if name not in ("uid", "type")
+    ]
+    return "; ".join(told)
+
+
+_DISCLOSURES = (
+    column("token", "uid"),
+    column("type", "type"),
+    column("driver of", "party_id"),
+    column("by", "module"),
+    column("first", "first_at", time=True),
+    column("last", "last_at", time=True),
+    column("times", "times", right=True),
+    Column("told", _facts),
+)
 _MODULES = (
     column("module", "module"),
     column("direction", "direction"),
@@ -149,6 +171,28 @@ def show(context: typer.Context, partner: PartnerArgument, output: OutputOption 
         session.out.rows(row["endpoints"], _ENDPOINTS, "no endpoints of theirs are known")
         session.out.line()
         session.out.rows(row["modules"], _MODULES, "nothing was exchanged yet")
+
+
+@app.command("disclosures")
+def disclosures(
+    context: typer.Context,
+    partner: PartnerArgument,
+    token: Annotated[
+        str | None, typer.Option("--token", metavar="UID", help="Of one token.", show_default=False)
+    ] = None,
+    limit: LimitOption = None,
+    output: OutputOption = None,
+) -> None:
+    """What a partner was told of drivers: which token, by which module, which facts, when first and
+    last. Noted before it is sent, so it may hold what did not arrive, and nothing is missing.
+
+    Example: `csms partner disclosures South --token 04E1A2B3`
+    """
+    session = Session.of(context, output)
+    path = f"/partners/{segment(partner, 'PARTNER')}/disclosures"
+    whom = f"of {cell(token)}" if token else "of any driver"
+    empty = f"{cell(partner)} was told nothing {whom}"
+    session.list(path, _DISCLOSURES, empty, params={"token": token}, limit=limit)
 
 
 @app.command("sync")

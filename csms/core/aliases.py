@@ -30,13 +30,27 @@ class TokenAlias(NamedTuple):
     used_at: datetime
 
 
+def given(tx: Tx, uid: str) -> str | None:
+    """The alias that a uid has been given, None for none."""
+    turn = 0
+    while True:
+        known = tx.get(TokenAlias, uid_key(_alias(uid, turn)))
+        if known is None or uid_key(known.uid) == uid_key(uid):
+            return known.alias if known is not None else None
+        turn += 1
+
+
+def _alias(uid: str, turn: int) -> str:
+    return blake2b(f"{uid_key(uid)}|{turn}".encode(), digest_size=_BYTES).hexdigest().upper()
+
+
 def give(tx: Tx, uid: str, now: datetime) -> str:
     """The alias of a uid; the uid itself where it is short enough."""
     if len(uid) <= MAX_SHORT:
         return uid
     turn = 0
     while True:
-        alias = blake2b(f"{uid_key(uid)}|{turn}".encode(), digest_size=_BYTES).hexdigest().upper()
+        alias = _alias(uid, turn)
         known = tx.get(TokenAlias, uid_key(alias))
         if known is None or uid_key(known.uid) == uid_key(uid):
             tx.save(TokenAlias(uid_key(alias), alias, uid, now))

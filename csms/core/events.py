@@ -165,6 +165,16 @@ class TokenChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenForgotten(Event):
+    """A driver's token is taken out of everything that is kept; from now on its records have
+    `pseudonym`. What the token was is not said."""
+
+    party_id: str
+    forgetting_id: str
+    pseudonym: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenAuthorized(Event):
     """A station asked about a token; `outcome` is an `authorization.Outcome`."""
 

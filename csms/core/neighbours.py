@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from csms.core.entities import entity
+from csms.core.forgetting import still_forgotten
 from csms.core.ids import folded
 from csms.core.partners import check_teller
 from csms.core.ports import Tx
@@ -65,6 +66,8 @@ def put(tx: Tx, given: NeighbourObject) -> bool:
     if before is not None and same and given.last_updated < before.last_updated:
         tx.mark("neighbour_object_outdated")
         return False
+    if before is not None and same:
+        given = given._replace(body=still_forgotten(before.body, given.body))
     if before is None or before != given._replace(
         last_updated=before.last_updated, received_at=before.received_at
     ):

@@ -59,6 +59,12 @@ class Tx(Protocol):
         newest row, in the same commit."""
         ...
 
+    def rewrite_journal(self, seq: int, before: str, after: str) -> None:
+        """Put other data into a journal row, in the same commit; nothing happens when the row is
+        gone or its data is not `before`. Only to take a driver's identity out of it: whoever has
+        read the row knows what it said."""
+        ...
+
     def next_number(self, sequence: str) -> int:
         """A positive int32 not given before in this sequence (after the largest it starts again
         at 1); gaps are normal."""

@@ -20,10 +20,12 @@ from csms.core.cdrs import Cdr
 from csms.core.commands import FINAL, Command, Status
 from csms.core.desired_availability import DesiredAvailability
 from csms.core.device_model import Desired, DeviceModel, Variable
+from csms.core.disclosures import Disclosure
 from csms.core.doubts import Doubt
 from csms.core.entities import SHAPES
 from csms.core.errands import Errand
 from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
+from csms.core.forgetting import Forgetting
 from csms.core.ids import MAX_INT32
 from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
@@ -150,6 +152,7 @@ RULES: Sequence[Rule] = (
     # The bills of charges that began under it have come long ago.
     Rule(PastTariff, "transactions_days", _by("until")),
     Rule(TokenAlias, "aliases_days", _by("used_at")),
+    Rule(Disclosure, "disclosures_days", _by("last_at")),
     Rule(AuditEntry, "audit_days", _in_order("at")),
     Rule(Transaction, "transactions_days", _transaction),
     # With their transactions, never before.
@@ -190,6 +193,7 @@ NOT_GROWING: Mapping[type[Any], str] = {
     Template: "made by people",
     Variable: "bounded for each station",
     Credential: "a few for each station",
+    Forgetting: "made by people; each is about one token",
     Location: "one per location",
     LocationEvse: "one per EVSE",
     Partner: "one per connection that people made",

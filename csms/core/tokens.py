@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from typing import NamedTuple
 
 from csms.core import events
@@ -77,6 +78,12 @@ class Token(NamedTuple):
         if self.blocked:
             return "blocked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "accepted"
+
+
+def contract_id(token: Token) -> str:
+    """A contract id that says nothing of the driver and stays the same for the token."""
+    digest = blake2b(f"{token.uid_key}|{token.kind}".encode(), digest_size=5).hexdigest()
+    return f"{token.party_id.replace('*', '-')}-C{digest[:9].upper()}"
 
 
 # -- administration ------------------------------------------------------------------------------

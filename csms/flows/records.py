@@ -17,8 +17,9 @@ import structlog
 
 from csms.core import billing, cdrs
 from csms.core.billing import State, TransactionPrice
-from csms.core.cdrs import Charge
+from csms.core.cdrs import Cdr, Charge, Driver
 from csms.core.errors import CsmsError
+from csms.core.forgetting import is_pseudonym
 from csms.core.ids import folded
 from csms.core.metering import NO_EVSE, MeterSample
 from csms.core.ports import Store
@@ -125,7 +126,7 @@ class Biller:
             signed=await self._signed(t),
         )
         if owner is None:
-            return charge
+            return replace(charge, driver=await self._billed_to(t))
         return replace(
             charge,
             driver=owner.driver,
@@ -133,6 +134,18 @@ class Biller:
             authorization_reference=owner.reference,
             contract=owner.contract,
         )
+
+    async def _billed_to(self, t: Transaction) -> Driver | None:
+        """Whom the charge of a driver who is forgotten was billed to: whoever it was, under its
+        pseudonym."""
+        if not is_pseudonym(t.token_uid):
+            return None
+        for cdr in await self._store.reader.page(Cdr, {"transaction_id": t.id}, limit=1):
+            token = cdr.data.get("cdr_token")
+            if token is not None and cdr.token_party is not None:
+                named = token.get("contract_id")
+                return Driver(cdr.token_party, token["uid"], token["type"], named)
+        return None
 
     async def _signed(self, t: Transaction) -> Mapping[str, Any] | None:
         """The signed readings of a charge, as they came (OCPI 2.2.1 mod_cdrs, SignedData); None

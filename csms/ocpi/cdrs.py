@@ -21,16 +21,22 @@ import httpx
 import orjson
 import structlog
 
-from csms.core import exchanged
+from csms.core import disclosures, exchanged
 from csms.core.cdrs import Cdr
 from csms.core.contracts import Contract
+from csms.core.disclosures import Module as Disclosing
+from csms.core.disclosures import Told
 from csms.core.errors import CsmsError, Invalid, PartnerRefused, Refused
 from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
+from csms.core.forgetting import is_pseudonym
 from csms.core.ids import folded
 from csms.core.partners import Partner
+from csms.core.ports import Tx
+from csms.core.redaction import Names, Redactor
 from csms.core.tariffs import Tariff
 from csms.core.tokens import Token, uid_key
 from csms.ocpi import paging, tariffs
+from csms.ocpi.disclosing import disclose, of_charge
 from csms.ocpi.envelope import INVALID, UNKNOWN_TOKEN, Answer, Heard
 from csms.ocpi.headers import Routing
 from csms.ocpi.locations import checked
@@ -151,8 +157,16 @@ async def _list(call: Call) -> Answer:
     told = []
     for _, party, id_key in answer.data:
         cdr = await network.store.reader.get(Cdr, party, id_key)
-        told.append(shown(cdr) if cdr is not None else None)
-    return Answer([one for one in told if one is not None], headers=answer.headers)
+        one = shown(cdr) if cdr is not None else None
+        if one is not None:
+            told.append(one)
+    await disclose(network, call.partner, [_disclosed(one) for one in told])
+    return Answer(told, headers=answer.headers)
+
+
+def _disclosed(told: Mapping[str, Any]) -> Told:
+    place = told["cdr_location"]
+    return of_charge(told["cdr_token"], Disclosing.CDR, place["id"], place["evse_uid"])
 
 
 # -- theirs ----------------------------------------------------------------------------------------
@@ -179,12 +193,32 @@ async def _take(
     driver = f"{value.cdr_token.country_code}*{value.cdr_token.party_id}".upper()
     where = {"party_id": driver, "uid_key": uid_key(value.cdr_token.uid)}
     known = driver in network.parties(EMSP)
+    named: str | None = value.cdr_token.uid
     if not known or not await network.store.reader.page(Token, where, limit=1):
+        named = await _pseudonym(network, partner, owner, value) if known else None
+    if named is None:
         raise UnknownToken(f"cdr_token: no token of {driver} with that uid is known here")
     found = await reprice(network, owner, value)
     row = _row(partner, owner, driver, value, body, found, network.clock())
+    if named != row.token_uid:
+        names = Names([value.cdr_token.uid], [value.cdr_token.contract_id])
+        text = Redactor(names, named).json(row.body)
+        row = row._replace(token_uid=named, body=text)
     new = await network.store.transact(exchanged.keep, row)
     return row, new
+
+
+async def _pseudonym(network: Network, partner: Partner, owner: str, value: wire.CDR) -> str | None:
+    """Under which pseudonym a record about a driver who is forgotten belongs: it was taken before,
+    or cancels one that was. None: it is about nobody we know."""
+    for name in (value.id, value.credit_reference_id if value.credit else None):
+        if name is None:
+            continue
+        known = await network.store.reader.get(ReceivedCdr, owner, folded(name))
+        ours = known is not None and known.partner_id == partner.id
+        if known is not None and ours and is_pseudonym(known.token_uid):
+            return known.token_uid
+    return None
 
 
 def _row(
@@ -300,10 +334,10 @@ async def deliver(network: Network, partner: Partner) -> str | None:
 async def _send(network: Network, partner: Partner, url: str, before: CdrDelivery) -> str | None:
     """One attempt; why it is not settled. Raises `PartnerUnreachable`, `Invalid`."""
     store = network.store
-    row = await store.transact(exchanged.sending, before.key, network.clock())
+    body = reading.load(before.body.encode())
+    row = await store.transact(_sending, before.key, _disclosed(body), network.clock())
     if row is None:
         return None
-    body = reading.load(row.body.encode())
     token = body["cdr_token"]
     driver = f"{token['country_code']}*{token['party_id']}".upper()
     access = network.access(partner, Routing(driver, row.party_id))
@@ -325,6 +359,14 @@ async def _send(network: Network, partner: Partner, url: str, before: CdrDeliver
         return None
     await store.transact(exchanged.unsettled, row.key, heard.why, location)
     return heard.why
+
+
+def _sending(tx: Tx, key: tuple[str, str, str], told: Told, now: datetime) -> CdrDelivery | None:
+    """An attempt begins, which is noted as what the partner is told of the driver."""
+    row = exchanged.sending(tx, key, now)
+    if row is not None:
+        disclosures.note(tx, row.partner_id, [told], now)
+    return row
 
 
 def _location(heard: Heard, url: str) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import structlog
 
 from csms.core import errands
+from csms.core.disclosures import Module as Disclosing
 from csms.core.errands import OPEN, Errand, Status
 from csms.core.errors import CsmsError, Invalid, NotFound, PartnerUnreachable, Refused
 from csms.core.ids import folded
@@ -25,6 +26,7 @@ from csms.core.orders import Wish
 from csms.core.partners import Partner, State
 from csms.core.tokens import Token, uid_key
 from csms.ocpi import locations, paging, sessions, tokens
+from csms.ocpi.disclosing import disclose, of_token, where
 from csms.ocpi.envelope import Answer
 from csms.ocpi.headers import Routing
 from csms.ocpi.network import EMSP, RECEIVER, SENDER, Network
@@ -179,6 +181,10 @@ class Errands:
         address = paging.below(partner.endpoint(NAME, RECEIVER) or "", errand.wish)
         try:
             access = network.access(partner, Routing(errand.party_id, party))
+            if planned.body.get("token"):
+                place = where(errand.location_id, errand.evse_uid)
+                told = of_token(planned.body["token"], Disclosing.COMMAND, place)
+                await disclose(network, partner, [told])
             heard = await network.client.call("POST", address, access, body)
         except (PartnerUnreachable, Invalid) as error:
             log.warning("errand_not_heard", partner=partner.name, errand=errand.id)

@@ -15,6 +15,8 @@ from typing import Any
 
 from csms.core import cdrs, errands, neighbours
 from csms.core.authorization import Outcome
+from csms.core.disclosures import Module as Disclosing
+from csms.core.disclosures import Told
 from csms.core.errors import Invalid, PartnerRefused, Refused
 from csms.core.ids import folded
 from csms.core.neighbours import NeighbourObject
@@ -25,6 +27,7 @@ from csms.core.visitors import VisitorToken
 from csms.flows.drivers import Whose, whose
 from csms.ocpi import paging
 from csms.ocpi.client import Access
+from csms.ocpi.disclosing import disclose, of_charge
 from csms.ocpi.envelope import Answer
 from csms.ocpi.headers import Routing
 from csms.ocpi.locations import checked
@@ -128,8 +131,15 @@ async def _list(call: Call) -> Answer:
                 found[t.id] = t, owner
     ordered = [found[number] for number in sorted(found)]
     answer = paging.answer(ordered, asked, call.url, lambda pair: pair, network.limits.page)
-    told = [await tell(network, t, owner) for t, owner in answer.data]
-    return Answer([one for one in told if one is not None], headers=answer.headers)
+    found_out = [await tell(network, t, owner) for t, owner in answer.data]
+    told = [one for one in found_out if one is not None]
+    await disclose(network, call.partner, [_disclosed(one) for one in told])
+    return Answer(told, headers=answer.headers)
+
+
+def _disclosed(told: Mapping[str, Any]) -> Told:
+    place = told["location_id"], told["evse_uid"]
+    return of_charge(told["cdr_token"], Disclosing.SESSION, *place)
 
 
 # -- theirs ----------------------------------------------------------------------------------------
@@ -251,6 +261,7 @@ async def push(
     address = paging.below(url, told["country_code"], told["party_id"], told["id"])
     party = f"{told['country_code']}*{told['party_id']}"
     access = _access(network, partner, party, owner.driver.party_id)
+    await disclose(network, partner, [_disclosed(told)])
     if part and t.open:
         body = {name: told[name] for name in GROWING}
         if (await network.client.call("PATCH", address, access, body)).ok:

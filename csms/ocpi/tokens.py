@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 from csms.core import visitors
 from csms.core.authorization import Outcome
+from csms.core.disclosures import LOCATION, Told
+from csms.core.disclosures import Module as Disclosing
 from csms.core.errors import Invalid, PartnerRefused, PartnerUnreachable, Refused
 from csms.core.partners import Partner, State
-from csms.core.tokens import Token, uid_key
+from csms.core.tokens import Token, contract_id, uid_key
 from csms.core.visitors import HomeAnswer, HomeAsked, VisitorToken
 from csms.ocpi import paging
 from csms.ocpi.client import Access
+from csms.ocpi.disclosing import disclose, of_token, where
 from csms.ocpi.envelope import UNKNOWN_TOKEN, Answer, Heard
 from csms.ocpi.headers import Routing
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
@@ -81,12 +83,6 @@ def _carried(text: str) -> bool:
     return len(text) <= MAX_WIRE_UID and text.isascii() and text.isprintable()
 
 
-def contract_id(token: Token) -> str:
-    """A contract id that says nothing of the driver and stays the same for the token."""
-    digest = blake2b(f"{token.uid_key}|{token.kind}".encode(), digest_size=5).hexdigest()
-    return f"{token.party_id.replace('*', '-')}-C{digest[:9].upper()}"
-
-
 def issuer(network: Network, party: str) -> str:
     named = (own.name for own in network.roles if own.party == party and own.role == EMSP)
     return next(named, party)[:64]
@@ -109,8 +105,11 @@ async def _list(call: Call) -> Answer:
     told = []
     for key in answer.data:
         token = await network.store.reader.get(Token, *key)
-        told.append(shown(token, issuer(network, key[0]), now) if token is not None else None)
-    return Answer([one for one in told if one is not None], headers=answer.headers)
+        one = shown(token, issuer(network, key[0]), now) if token is not None else None
+        if one is not None:
+            told.append(one)
+    await disclose(network, call.partner, [of_token(one, Disclosing.LIST) for one in told])
+    return Answer(told, headers=answer.headers)
 
 
 async def _authorize(call: Call) -> Answer:
@@ -135,6 +134,8 @@ async def _authorize(call: Call) -> Answer:
             info["authorization_reference"] = network.new_id()[:36]
             if location is not None:
                 info["location"] = reading.plain(location)
+        place = where(location.location_id, *(location.evse_uids or ())) if location else None
+        await disclose(network, call.partner, [of_token(told, Disclosing.AUTHORIZATION, place)])
         return Answer(AuthorizationInfo.model_validate(info))
     return Answer(status=UNKNOWN_TOKEN, http=404, message="this token is not known here")
 
@@ -233,6 +234,7 @@ async def push(network: Network, partner: Partner, party: str, uid: str) -> list
         address = paging.below(url, country, party_id, token.uid)
         if told["type"] != RFID:
             address += f"?type={told['type']}"
+        await disclose(network, partner, [of_token(told, Disclosing.PUSH)])
         heard = await network.client.call("PUT", address, _access(network, partner, party), told)
         if not heard.ok:
             wrong.append(refusal(heard))
@@ -262,6 +264,11 @@ async def ask_home(network: Network, asked: HomeAsked) -> HomeAnswer | None:
         body = {"location_id": asked.location_id, "evse_uids": list(asked.evse_uids)}
     mine = next(iter(network.parties(CPO)), None)
     access = network.access(partner, Routing(asked.party_id, mine))
+    facts = {"uid": asked.uid, "type": asked.type}
+    if asked.location_id is not None:
+        facts[LOCATION] = where(asked.location_id, *asked.evse_uids)
+    asking = Told(asked.party_id, asked.uid, asked.type, Disclosing.AUTHORIZATION, facts)
+    await disclose(network, partner, [asking])
     heard = await network.client.call("POST", address, access, body)
     if heard.status == UNKNOWN_TOKEN:
         return HomeAnswer(Outcome.INVALID)

@@ -95,6 +95,7 @@ class WorkingSet:
         self.dirty: set[Ref] = set()
         self.events: list[Event] = []
         self.trims: list[tuple[int, int]] = []
+        self.rewrites: list[tuple[str, int, str]] = []
 
     def load(self, needs: Iterable[Need]) -> None:
         """One query per table and finder for everything that is not there yet."""
@@ -183,6 +184,7 @@ class WorkingSet:
                     self._note_found(kind, finder, key, entity)
         self.events += overlay.events
         self.trims += overlay.trims
+        self.rewrites += overlay.rewrites
 
     # -- leaving -----------------------------------------------------------------------------
 
@@ -220,12 +222,15 @@ class WorkingSet:
             self.database.write(statements[kind].insert, rows)
         if self.trims:
             self.database.write(self.database.statements.journal_trim, self.trims)
+        if self.rewrites:
+            self.database.write(self.database.statements.journal_rewrite, self.rewrites)
         # The journal last: on a database with several writers its order is taken here.
         if self.events:
             self.database.write(
                 self.database.statements.journal_insert, [_journal_row(e) for e in self.events]
             )
-        return bool(inserts or updates or deletes or self.events or self.trims)
+        journal = self.events or self.trims or self.rewrites
+        return bool(inserts or updates or deletes or journal)
 
     def _in_key_order(self) -> list[tuple[type[Any], list[tuple[Any, ...]]]]:
         """What may have changed, in the order of tables and keys, so that two writers of the same
@@ -254,7 +259,17 @@ def _journal_row(event: Event) -> tuple[str, str, str | None, str]:
 class Overlay:
     """What one function has changed so far; the `Tx` that it is given."""
 
-    __slots__ = ("_sequences", "_shown", "_work", "changes", "events", "marks", "trims", "unseen")
+    __slots__ = (
+        "_sequences",
+        "_shown",
+        "_work",
+        "changes",
+        "events",
+        "marks",
+        "rewrites",
+        "trims",
+        "unseen",
+    )
 
     def __init__(self, work: WorkingSet, sequences: Sequences) -> None:
         self._work = work
@@ -265,6 +280,7 @@ class Overlay:
         self.changes: dict[Ref, Any] = {}
         self.events: list[Event] = []
         self.trims: list[tuple[int, int]] = []
+        self.rewrites: list[tuple[str, int, str]] = []
         self.marks: list[str] = []
 
     def get(self, kind: type[Any], *key: Any) -> Any:
@@ -323,6 +339,9 @@ class Overlay:
 
     def trim_journal(self, through_seq: int, limit: int) -> None:
         self.trims.append((through_seq, limit))
+
+    def rewrite_journal(self, seq: int, before: str, after: str) -> None:
+        self.rewrites.append((after, seq, before))
 
     def next_number(self, sequence: str) -> int:
         return self._sequences.next(self._work.database, sequence)

@@ -158,6 +158,13 @@ class Statements:
             .compile(dialect=dialect)
         )
         """Remove the oldest rows; parameters are the last number, and how many at most."""
+        self.journal_rewrite = str(
+            journal.update()
+            .where(journal.c.seq == sa.bindparam("row"), journal.c.data == sa.bindparam("before"))
+            .values(data=sa.bindparam("after"))
+            .compile(dialect=dialect)
+        )
+        """Other data for a row; parameters are the new data, the number, the data before."""
         columns = [c.name for c in journal.c if c.name != "seq"]
         self.journal_insert = str(
             journal.insert()

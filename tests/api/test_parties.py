@@ -16,6 +16,7 @@ from csms.core.inquiries import Scope
 from csms.core.security import Role
 from csms.core.stations import require
 from csms.core.tokens import Shown
+from csms.core.visitors import VisitorToken
 from tests.api.conftest import NOW, Api
 from tests.api.test_cdrs import record
 from tests.api.test_errands import errand
@@ -72,6 +73,8 @@ OBJECTS: dict[str, Any] = {
     "GET /roaming/cdrs/{party}/{cdr_id}": None,
     "GET /roaming/errands/{errand_id}": None,
     "POST /cdrs/{party}/{cdr_id}/credit": {"reason": "twice"},
+    "POST /forgettings": {"uid": "LEAVER"},
+    "GET /forgettings/{forgetting_id}": None,
 }
 # Lists: empty for a key that owns nothing of it.
 LISTS = {
@@ -87,6 +90,7 @@ LISTS = {
     "GET /roaming/cdrs",
     "GET /roaming/deliveries",
     "GET /roaming/errands",
+    "GET /forgettings",
 }
 # Made by anybody for a party of the key.
 MADE: dict[str, Any] = {
@@ -105,6 +109,7 @@ NETWORK = {
 # The same, with an effect or about one thing.
 CONNECTIONS = {
     "GET /partners/{partner}",
+    "GET /partners/{partner}/disclosures",
     "POST /partners",
     "POST /partners/register",
     "POST /partners/{partner}/{action}",
@@ -153,10 +158,19 @@ async def key_for(api: Api, *parties: str, role: str = "admin") -> dict[str, str
     return {"Authorization": f"Bearer {made.json()['key']}"}
 
 
+def guest(uid: str) -> VisitorToken:
+    """A token that a home network told of."""
+    told = ("p1", "C1", "South", True, "ALLOWED", NOW, NOW)
+    return VisitorToken(MINE, uid.casefold(), "RFID", uid, *told)
+
+
 async def furnish(api: Api) -> dict[str, str]:
     """One of everything, owned by `MINE`: the parts of a path."""
     station = await api.add_station("CP-1")
     await api("POST", "/tokens", json={"uid": "CARD"})
+    for uid in ("LEAVER", "GONE"):
+        api.store.run(lambda tx, uid=uid: tx.save(guest(uid)))
+    forgotten = await api("POST", "/forgettings", json={"uid": "GONE"})
     await put(api, {"uid": "CARD", "station": "CP-1", "evse": 1})
     assert (await api("POST", "/tariffs", json=TARIFF)).status_code == 201
     await api("POST", f"/tariffs/{MINE}/DAY/assignments", json={"location_id": "DEPOT"})
@@ -181,6 +195,7 @@ async def furnish(api: Api) -> dict[str, str]:
         "kind": "rfid",
         "uid": "CARD",
         "quarantine_id": kept,
+        "forgetting_id": forgotten.json()["id"],
         "key_id": made.json()["id"],
         "party": MINE,
         "location_id": "DEPOT",
@@ -202,6 +217,7 @@ NOWHERE = {
     "kind": "rfid",
     "uid": "NONE",
     "quarantine_id": "nowhere",
+    "forgetting_id": "nowhere",
     "key_id": "nowhere",
     "party": MINE,
     "location_id": "nowhere",

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from csms.core import partners
+from csms.core import disclosures, partners
+from csms.core.disclosures import Module, Told
 from csms.core.errors import PartnerUnreachable
 from csms.core.partners import Agreed, Partner, PartnerToken, TokenKind
 from csms.core.security import Role
@@ -164,3 +165,21 @@ async def test_what_is_agreed_about_money_is_shown_and_changed() -> None:
         assert answer.json()["contract"] == agreed
         wrong = await api("PUT", "/partners/p1/contract", json={"markup_percent": "much"})
         assert (wrong.status_code, "markup_percent" in wrong.json()["detail"]) == (422, True)
+
+
+async def test_what_a_partner_was_told_of_drivers_in_pages_and_of_one_token() -> None:
+    async with roaming() as (api, _network):
+        api.store.run(partners.enter, "p1", "South", AGREED.versions_url, "sealed", NOW)
+        told = [Told("CA*NTH", uid, "RFID", Module.PUSH, {"valid": True}) for uid in "ABCDE"]
+        api.store.run(disclosures.note, "p1", told, NOW)
+        api.store.run(disclosures.note, "p2", told, NOW)
+        seen, cursor = [], ""
+        while cursor is not None:
+            page = (await api("GET", f"/partners/p1/disclosures?limit=2{cursor}")).json()
+            seen += [row["uid"] for row in page["items"]]
+            cursor = f"&cursor={page['next']}" if page["next"] else None
+        assert seen == list("ABCDE")
+        one = (await api("GET", "/partners/p1/disclosures?token=c", Role.VIEWER)).json()["items"]
+        assert [row["uid"] for row in one] == ["C"]
+        assert one[0]["facts"] == {"valid": [True]}
+        assert (await api("GET", "/partners/nobody/disclosures")).status_code == 404

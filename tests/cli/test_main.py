@@ -35,7 +35,7 @@ ALL = dict(commands(typer.main.get_command(app)))
 
 def test_the_nouns_and_verbs() -> None:
     place = "add list show assign service remove import"
-    partner = "contract invite list register remove resume rotate show suspend sync"
+    partner = "contract disclosures invite list register remove resume rotate show suspend sync"
     ours = {path for path in ALL if path[0] not in ("init", "serve", "check", "demo", "db")}
     station = "list show unknown add rotate accept pending reject switch start stop reset unlock"
     station += " logs watch report"
@@ -50,7 +50,7 @@ def test_the_nouns_and_verbs() -> None:
         *(("station", "config", verb) for verb in ("get", "set", "unset")),
         *(("config", "templates", verb) for verb in ("list", "show", "set", "remove", "apply")),
         *(("transaction", verb) for verb in ("list", "show", "check", "close")),
-        *(("token", verb) for verb in ("add", "list", "block", "unblock")),
+        *(("token", verb) for verb in ("add", "list", "block", "unblock", "forget", "forgettings")),
         *(("location", verb) for verb in place.split()),
         *(("tariff", verb) for verb in ("add", "list", "show", "retire", "assign", "price")),
         *(("roaming", verb) for verb in ("sessions", "cdrs", "cdr", "deliveries")),

@@ -99,3 +99,26 @@ def test_what_is_agreed_about_money(api: Api) -> None:
     text = api.run("partner", "contract", "South", *words).stdout
     assert json.loads(api.requests[-1].content) == agreed
     assert "rounding digits  0" in text
+
+
+TOLD = {
+    "party_id": "CA*NTH",
+    "uid": "04E1A2B3",
+    "type": "RFID",
+    "module": "session",
+    "first_at": "2031-05-01T10:00:00Z",
+    "last_at": "2031-05-01T11:00:00Z",
+    "times": 2,
+    "facts": {"uid": ["04E1A2B3"], "valid": [True, False], "location": ["LOC1 E1"]},
+}
+
+
+def test_disclosures_tell_what_was_said_of_a_driver(api: Api) -> None:
+    api.on("GET", "/partners/South/disclosures", page(TOLD))
+    out = api.run("partner", "disclosures", "South", "--token", "04E1A2B3").stdout
+    assert api.requests[-1].url.params["token"] == "04E1A2B3"
+    assert "valid yes, then no; location LOC1 E1" in " ".join(out.split())
+    listed = api.run("partner", "disclosures", "South", "-o", "json").stdout
+    assert json.loads(listed) == [TOLD]
+    api.on("GET", "/partners/South/disclosures", page())
+    assert "South was told nothing" in api.run("partner", "disclosures", "South").output

@@ -23,6 +23,7 @@ RECEIVED = {
     "repriced": "3.00",
     "difference": "0.50",
     "priced_by": "tariff DAY",
+    "fee": "0.00",
 }
 SENT = {
     "party_id": "CA*NTH",
@@ -43,7 +44,7 @@ def test_what_was_billed_stands_beside_what_was_expected(api: Api) -> None:
     api.on("GET", "/roaming/cdrs", page(RECEIVED))
     line = api.run("roaming", "cdrs", "--differing").stdout.splitlines()[1]
     assert line.split()[:3] == ["US*STH", "C1", "CARD"]
-    assert line.split()[-4:] == ["3.00", "0.50", "tariff", "DAY"]
+    assert line.split()[-5:] == ["3.00", "0.50", "0.00", "tariff", "DAY"]
     assert api.requests[-1].url.params["differing"] == "true"
     assert json.loads(api.run("roaming", "cdrs", "-o", "json").stdout) == [RECEIVED]
     api.on("GET", "/roaming/cdrs", page())

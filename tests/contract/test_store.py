@@ -459,3 +459,39 @@ async def test_the_journal_is_trimmed_and_its_numbers_go_on(store: QueuedStore) 
     await store.transact(note, "b")
     assert await journal_targets(store) == ["a5", "b"]
     assert await store.reader.journal_end() > end
+
+
+async def test_a_journal_row_gets_other_data_in_its_place(store: QueuedStore) -> None:
+    """Its number, time and kind stay, and so do the rows around it."""
+    for n in range(3):
+        await store.transact(note, f"a{n}")
+    before = await store.reader.journal(0, 10)
+    row = before[1]
+    other = row.data.replace("a1", "x")
+    await store.transact(lambda tx: tx.rewrite_journal(row.seq, row.data, other))
+    assert await store.reader.journal(0, 10) == [
+        before[0],
+        row._replace(data=other),
+        before[2],
+    ]
+
+
+async def test_a_journal_row_that_says_something_else_or_is_gone_stays(store: QueuedStore) -> None:
+    await store.transact(note, "a")
+    (row,) = await store.reader.journal(0, 10)
+    for seq, said in ((row.seq, "{}"), (row.seq + 1, row.data)):
+        await store.transact(lambda tx, seq=seq, said=said: tx.rewrite_journal(seq, said, "[]"))
+    assert await store.reader.journal(0, 10) == [row]
+
+
+async def test_a_function_that_raises_rewrites_nothing(store: QueuedStore) -> None:
+    await store.transact(note, "a")
+    (row,) = await store.reader.journal(0, 10)
+
+    def rewrite(tx: Tx) -> None:
+        tx.rewrite_journal(row.seq, row.data, "{}")
+        raise AlreadyExists("on purpose")
+
+    with pytest.raises(AlreadyExists):
+        await store.transact(rewrite)
+    assert await store.reader.journal(0, 10) == [row]

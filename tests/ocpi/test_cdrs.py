@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -14,11 +15,12 @@ import pytest
 
 from csms.bus.local import LocalBus
 from csms.core import cdrs as records
-from csms.core import neighbours, tokens
+from csms.core import forgetting, neighbours, tokens
 from csms.core.cdrs import Cdr
 from csms.core.errors import StoreUnavailable
 from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
 from csms.core.tokens import Token
+from csms.flows.forgetting import Forgetter
 from csms.ocpi import cdrs, tariffs
 from csms.ocpi.envelope import Answer
 from csms.ocpi.publisher import FEEDS, Publisher
@@ -503,3 +505,35 @@ async def test_what_was_never_sent_is_found_in_their_list() -> None:
         pulled = await cdrs.pull(south.network, await south.partner(north), None)
         assert (pulled.faults, pulled.newest) == ([], NOW)
         assert [row.id for row in await received(south)] == ["R1", "R2"]
+
+
+async def test_a_credit_of_a_record_about_a_forgotten_driver_is_taken_under_its_pseudonym() -> None:
+    """Its network does not know that it is forgotten here, and the money has to come back."""
+    async with networks() as (north, south):
+        told = cdrs.shown(record("R1"))
+        credit = cdrs.shown(record("R1-C")._replace(credit_of="R1"))
+        assert told is not None
+        assert credit is not None
+        await south_takes(north, south, told)
+        wish = forgetting.Wish("f1", "US*STH", "CARD", "forgotten-0123456789abcdef")
+        south.store.run(forgetting.begin, wish, "k1", south.now)
+        forgetter = Forgetter(south.store, lambda: south.now, timedelta(0), timedelta(0))
+        await forgetter.go_on()
+        assert await south.store.reader.page(Token) == []
+        # What is here already comes again, and what cancels it comes for the first time.
+        assert (await south_takes(north, south, told))["status_code"] == 1000
+        assert (await south_takes(north, south, credit))["status_code"] == 1000
+        assert (await south_takes(north, south, credit))["status_code"] == 1000
+        other = {**credit, "id": "R2", "credit": False, "credit_reference_id": None}
+        assert (await south_takes(north, south, other))["status_code"] == 2004
+        rows = await south.store.reader.page(ReceivedCdr)
+        assert [row.id for row in rows] == ["R1", "R1-C"]
+        for row in rows:
+            assert row.token_uid == wish.pseudonym
+            assert "CARD" not in row.body
+            assert row.credit_of == (None if row.id == "R1" else "R1")
+
+
+async def south_takes(north: Side, south: Side, told: dict[str, Any]) -> Any:
+    body = json.loads(reading.dump(told))
+    return (await north.asks(south, "POST", RECEIVER, body)).json()

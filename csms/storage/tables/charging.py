@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from csms.core.forgetting import Forgetting
 from csms.core.metering import MeterSample
 from csms.core.quarantine import Quarantined
 from csms.core.tokens import Token
@@ -22,6 +23,26 @@ COLUMNS: Columns = {
         text("label", null=True),
         moment("updated_at", null=True),
         text("technology", null=True),
+    ],
+    Forgetting: [
+        text("id"),
+        text("party_id"),
+        text("uid_key"),
+        text("uid"),
+        text("kind", null=True),
+        boolean("ours"),
+        text("pseudonym"),
+        text("state"),
+        moment("requested_at"),
+        text("requested_by"),
+        structure("names"),
+        number("told_seq", null=True),
+        moment("since", null=True),
+        text("place", null=True),
+        structure("after", null=True),
+        number("rewritten"),
+        text("waits_for", null=True),
+        moment("finished_at", null=True),
     ],
     Transaction: [
         number("id"),

@@ -4,6 +4,7 @@ goes; the tokens of their drivers, and charge detail records in both directions.
 from __future__ import annotations
 
 from csms.core.aliases import TokenAlias
+from csms.core.disclosures import Disclosure
 from csms.core.errands import Errand
 from csms.core.exchanged import CdrDelivery, ReceivedCdr
 from csms.core.neighbours import NeighbourObject, PastTariff
@@ -177,6 +178,18 @@ COLUMNS: Columns = {
         text("priced_by", null=True),
         text("session_key", null=True),
         text("fee", null=True),
+    ],
+    Disclosure: [
+        text("partner_id"),
+        text("party_id"),
+        text("uid_key"),
+        text("type"),
+        text("module"),
+        text("uid"),
+        moment("first_at"),
+        moment("last_at"),
+        number("times"),
+        structure("facts"),
     ],
     PartnerModule: [
         text("partner_id"),
