@@ -305,10 +305,7 @@ class Publisher:
         await self._note(partner, feed, PULL, watermark=newest, cursor=cursor)
         for fault in pulled.faults[:10]:
             log.warning("partner_object_refused", partner=partner.name, module=feed.name, why=fault)
-        if pulled.deviations:
-            await self._network.store.transact(
-                partners.forgive, partner.id, tuple(pulled.deviations)
-            )
+        await self._network.forgive(partner, pulled.deviations)
         return True
 
     async def pull_all(self, partner: Partner) -> list[str]:

@@ -263,13 +263,15 @@ async def ask_home(network: Network, asked: HomeAsked) -> HomeAnswer | None:
     heard = await network.client.call("POST", address, access, body)
     if heard.status == UNKNOWN_TOKEN:
         return HomeAnswer(Outcome.INVALID)
-    if not heard.ok or not isinstance(heard.data, Mapping):
+    said = heard.one
+    if not heard.ok or not isinstance(said, Mapping):
         return None
+    await network.forgive(partner, heard.deviations)
     # Only the decision is needed; a token that is missing in the answer must not undo it.
-    allowed = _ALLOWED.get(str(heard.data.get("allowed")).upper())
+    allowed = _ALLOWED.get(str(said.get("allowed")).upper())
     if allowed is None:
         return None
-    reference = heard.data.get("authorization_reference")
+    reference = said.get("authorization_reference")
     usable = isinstance(reference, str) and 0 < len(reference) <= MAX_WIRE_UID
     return HomeAnswer(allowed, reference if usable else None)
 

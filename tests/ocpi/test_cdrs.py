@@ -388,9 +388,10 @@ async def test_a_server_fault_is_tried_again_later_each_time_and_holds_up_nothin
         assert (await deliveries(north))["R1"].state == Delivery.CONFIRMED
 
 
-async def test_where_they_said_that_it_is_is_looked_at_before_it_is_sent_again() -> None:
+@pytest.mark.parametrize("found", [{"id": "R1"}, [{"id": "R1"}]])
+async def test_where_they_said_that_it_is_is_looked_at_before_it_is_sent_again(found: Any) -> None:
     place = {"Location": f"{RECEIVER}/CA/NTH/R1"}
-    south = scripted([Answer(status=3000, headers=place)], Answer({"id": "R1"}))
+    south = scripted([Answer(status=3000, headers=place)], Answer(found))
     place["Location"] = f"{south.base}{RECEIVER}/CA/NTH/R1"
     async with networks(south=south) as (north, _):
         await turn(north, south)

@@ -15,7 +15,9 @@ from csms.core.authorization import Outcome
 from csms.core.tokens import Token
 from csms.core.visitors import HomeAsked, VisitorToken
 from csms.ocpi import tokens
+from csms.ocpi.envelope import Answer
 from csms.ocpi.network import CPO, EMSP, Limits
+from csms.ocpi.routing import Call, Module
 from tests.support import ocpi_objects as objects
 from tests.support.ocpi import NOW, Side, connected
 
@@ -281,6 +283,22 @@ async def test_a_visitor_is_asked_for_at_home() -> None:
             assert answer.outcome is outcome
         gone = HomeAsked("nobody", "US*STH", "GUEST", "RFID")
         assert await tokens.ask_home(north.network, gone) is None
+
+
+async def test_an_authorization_in_a_list_is_understood_and_counted() -> None:
+    async def authorize(call: Call) -> Answer:
+        return Answer([{"allowed": "ALLOWED", "authorization_reference": "REF"}])
+
+    north = Side("CA*NTH").offers(*tokens.MODULES)
+    south = Side("US*STH").offers(
+        Module("tokens", "SENDER", {("POST", 2): authorize}), tokens.MODULES[1]
+    )
+    async with connected(north, south):
+        asked = HomeAsked((await north.partner(south)).id, "US*STH", "GUEST", "RFID")
+        answer = await tokens.ask_home(north.network, asked)
+        assert answer is not None
+        assert (answer.outcome, answer.reference) == (Outcome.ACCEPTED, "REF")
+        assert (await north.partner(south)).deviations == {"data: one_in_a_list": 1}
 
 
 # -- the client ------------------------------------------------------------------------------------
