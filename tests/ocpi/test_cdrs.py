@@ -467,6 +467,19 @@ async def test_what_is_not_theirs_or_not_ours_is_not_kept(
         assert await received(south) == []
 
 
+async def test_a_record_without_its_evse_is_kept_and_counted() -> None:
+    """mod_cdrs, CdrLocation: `evse_uid` has cardinality 1; a library in the field has no such
+    field. What is to be paid does not depend on it."""
+    async with networks() as (north, south):
+        body = as_json(record())
+        del body["cdr_location"]["evse_uid"]
+        answer = await north.asks(south, "POST", RECEIVER, body)
+        assert (answer.status_code, answer.json()["status_code"]) == (201, 1000)
+        (kept,) = await received(south)
+        assert "evse_uid" not in kept.body
+        assert (await south.partner(north)).deviations == {"evse_uid: missing": 1}
+
+
 async def test_a_record_is_read_by_its_sender_alone() -> None:
     async with networks() as (north, south):
         east = Side("DE*EST").offers(*cdrs.MODULES)
