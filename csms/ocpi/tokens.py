@@ -31,6 +31,8 @@ from csms.ocpi.wire.v221.tokens import Token as WireToken
 NAME = "tokens"
 RFID = "RFID"
 MAX_WIRE_UID = 36
+# HTTP errors about what is sent, as peers answer them where an envelope belongs (status_codes).
+UNUSABLE = frozenset({400, 413, 415, 422})
 _TYPES = {"rfid": RFID, "app": "APP_USER", "other": "OTHER"}
 _KINDS = {name: kind for kind, name in _TYPES.items()}
 # A card may be kept and believed; what an app makes up is asked for each time (mod_tokens).
@@ -201,7 +203,8 @@ async def _take(call: Call, body: Any) -> Answer:
 def refusal(heard: Heard) -> str:
     """What a partner will not take however often it is sent. Raises `PartnerUnreachable` for what
     may work later."""
-    if heard.status is None or not 2000 <= heard.status < 3000:
+    final = heard.http in UNUSABLE if heard.status is None else 2000 <= heard.status < 3000
+    if not final:
         raise PartnerUnreachable(heard.why)
     return heard.why
 

@@ -12,10 +12,11 @@ import pytest
 
 from csms.core import tokens as own
 from csms.core.authorization import Outcome
+from csms.core.errors import PartnerUnreachable
 from csms.core.tokens import Token
 from csms.core.visitors import HomeAsked, VisitorToken
 from csms.ocpi import tokens
-from csms.ocpi.envelope import Answer
+from csms.ocpi.envelope import Answer, Heard
 from csms.ocpi.network import CPO, EMSP, Limits
 from csms.ocpi.routing import Call, Module
 from tests.support import ocpi_objects as objects
@@ -302,6 +303,20 @@ async def test_an_authorization_in_a_list_is_understood_and_counted() -> None:
 
 
 # -- the client ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("http", [400, 413, 415, 422])
+def test_an_http_error_about_the_content_is_a_refusal(http: int) -> None:
+    """status_codes: it should be a 2xxx in an envelope. Sent again, it would be the same."""
+    assert tokens.refusal(Heard(http)) == f"HTTP {http}"
+
+
+@pytest.mark.parametrize(
+    "heard", [Heard(401), Heard(403), Heard(404), Heard(500), Heard(502), Heard(422, 3000)]
+)
+def test_what_may_work_later_is_no_refusal(heard: Heard) -> None:
+    with pytest.raises(PartnerUnreachable):
+        tokens.refusal(heard)
 
 
 async def test_our_token_is_pushed_as_it_is_now() -> None:
