@@ -4,10 +4,12 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INTEROP := .venv-interop
+FOREIGN := $(INTEROP)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test fuzz fuzz-api lint types conformance bench format clean
+.PHONY: help demo serve test fuzz fuzz-api lint types conformance interop bench format clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/'
@@ -15,6 +17,10 @@ help:  ## Show what there is
 $(READY): pyproject.toml constraints.txt tools/environment.sh
 	@sh tools/environment.sh $(VENV)
 	@touch $(READY)
+
+$(FOREIGN): $(READY) tests/interop/requirements.txt tools/interop.sh
+	@sh tools/interop.sh $(INTEROP)
+	@touch $(FOREIGN)
 
 demo: $(READY)  ## Run a central system with six simulated chargers (ARGS="--seconds 30 --output json")
 	@exec $(BIN)/csms demo $(ARGS)
@@ -40,6 +46,9 @@ format: $(READY)  ## Format the code
 conformance: $(READY)  ## Run the official cases and write docs/conformance.md (ARGS="-k E_03")
 	$(BIN)/python -m tests.conformance $(ARGS)
 
+interop: $(FOREIGN)  ## Talk OCPI with a network that others wrote (ARGS="-k bill")
+	$(BIN)/python -m pytest tests/interop $(ARGS)
+
 fuzz-api: $(READY)  ## Try the API against its own description, at length (ARGS="-k stations")
 	CSMS_FUZZ_EXAMPLES=500 $(BIN)/python -m pytest tests/api/test_description.py $(ARGS)
 
@@ -47,4 +56,4 @@ bench: $(READY)  ## Measure against the floor; writes docs/benchmarks (ARGS="--s
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean:  ## Remove what was made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz build *.egg-info
+	rm -rf $(VENV) $(INTEROP) .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz build *.egg-info

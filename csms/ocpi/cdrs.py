@@ -344,8 +344,9 @@ async def _send(network: Network, partner: Partner, url: str, before: CdrDeliver
     if row.location is not None:
         # An attempt before this one may have arrived.
         there = await network.client.call("GET", row.location, access)
-        found = there.data.get("id") if isinstance(there.data, Mapping) else None
+        found = there.one.get("id") if isinstance(there.one, Mapping) else None
         if there.ok and folded(str(found)) == row.id_key:
+            await network.forgive(partner, there.deviations)
             await store.transact(exchanged.confirmed, row.key, row.location, network.clock())
             return None
     heard = await network.client.call("POST", url, access, body)

@@ -19,6 +19,7 @@ OK = 1000
 CLIENT_ERROR, INVALID, NOT_ENOUGH, UNKNOWN_LOCATION, UNKNOWN_TOKEN = 2000, 2001, 2002, 2003, 2004
 SERVER_ERROR, CANNOT_CALL_BACK, WRONG_VERSION, NO_ENDPOINTS = 3000, 3001, 3002, 3003
 MAX_MESSAGE = 500
+LISTED = "data: one_in_a_list"
 
 STATUS = {
     "not_found": CLIENT_ERROR,
@@ -73,6 +74,20 @@ class Heard:
     def ok(self) -> bool:
         """Done, as the envelope says; whatever the HTTP status is (peers mix them up)."""
         return self.status is not None and 1000 <= self.status < 2000
+
+    @property
+    def one(self) -> Any:
+        """`data` where one object is asked for; there are peers that put it into a list."""
+        return self.data[0] if self._listed else self.data
+
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """What `one` forgives (transport_and_format, response format)."""
+        return (LISTED,) if self._listed else ()
+
+    @property
+    def _listed(self) -> bool:
+        return isinstance(self.data, list) and len(self.data) == 1 and type(self.data[0]) is dict
 
     @property
     def why(self) -> str:

@@ -195,10 +195,12 @@ class Errands:
         taken, detail, within_s = False, heard.why, self._within_s
         if heard.ok:
             try:
-                said = reading.parse(wire.CommandResponse, heard.data, now).value
+                read = reading.parse(wire.CommandResponse, heard.one, now)
             except Invalid as error:
                 why = f"their answer cannot be read: {error.detail}"
                 return await network.store.transact(errands.not_heard, errand.id, why, now)
+            await network.forgive(partner, (*heard.deviations, *read.deviations))
+            said = read.value
             taken = said.result == "ACCEPTED"
             detail = _said(said.message) or ("" if taken else said.result)
             within_s = max(1.0, min(float(said.timeout), LONGEST_S))

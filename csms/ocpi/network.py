@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from csms.core import partners
 from csms.core.entities import SHAPES
 from csms.core.partners import Partner, PartnerToken, TokenKind
 from csms.core.ports import Store
@@ -122,6 +123,11 @@ class Network:
             if len(rows) < READ_AT_ONCE:
                 return found
             after = rows[-1][len(names) :]
+
+    async def forgive(self, partner: Partner, deviations: Sequence[str]) -> None:
+        """Count what had to be forgiven in an answer of a partner."""
+        if deviations:
+            await self.store.transact(partners.forgive, partner.id, tuple(deviations))
 
     # -- tokens of ours --
 

@@ -2,10 +2,11 @@
 
 One pump per registered partner. The journal is only a hint: rows beyond the pump's cursor are
 collapsed to the set of changed things, and the present state of each is sent, several at once but
-never two requests for one thing. A partner that fails is left alone for a while, longer each time;
-its cursor stays, so nothing is forgotten. Pulls run at intervals in hours with some splay, from a
-watermark with an overlap, and in full once a day (transport_and_format, pull and push; a push that
-was lost is healed by the partner's own pull).
+never two requests for one thing. What fails with a partner, in one module and one direction, is
+left alone for a while, longer each time, and holds up nothing else; its cursor stays, so nothing is
+forgotten. Pulls run at intervals in hours with some splay, from a watermark with an overlap, and in
+full once a day (transport_and_format, pull and push; a push that was lost is healed by the
+partner's own pull).
 """
 
 from __future__ import annotations
@@ -117,10 +118,10 @@ FEEDS = (
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`at_once`: requests in flight to one partner. `first_s` to `most_s`: how long a partner that
-    failed is left alone. A turn comes after at most `idle_s`, and never sooner than `turn_s` after
-    the one before, however busy the journal is. `pull_every`, `full_every`: reading their lists;
-    `overlap`: how far before the watermark."""
+    """`at_once`: requests in flight to one partner. `first_s` to `most_s`: how long what failed
+    with a partner is left alone. A turn comes after at most `idle_s`, and never sooner than
+    `turn_s` after the one before, however busy the journal is. `pull_every`, `full_every`: reading
+    their lists; `overlap`: how far before the watermark."""
 
     at_once: int = 4
     first_s: float = 1.0
@@ -139,7 +140,8 @@ class Publisher:
         self._network = network
         self._bus = bus
         self._pace = pace or Pace()
-        self._waits: dict[str, tuple[float, float]] = {}
+        # Of each part of a partner's turn: until when it is left alone, and how long that is.
+        self._waits: dict[tuple[str, str, str], tuple[float, float]] = {}
         # What a push that was broken off had sent, and up to which journal row that was its state.
         self._sent: dict[tuple[str, str], dict[Thing, int]] = {}
 
@@ -175,25 +177,24 @@ class Publisher:
         return found
 
     async def _serve(self, partner: Partner) -> None:
-        """One turn of one partner; what goes wrong with it ends nothing else."""
-        now = asyncio.get_running_loop().time()
-        if now < self._waits.get(partner.id, (0.0, 0.0))[0]:
-            return
-        try:
-            well = True
-            for feed in FEEDS:
-                well = await self.push(partner, feed) and well
-                well = await self.settle(partner, feed) and well
-                well = await self._pull_due(partner, feed) and well
-        except Exception:
-            log.exception("partner_pump_failed", partner=partner.name)
-            well = False
-        if well:
-            self._waits.pop(partner.id, None)
-            return
-        waited = self._waits.get(partner.id, (0.0, 0.0))[1]
-        wait = min(max(waited * 2, self._pace.first_s), self._pace.most_s)
-        self._waits[partner.id] = (asyncio.get_running_loop().time() + wait, wait)
+        """One turn of one partner; what goes wrong with a part of it ends nothing else."""
+        clock = asyncio.get_running_loop().time
+        for feed in FEEDS:
+            for part in (self.push, self.settle, self._pull_due):
+                key = (partner.id, feed.name, part.__name__)
+                until, waited = self._waits.get(key, (0.0, 0.0))
+                if clock() < until:
+                    continue
+                try:
+                    well = await part(partner, feed)
+                except Exception:
+                    log.exception("partner_pump_failed", partner=partner.name, module=feed.name)
+                    well = False
+                if well:
+                    self._waits.pop(key, None)
+                else:
+                    wait = min(max(waited * 2, self._pace.first_s), self._pace.most_s)
+                    self._waits[key] = (clock() + wait, wait)
 
     # -- push --------------------------------------------------------------------------------------
 
@@ -305,10 +306,7 @@ class Publisher:
         await self._note(partner, feed, PULL, watermark=newest, cursor=cursor)
         for fault in pulled.faults[:10]:
             log.warning("partner_object_refused", partner=partner.name, module=feed.name, why=fault)
-        if pulled.deviations:
-            await self._network.store.transact(
-                partners.forgive, partner.id, tuple(pulled.deviations)
-            )
+        await self._network.forgive(partner, pulled.deviations)
         return True
 
     async def pull_all(self, partner: Partner) -> list[str]:

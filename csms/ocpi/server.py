@@ -133,6 +133,7 @@ class Server:
                 return _http(400, error.detail), Routing()
         noted: list[str] = []
         network = self._network
+        segments = self._apart(segments, noted)
 
         def call(rest: list[str], routing: Routing, url: str) -> Call:
             return Call(
@@ -165,6 +166,19 @@ class Server:
                 answer = _http(404, "no such address")
         await self._heard(partner, noted)
         return answer, Routing()
+
+    def _apart(self, segments: list[str], noted: list[str]) -> list[str]:
+        """The segments with what was put on to an address of ours without a slash on its own: so
+        mod_commands and mod_tokens write it (`{commands_endpoint_url}{command}`)."""
+        if len(segments) < 3:
+            return segments
+        version, interface, module, *rest = segments
+        for name, of in self._modules:
+            glued = module.startswith(name) and module != name
+            if version == VERSION and of == interface.upper() and glued:
+                noted.append("address: no_slash")
+                return [version, interface, name, module.removeprefix(name), *rest]
+        return segments
 
     async def _module(
         self,

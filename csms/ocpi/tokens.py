@@ -33,6 +33,8 @@ from csms.ocpi.wire.v221.tokens import Token as WireToken
 NAME = "tokens"
 RFID = "RFID"
 MAX_WIRE_UID = 36
+# HTTP errors about what is sent, as peers answer them where an envelope belongs (status_codes).
+UNUSABLE = frozenset({400, 413, 415, 422})
 _TYPES = {"rfid": RFID, "app": "APP_USER", "other": "OTHER"}
 _KINDS = {name: kind for kind, name in _TYPES.items()}
 # A card may be kept and believed; what an app makes up is asked for each time (mod_tokens).
@@ -204,7 +206,8 @@ async def _take(call: Call, body: Any) -> Answer:
 def refusal(heard: Heard) -> str:
     """What a partner will not take however often it is sent. Raises `PartnerUnreachable` for what
     may work later."""
-    if heard.status is None or not 2000 <= heard.status < 3000:
+    final = heard.http in UNUSABLE if heard.status is None else 2000 <= heard.status < 3000
+    if not final:
         raise PartnerUnreachable(heard.why)
     return heard.why
 
@@ -272,13 +275,15 @@ async def ask_home(network: Network, asked: HomeAsked) -> HomeAnswer | None:
     heard = await network.client.call("POST", address, access, body)
     if heard.status == UNKNOWN_TOKEN:
         return HomeAnswer(Outcome.INVALID)
-    if not heard.ok or not isinstance(heard.data, Mapping):
+    said = heard.one
+    if not heard.ok or not isinstance(said, Mapping):
         return None
+    await network.forgive(partner, heard.deviations)
     # Only the decision is needed; a token that is missing in the answer must not undo it.
-    allowed = _ALLOWED.get(str(heard.data.get("allowed")).upper())
+    allowed = _ALLOWED.get(str(said.get("allowed")).upper())
     if allowed is None:
         return None
-    reference = heard.data.get("authorization_reference")
+    reference = said.get("authorization_reference")
     usable = isinstance(reference, str) and 0 < len(reference) <= MAX_WIRE_UID
     return HomeAnswer(allowed, reference if usable else None)
 

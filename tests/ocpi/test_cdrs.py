@@ -390,9 +390,10 @@ async def test_a_server_fault_is_tried_again_later_each_time_and_holds_up_nothin
         assert (await deliveries(north))["R1"].state == Delivery.CONFIRMED
 
 
-async def test_where_they_said_that_it_is_is_looked_at_before_it_is_sent_again() -> None:
+@pytest.mark.parametrize("found", [{"id": "R1"}, [{"id": "R1"}]])
+async def test_where_they_said_that_it_is_is_looked_at_before_it_is_sent_again(found: Any) -> None:
     place = {"Location": f"{RECEIVER}/CA/NTH/R1"}
-    south = scripted([Answer(status=3000, headers=place)], Answer({"id": "R1"}))
+    south = scripted([Answer(status=3000, headers=place)], Answer(found))
     place["Location"] = f"{south.base}{RECEIVER}/CA/NTH/R1"
     async with networks(south=south) as (north, _):
         await turn(north, south)
@@ -466,6 +467,19 @@ async def test_what_is_not_theirs_or_not_ours_is_not_kept(
         answer = await north.asks(south, "POST", RECEIVER, as_json(record()) | changes)
         assert (answer.status_code, answer.json()["status_code"]) == (200, status)
         assert await received(south) == []
+
+
+async def test_a_record_without_its_evse_is_kept_and_counted() -> None:
+    """mod_cdrs, CdrLocation: `evse_uid` has cardinality 1; a library in the field has no such
+    field. What is to be paid does not depend on it."""
+    async with networks() as (north, south):
+        body = as_json(record())
+        del body["cdr_location"]["evse_uid"]
+        answer = await north.asks(south, "POST", RECEIVER, body)
+        assert (answer.status_code, answer.json()["status_code"]) == (201, 1000)
+        (kept,) = await received(south)
+        assert "evse_uid" not in kept.body
+        assert (await south.partner(north)).deviations == {"evse_uid: missing": 1}
 
 
 async def test_a_record_is_read_by_its_sender_alone() -> None:

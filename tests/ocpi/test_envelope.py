@@ -37,6 +37,18 @@ def test_an_answer_is_judged_by_its_envelope_whatever_the_http_status_is() -> No
     assert read(200, b'{"status_code": "1000"}', {}).ok
 
 
+def test_one_object_that_comes_in_a_list_is_that_object() -> None:
+    """transport_and_format, response format: one object (cardinality 1) is no list. A library in
+    the field answers with a list all the same."""
+    bare = read(200, b'{"status_code": 1000, "data": {"a": 1}}', {})
+    assert (bare.one, bare.deviations) == ({"a": 1}, ())
+    listed = read(200, b'{"status_code": 1000, "data": [{"a": 1}]}', {})
+    assert (listed.one, listed.deviations) == ({"a": 1}, ("data: one_in_a_list",))
+    for data in (b"[]", b"[1, 2]", b"null"):
+        heard = read(200, b'{"status_code": 1000, "data": ' + data + b"}", {})
+        assert (heard.one, heard.deviations) == (heard.data, ())
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"status_code": true}'])
 def test_an_answer_without_an_envelope_is_its_http_status(body: bytes) -> None:
     heard = read(502, body, {})

@@ -36,12 +36,14 @@ class Asked:
         self.errands = Errands(north.network, self.bus, within_s=60)
         self.taken: list[tuple[str, Any, Any]] = []
         self.says: Any = {"result": "ACCEPTED", "timeout": 30}
+        self.listed = False
         north.offers(self.errands.module, *locations.MODULES, *sessions.MODULES)
         south.offers(Module("commands", RECEIVER, {("POST", 1): self._take}))
 
     async def _take(self, call: Call) -> Answer:
         self.taken.append((call.rest[0], call.body, call.routing))
-        return Answer(CommandResponse.model_construct(**self.says))
+        says = CommandResponse.model_construct(**self.says)
+        return Answer([says] if self.listed else says)
 
     async def tells_of(self, location_id: str = "LOC1", **changes: Any) -> None:
         owner = {"country_code": "US", "party_id": "STH"}
@@ -183,6 +185,14 @@ async def test_an_answer_that_cannot_be_read_does_the_same() -> None:
         errand = await d.send(await d.start())
         assert errand.status == Status.UNKNOWN
         assert "result" in (errand.detail or "")
+
+
+async def test_an_answer_in_a_list_is_understood_and_counted() -> None:
+    async with desk() as d:
+        d.listed = True
+        errand = await d.send(await d.start())
+        assert errand.status == Status.TAKEN
+        assert (await d.north.partner(d.south)).deviations == {"data: one_in_a_list": 1}
 
 
 async def test_a_result_that_does_not_come_is_given_up_after_their_own_time() -> None:

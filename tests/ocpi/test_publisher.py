@@ -14,8 +14,10 @@ from csms.core.partners import PartnerModule
 from csms.core.tokens import Token
 from csms.core.visitors import VisitorToken
 from csms.ocpi import tokens
-from csms.ocpi.network import Limits
+from csms.ocpi.envelope import Answer
+from csms.ocpi.network import SENDER, Limits
 from csms.ocpi.publisher import FEEDS, PULL, PUSH, Pace, Publisher
+from csms.ocpi.routing import Call, Module
 from tests.support.ocpi import NOW, Side, connected
 
 FEED = FEEDS[0]
@@ -181,6 +183,28 @@ async def test_the_pumps_run_by_themselves_and_survive_a_partner_that_breaks() -
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert len(north.faults.sent) > 1
+
+
+async def test_a_list_that_cannot_be_read_holds_up_no_push() -> None:
+    async def broken(call: Call) -> Answer:
+        return Answer(status=3000, message="out of order")
+
+    north = Side("CA*NTH").offers(*tokens.MODULES)
+    south = Side("US*STH").offers(Module("tokens", SENDER, {("GET", 0): broken}), tokens.MODULES[1])
+    async with connected(north, south):
+        pace = Pace(first_s=60, idle_s=0.01, turn_s=0.01)
+        publisher = Publisher(north.network, LocalBus(), pace)
+        running = asyncio.create_task(publisher.run())
+        reader, partner = north.store.reader, await north.partner(south)
+        async with asyncio.timeout(10):
+            while not await reader.get(PartnerModule, partner.id, "tokens", PULL):
+                await publisher._bus.grown(0.01)
+            assert "out of order" in str((await noted(north, south, PULL)).error)
+            add(north, "A")
+            while await there(south) != {"A": True}:
+                await publisher._bus.grown(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_more_changes_than_a_partner_takes_at_once_all_arrive() -> None:

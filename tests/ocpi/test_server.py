@@ -82,6 +82,17 @@ async def test_slashes_make_no_difference_and_ids_are_decoded() -> None:
         assert answer.json()["data"]["rest"] == ["CA", "NTH", "a/b c"]
 
 
+async def test_an_address_that_is_put_on_without_a_slash_is_taken_apart_and_counted() -> None:
+    """mod_commands and mod_tokens write `{commands_endpoint_url}{command}` and
+    `{tokens_endpoint_url}{token_uid}/authorize`; there are peers that do so everywhere."""
+    async with connected(side("CA*NTH"), side("US*STH")) as (a, b), await opened(a, b) as client:
+        answer = await client.put("/2.2.1/receiver/tokensCA/NTH/x", json={})
+        assert answer.json()["data"]["rest"] == ["CA", "NTH", "x"]
+        assert (await b.partner(a)).deviations == {"address: no_slash": 1}
+        assert (await client.get("/2.2.1/receiver/tok/CA/NTH/x")).status_code == 404
+        assert (await client.get("/2.2.1/receiver/sessionsCA/NTH/x")).status_code == 404
+
+
 async def test_ids_and_routing_headers_come_back() -> None:
     async with connected(side("CA*NTH"), side("US*STH")) as (a, b), await opened(a, b) as client:
         headers = {

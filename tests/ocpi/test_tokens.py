@@ -12,10 +12,13 @@ import pytest
 
 from csms.core import tokens as own
 from csms.core.authorization import Outcome
+from csms.core.errors import PartnerUnreachable
 from csms.core.tokens import Token
 from csms.core.visitors import HomeAsked, VisitorToken
 from csms.ocpi import tokens
+from csms.ocpi.envelope import Answer, Heard
 from csms.ocpi.network import CPO, EMSP, Limits
+from csms.ocpi.routing import Call, Module
 from tests.support import ocpi_objects as objects
 from tests.support.ocpi import NOW, Side, connected
 
@@ -283,7 +286,37 @@ async def test_a_visitor_is_asked_for_at_home() -> None:
         assert await tokens.ask_home(north.network, gone) is None
 
 
+async def test_an_authorization_in_a_list_is_understood_and_counted() -> None:
+    async def authorize(call: Call) -> Answer:
+        return Answer([{"allowed": "ALLOWED", "authorization_reference": "REF"}])
+
+    north = Side("CA*NTH").offers(*tokens.MODULES)
+    south = Side("US*STH").offers(
+        Module("tokens", "SENDER", {("POST", 2): authorize}), tokens.MODULES[1]
+    )
+    async with connected(north, south):
+        asked = HomeAsked((await north.partner(south)).id, "US*STH", "GUEST", "RFID")
+        answer = await tokens.ask_home(north.network, asked)
+        assert answer is not None
+        assert (answer.outcome, answer.reference) == (Outcome.ACCEPTED, "REF")
+        assert (await north.partner(south)).deviations == {"data: one_in_a_list": 1}
+
+
 # -- the client ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("http", [400, 413, 415, 422])
+def test_an_http_error_about_the_content_is_a_refusal(http: int) -> None:
+    """status_codes: it should be a 2xxx in an envelope. Sent again, it would be the same."""
+    assert tokens.refusal(Heard(http)) == f"HTTP {http}"
+
+
+@pytest.mark.parametrize(
+    "heard", [Heard(401), Heard(403), Heard(404), Heard(500), Heard(502), Heard(422, 3000)]
+)
+def test_what_may_work_later_is_no_refusal(heard: Heard) -> None:
+    with pytest.raises(PartnerUnreachable):
+        tokens.refusal(heard)
 
 
 async def test_our_token_is_pushed_as_it_is_now() -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, model_validator
 
-from csms.ocpi.wire.types import Boolean, Ci, DateTime, Decimal4, Integer, Text, Wire, one_of
+from csms.ocpi.wire.types import (
+    Boolean,
+    Ci,
+    DateTime,
+    Decimal4,
+    Integer,
+    Leniency,
+    Text,
+    Wire,
+    one_of,
+)
 from csms.ocpi.wire.v221.locations import (
     CONNECTOR_FORMAT,
     CONNECTOR_TYPE,
@@ -24,6 +35,8 @@ CDR_DIMENSION_TYPE = one_of(
     "CURRENT ENERGY ENERGY_EXPORT ENERGY_IMPORT MAX_CURRENT MIN_CURRENT MAX_POWER MIN_POWER "
     "PARKING_TIME POWER RESERVATION_TIME STATE_OF_CHARGE TIME",
 )
+# transport_and_format, no data available.
+NOT_AVAILABLE = "#NA"
 SESSION_ONLY = frozenset({"CURRENT", "ENERGY_EXPORT", "ENERGY_IMPORT", "POWER", "STATE_OF_CHARGE"})
 
 
@@ -47,6 +60,9 @@ class CdrToken(Wire):
 
 
 class CdrLocation(Wire):
+    """A bill without `evse_uid` still says what is to be paid: it is read as one whose EVSE is not
+    known."""
+
     id: Annotated[str, Ci(36)]
     name: Annotated[str, Text(255)] | None = None
     address: Annotated[str, Text(45)]
@@ -61,6 +77,16 @@ class CdrLocation(Wire):
     connector_standard: Annotated[str, CONNECTOR_TYPE]
     connector_format: Annotated[str, CONNECTOR_FORMAT]
     connector_power_type: Annotated[str, POWER_TYPE]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_evse(cls, given: Any, info: ValidationInfo) -> Any:
+        if not isinstance(info.context, Leniency) or not isinstance(given, Mapping):
+            return given
+        if given.get("evse_uid") is not None:
+            return given
+        info.context.note("evse_uid: missing")
+        return {**given, "evse_uid": NOT_AVAILABLE}
 
 
 class SignedValue(Wire):
