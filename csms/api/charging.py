@@ -116,7 +116,7 @@ def _close(tx: Tx, transaction_id: int, now: Any) -> Mapping[str, Any]:
 async def _transaction(provided: System, transaction_id: int, who: Principal) -> Transaction:
     found = await provided.store.reader.get(Transaction, transaction_id)
     if found is None or not who.sees(found.party_id):
-        raise NotFound(f"no transaction {transaction_id}")
+        raise NotFound(f"no transaction {transaction_id}; csms transaction list shows them")
     return found
 
 

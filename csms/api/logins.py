@@ -251,6 +251,7 @@ async def change_exceptions(
         provided.clock(),
         station_id=found.id,
         party_id=found.party_id,
+        facts=changes,
     )
     return await show(provided, await find(provided, found.id, writer.who))
 

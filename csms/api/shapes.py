@@ -25,7 +25,7 @@ from csms.core.reconciliation import last_heard
 from csms.core.security import MAX_PARTIES, ApiKey, Role
 from csms.core.stations import Registration, Station, UnknownStation
 from csms.core.tokens import Token
-from csms.core.transactions import Transaction, missing
+from csms.core.transactions import Transaction, lacking
 
 
 class Given(BaseModel):
@@ -382,7 +382,9 @@ class TransactionOut(OfStation):
         description="What else the station said last: why it reported, limit, tariff, cost",
         examples=[{"trigger": "LimitSet", "limit": {"max_energy_wh": 20000}}],
     )
-    missing_messages: int = Field(description="Gaps in the station's sequence numbers")
+    missing_messages: int = Field(
+        description="Gaps in the station's sequence numbers, and a start that never came"
+    )
     command_id: str | None
     reservation_id: int | None
     received_at: datetime
@@ -394,7 +396,7 @@ class TransactionOut(OfStation):
             "station": station,
             "meter_start_wh": entity.first_wh,
             "meter_last_wh": entity.last_wh,
-            "missing_messages": missing(entity.seen),
+            "missing_messages": lacking(entity),
             "flags": list(entity.flags),
             "details": {name: said[1] for name, said in (entity.details or {}).items()},
             "heard_at": last_heard(entity),

@@ -395,7 +395,7 @@ async def show_price(transaction_id: int, who: Viewer, provided: Provided) -> Pr
     end once it has ended."""
     t = await provided.store.reader.get(Transaction, transaction_id)
     if t is None or not who.sees(t.party_id):
-        raise NotFound(f"no transaction {transaction_id}")
+        raise NotFound(f"no transaction {transaction_id}; csms transaction list shows them")
     pricer = Pricer(provided.store, provided.taxes, provided.clock)
     found = await pricer.price(transaction_id)
     if found is None:

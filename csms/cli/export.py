@@ -154,7 +154,8 @@ def _target(session: Session, file: Path | None) -> Iterator[Sink]:
             yield writing.write
         part.replace(file)
     except OSError as error:
-        raise usage(f"cannot write {file}: {error.strerror}") from None
+        what = f"cannot write {file}: {error.strerror}"
+        raise usage(what, "name a file that can be written") from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -32,7 +32,7 @@ class Failure(Exception):
         self,
         exit_code: ExitCode,
         what: str,
-        next_step: str = "",
+        next_step: str,
         *,
         code: str = "",
         facts: Problem | None = None,
@@ -50,7 +50,7 @@ class Failure(Exception):
         return f"{self.what}; {self.next_step}" if self.next_step else self.what
 
 
-def usage(what: str, next_step: str = "") -> Failure:
+def usage(what: str, next_step: str) -> Failure:
     """The command was not given as it must be."""
     return Failure(ExitCode.USAGE, what, next_step)
 

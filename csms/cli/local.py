@@ -26,6 +26,7 @@ import typer
 
 from csms.cli import configuration
 from csms.cli.demo import DemoFailed, run_demo
+from csms.cli.output import Format
 from csms.core.errors import CsmsError, Invalid
 from csms.settings import DEFAULT_FILE, Settings, catalogue, load
 
@@ -77,7 +78,9 @@ def init(
         str | None,
         typer.Option(help="With --tls: the name stations reach us by.", show_default=False),
     ] = None,
-    output: Annotated[str, typer.Option("--output", help="table or json.")] = "table",
+    output: Annotated[
+        Format, typer.Option("--output", "-o", help="For people or programs.")
+    ] = Format.TABLE,
 ) -> None:
     """Write a commented configuration and show the first admin key, once.
 
@@ -370,7 +373,9 @@ def db_upgrade(config: ConfigFile = DEFAULT_FILE) -> None:
 @app.command(rich_help_panel="This machine")
 def demo(
     seconds: Annotated[float | None, typer.Option(min=1, help="End after this long.")] = None,
-    output: Annotated[str, typer.Option("--output", help="table or json.")] = "table",
+    output: Annotated[
+        Format, typer.Option("--output", "-o", help="For people or programs.")
+    ] = Format.TABLE,
     speed: Annotated[float, typer.Option(min=1, max=60, help="Times faster than life.")] = 20.0,
     roaming: Annotated[
         bool, typer.Option("--roaming", help="Two networks whose drivers visit each other.")
@@ -393,8 +398,6 @@ def demo(
     """
     from csms.observability import configure_logging
 
-    if output not in ("table", "json"):
-        fail(USAGE, "--output is table or json")
     configure_logging("error")
     with tempfile.TemporaryDirectory(prefix="csms-demo-") as name:
         folder, as_json = Path(name), output == "json"

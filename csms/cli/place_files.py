@@ -58,7 +58,7 @@ def _json(path: Path, text: str) -> list[dict[str, Any]]:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise usage(f"{path}: not valid JSON: {error}") from None
+        raise usage(f"{path}: not valid JSON: {error}", "mend it there") from None
     if isinstance(found, dict) and found.get("type") == "FeatureCollection":
         return [_feature(path, n, f) for n, f in enumerate(found.get("features") or [], 1)]
     if isinstance(found, dict) and isinstance(found.get("data"), list):
@@ -76,10 +76,10 @@ def _feature(path: Path, number: int, feature: Any) -> dict[str, Any]:
     where = f"{path}: feature {number}"
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
     if not isinstance(geometry, dict) or geometry.get("type") != "Point":
-        raise usage(f"{where}: a Point is expected")
+        raise usage(f"{where}: a Point is expected", "leave out what is no place")
     coordinates = geometry.get("coordinates")
     if not isinstance(coordinates, list) or len(coordinates) < 2:
-        raise usage(f"{where}: coordinates: longitude and latitude are expected")
+        raise usage(f"{where}: coordinates: longitude and latitude are expected", "mend them there")
     longitude, latitude = coordinates[:2]
     properties = dict(feature.get("properties") or {})
     # A feature may have its id beside the properties.
@@ -97,7 +97,8 @@ def _csv(path: Path, text: str) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for number, row in enumerate(reader, 2):
         if None in row or None in row.values():
-            raise usage(f"{path}:{number}: it has not as many values as there are columns")
+            what = f"{path}:{number}: it has not as many values as there are columns"
+            raise usage(what, "mend that line; a value with a comma stands in quotes")
         cells = {name: value.strip() for name, value in row.items() if value and value.strip()}
         if not cells:
             continue
@@ -113,12 +114,12 @@ def _add(found: dict[str, dict[str, Any]], cells: Mapping[str, str]) -> None:
     """One line: its location, new or seen before, and its EVSE."""
     name = cells.get("id")
     if not name:
-        raise usage("id: every line names its location")
+        raise usage("id: every line names its location", "fill in that column")
     location = found.setdefault(name, {"evses": []})
     said = dict(_location(cells))
     for key, value in said.items():
         if location.setdefault(key, value) != value:
-            raise usage(f"{key}: another line of {name} says something else")
+            raise usage(f"{key}: another line of {name} says something else", "make them agree")
     evse = _evse(cells)
     if evse:
         location["evses"].append(evse)
@@ -151,5 +152,5 @@ def _evse(cells: Mapping[str, str]) -> dict[str, Any]:
 
 def _whole(name: str, text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise usage(f"{name}: a whole number is expected, not {text!r}")
+        raise usage(f"{name}: a whole number is expected, not {text!r}", "mend it there")
     return int(text)

@@ -338,7 +338,7 @@ def import_locations(
     session = Session.of(context, output)
     given = [{**row, **owner(party)} for row in place_files.read(file)]
     if not given:
-        raise Failure(ExitCode.FAILED, f"{file} has no locations")
+        raise Failure(ExitCode.FAILED, f"{file} has no locations", "add some and import it again")
     for row in given:
         session.client.write("PUT", "/locations", row, params={"dry_run": "true"})
     rows = []

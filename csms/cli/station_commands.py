@@ -360,9 +360,10 @@ def read_payload(text: str) -> Mapping[str, Any]:
             text = Path(where).read_text(encoding="utf-8")
         found = json.loads(text)
     except OSError as error:
-        raise usage(f"cannot read {where}: {error.strerror}") from None
+        what = f"cannot read {where}: {error.strerror}"
+        raise usage(what, "name a file that can be read") from None
     except UnicodeDecodeError:
-        raise usage(f"{where} is not text in UTF-8") from None
+        raise usage(f"{where} is not text in UTF-8", "save it as UTF-8") from None
     except json.JSONDecodeError as error:
         example = """an example is '{"key": ["HeartbeatInterval"]}' in single quotes"""
         what = f"{where}, line {error.lineno} column {error.colno}: {error.msg}"

@@ -40,6 +40,8 @@ _COLUMNS: Mapping[str, tuple[str, type]] = {
 }
 # What an export says beyond that.
 _PASSED_OVER = ("firmware", "version", "registration", "exceptions", "connected", "last_seen_at")
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "@")
 _BOOLS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -68,7 +70,7 @@ def import_stations(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a header.")],
     tokens_out: Annotated[
         Path | None,
-        typer.Option("--tokens-out", metavar="FILE", help="A new file for new tokens."),
+        typer.Option("--tokens-out", metavar="FILE", help="New tokens are added to this file."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
@@ -87,12 +89,13 @@ def import_stations(
     """
     session = Session.of(context, output)
     lines = read_lines(file)
-    lacking = sum("secret" not in line.fields for line in lines)
-    if lacking and tokens_out is None and not dry_run:
-        raise usage(
-            f"{lacking} of {len(lines)} rows have no secret, so they may get new tokens",
-            "say where these are written: --tokens-out FILE",
-        )
+    if tokens_out is None and not dry_run:
+        lacking = _would_get_tokens(session, lines)
+        if lacking:
+            raise usage(
+                f"{lacking} of {len(lines)} rows have no secret and would get new tokens",
+                "say where these are written: --tokens-out FILE",
+            )
     tokens = None if tokens_out is None or dry_run else _Tokens(tokens_out)
     results: list[dict[str, Any]] = []
     try:
@@ -112,6 +115,17 @@ def import_stations(
     _report(session, results, tokens, dry_run=dry_run)
 
 
+def _would_get_tokens(session: Session, lines: list[Line]) -> int:
+    """How many stations would be added with a new token; those that are there keep theirs."""
+    count = 0
+    bare = [line.fields for line in lines if "secret" not in line.fields]
+    for start in range(0, len(bare), ROWS_AT_ONCE):
+        body = {"rows": bare[start : start + ROWS_AT_ONCE], "dry_run": True}
+        answer = session.client.write("POST", "/station-imports", body, wait_s=WAIT_S)
+        count += sum(row["result"] == "added" for row in answer["rows"])
+    return count
+
+
 def read_lines(file: Path) -> list[Line]:
     """The rows of a file, checked as far as that is possible here. Raises `Failure` naming every
     line that is wrong (the first twenty)."""
@@ -122,7 +136,7 @@ def read_lines(file: Path) -> list[Line]:
             f"cannot read {file}: {error.strerror}", "name a file that can be read"
         ) from None
     except UnicodeDecodeError:
-        raise usage(f"{file} is not text in UTF-8") from None
+        raise usage(f"{file} is not text in UTF-8", "save it as CSV in UTF-8") from None
     reader = csv.reader(io.StringIO(text), strict=True, delimiter=_delimiter(text))
     lines: list[Line] = []
     wrong: list[str] = []
@@ -137,13 +151,13 @@ def read_lines(file: Path) -> list[Line]:
             except ValueError as error:
                 wrong.append(f"line {reader.line_num}: {error}")
     except csv.Error as error:
-        raise usage(f"{file}, line {reader.line_num}: {error}") from None
+        raise usage(f"{file}, line {reader.line_num}: {error}", "mend that line") from None
     wrong += _repeated(lines)
     if wrong:
         more = f" (and {len(wrong) - 20} more)" if len(wrong) > 20 else ""
-        raise usage(f"{file}: " + "; ".join(wrong[:20]) + more)
+        raise usage(f"{file}: " + "; ".join(wrong[:20]) + more, "mend these lines")
     if not lines:
-        raise usage(f"{file} has no rows below its header")
+        raise usage(f"{file} has no rows below its header", "add a line for each station")
     return lines
 
 
@@ -160,7 +174,7 @@ def _check_header(file: Path, header: list[str]) -> None:
         what = f"unknown column {cell(unknown[0])}" if unknown else "no column identity"
         raise usage(f"{file}: {what}", f"its first line names columns of: {', '.join(_COLUMNS)}")
     if len(set(header)) != len(header):
-        raise usage(f"{file}: a column is named twice")
+        raise usage(f"{file}: a column is named twice", "take one of them away")
 
 
 def _fields(header: list[str], cells: list[str]) -> dict[str, Any]:
@@ -169,6 +183,9 @@ def _fields(header: list[str], cells: list[str]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, raw in zip(header, cells, strict=True):
         text = raw.strip()
+        if text[:1] == "'" and text[1:2] in _FORMULA:
+            # As an export writes it.
+            text = text[1:]
         if not text or name not in _COLUMNS:
             continue
         field, kind = _COLUMNS[name]
@@ -196,21 +213,30 @@ def _repeated(lines: Iterable[Line]) -> Iterator[str]:
         first.setdefault(identity, line.number)
 
 
+_HEADER = "identity,token"
+
+
 class _Tokens:
-    """The file of new tokens, for its owner only; each is on disk before the next batch is sent."""
+    """The file of new tokens, for its owner only; each is on disk before the next batch is sent.
+    One that is there is gone on with."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.count = 0
         try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            raise usage(f"--tokens-out: {file} exists already", "name a new file") from None
-        except OSError as error:
-            raise usage(f"--tokens-out: cannot write {file}: {error.strerror}") from None
-        self._out = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+            self._new = not file.exists() or not file.stat().st_size
+            if not self._new and not file.read_text("utf-8").startswith(_HEADER):
+                what = f"--tokens-out: {file} is no file of tokens"
+                raise usage(what, "name a new file, or the one of an import before")
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not text"
+            what = f"--tokens-out: cannot write {file}: {why}"
+            raise usage(what, "name a file that can be written") from None
+        self._out = os.fdopen(descriptor, "a", encoding="utf-8", newline="")
         self._csv = csv.writer(self._out)
-        self._csv.writerow(("identity", "token"))
+        if self._new:
+            self._csv.writerow(("identity", "token"))
 
     def write(self, identity: str, token: str) -> None:
         """Keep one token."""
@@ -219,9 +245,9 @@ class _Tokens:
         self.count += 1
 
     def close(self) -> None:
-        """End the file; one that holds no token is taken away."""
+        """End the file; a new one that holds no token is taken away."""
         self._out.close()
-        if not self.count:
+        if self._new and not self.count:
             self.file.unlink()
 
 
@@ -246,7 +272,8 @@ def _report(
         words = ", ".join(f"{count} {name}" for name, count in sums.items() if count)
         out.line(f"{'would be: ' if dry_run else ''}{words}")
         if tokens is not None and tokens.count:
-            out.line(f"{tokens.count} new tokens are in {tokens.file}, and nowhere else")
+            some = "1 new token is" if tokens.count == 1 else f"{tokens.count} new tokens are"
+            out.line(f"{some} in {tokens.file}, and nowhere else")
     if sums["refused"]:
         what = f"{sums['refused']} of {len(results)} rows were refused"
         raise Failure(ExitCode.FAILED, what, "mend them and import the same file again")
@@ -294,7 +321,8 @@ def export_stations(
             with file.open("w", encoding="utf-8", newline="") as out:
                 count = _write(out, rows, how)
         except OSError as error:
-            raise usage(f"cannot write {file}: {error.strerror}") from None
+            what = f"cannot write {file}: {error.strerror}"
+            raise usage(what, "name a file that can be written") from None
     where = "" if file is None else f" in {file}"
     note(f"{count} stations{where}, without secrets: only hashes of them are kept here")
 
@@ -331,5 +359,6 @@ def _exported(row: Row, name: str) -> Any:
         case "exceptions":
             return " ".join(row.get("exceptions") or {})
     value = row.get(name)
-    # A spreadsheet would take what a station says of itself for a formula.
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+@" and value else value
+    # A spreadsheet would take what a station says of itself for a formula; an import takes the
+    # mark away again.
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value

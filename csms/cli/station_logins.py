@@ -70,7 +70,7 @@ def _told(session: Session, answer: Row, *, begin: str = "") -> None:
     by_hand = paste("station", "rotate", identity, "--by-hand")
     match pushed:
         case "refused":
-            what = f"{identity} did not take a new token, so the old one stays: {detail}"
+            what = f"{begin}{identity} did not take a new token, so the old one stays: {detail}"
             raise Failure(ExitCode.FAILED, what, f"to have it typed in there: {by_hand}")
         case _ if out.is_json:
             return

@@ -217,6 +217,9 @@ def show_station(
     """
     session = Session.of(context, output)
     row = session.client.get(path_of(station))
+    if session.out.is_json:
+        switches = session.client.get(f"{path_of(station)}/switches")
+        row = {**row, "switches": list(switches)}
     session.out.record(row, _shown(row))
     if not session.out.is_json:
         if row.get("connected") and row.get("registration") == "new":

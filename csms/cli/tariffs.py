@@ -175,7 +175,8 @@ def assign_tariff(
         return
     where = f"{cell(location)}{f' (EVSE {cell(evse)})' if evse else ''}"
     if remove and not answer["removed"]:
-        raise Failure(ExitCode.FAILED, f"{row['id']} did not apply at {location}")
+        what = f"{row['id']} did not apply at {location}"
+        raise Failure(ExitCode.FAILED, what, "csms location show says which tariffs do")
     verb = "no longer applies" if remove else "applies"
     session.out.line(f"tariff {cell(row['id'])} {verb} at {where}")
 

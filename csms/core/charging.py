@@ -20,6 +20,7 @@ from csms.core.stations import Registration, require
 from csms.core.times import believed, plausible
 from csms.core.tokens import Shown
 from csms.core.transactions import (
+    CLOCK_SUSPECT,
     CLOSED,
     END_MISSING,
     ENDED,
@@ -119,7 +120,7 @@ def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
         token_kind=report.token.kind,
         group_id=found.group_id,
         reservation_id=report.reservation_id,
-        flags=() if key else ("clock_suspect",),
+        flags=() if key else (CLOCK_SUSPECT,),
     )
     if report.meter_wh is not None:
         opened = measure(opened, [Register(METER_START, at, report.meter_wh)])
@@ -239,7 +240,7 @@ def end(
     t = _with_stop_register(t, report, at, found_registers)
     if not plausible(report.at, origin.at):
         # Before the registers are judged: whether time can judge them depends on it.
-        t = t._replace(flags=with_flag(t.flags, "clock_suspect"))
+        t = t._replace(flags=with_flag(t.flags, CLOCK_SUSPECT))
     t = measure(t, found_registers, newest)
     t = t._replace(
         open=False,

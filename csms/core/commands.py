@@ -170,6 +170,10 @@ def submit(
         raise Refused(f"{station.identity} is {station.registration}: accept the station first")
     parameters = dict(parameters)
     _check_evse(tx, station, parameters.get("evse"))
+    if kind is Kind.START_CHARGING and parameters.get("evse") is None:
+        # There are stations that start nothing unless they are told where.
+        only = _only_evse(tx, station_id)
+        parameters |= {} if only is None else {"evse": only}
     if kind is Kind.START_CHARGING:
         uid = str(parameters["token"])
         parameters["token_kind"] = _check_token(tx, uid, now, station_id, parameters.get("evse"))
@@ -207,6 +211,12 @@ def submit(
         facts={"command_id": command_id, **parameters},
     )
     return command, True
+
+
+def _only_evse(tx: Tx, station_id: str) -> int | None:
+    """The EVSE of a station that has one."""
+    evses = {c.evse for c in tx.find(Connector, "station", station_id) if c.evse}
+    return evses.pop() if len(evses) == 1 else None
 
 
 def _check_evse(tx: Tx, station: Station, evse: int | None) -> None:

@@ -312,6 +312,10 @@ def settle(
         accepted = outcome in (Setting.APPLIED, Setting.REBOOT_REQUIRED)
         desired = desired._replace(attempts=desired.attempts + accepted)
         _settle(tx, desired, State(outcome.value), now, reason)
+        known = tx.get(Variable, station_id, desired.key)
+        if outcome == Setting.APPLIED and known is not None and known.actual is not None:
+            # What it has taken it has; a report may say otherwise.
+            tx.save(known._replace(actual=desired.value, reported_at=now))
 
 
 def refused(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from csms.core.entities import entity
 from csms.core.ports import Need, Tx
-from csms.core.transactions import Transaction, missing, with_flag, without
+from csms.core.transactions import Transaction, lacking, with_flag, without
 
 SEQUENCE_GAP = "sequence_gap"
 
@@ -38,7 +38,7 @@ def judge_gap(tx: Tx, t: Transaction, now: datetime) -> Transaction:
     ask the station. May be repeated."""
     if t.open:
         return t
-    gap = missing(t.seen) > 0
+    gap = lacking(t) > 0
     if gap is (SEQUENCE_GAP in t.flags):
         return t
     if not gap:

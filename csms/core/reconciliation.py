@@ -18,7 +18,14 @@ from csms.core.doubts import Doubt
 from csms.core.inquiries import TransactionState
 from csms.core.ports import Need, Tx
 from csms.core.stations import Station
-from csms.core.transactions import END_MISSING_PERHAPS, Transaction, with_flag, without
+from csms.core.transactions import (
+    CLOCK_SUSPECT,
+    END_MISSING_PERHAPS,
+    SUPERSEDED,
+    Transaction,
+    with_flag,
+    without,
+)
 
 QUEUED, ONGOING, GONE, SILENT = "queued", "ongoing", "gone", "silent"
 # An open transaction of which nothing was heard for so long is asked about also without a
@@ -165,7 +172,8 @@ def _is_free(t: Transaction, connectors: Sequence[Connector], now: datetime) -> 
 
 
 def is_doubtful(t: Transaction, now: datetime) -> bool:
-    """Whether people should look at a transaction: how it ended is not known, or is not likely, or
-    it has been silent for very long."""
-    marked = any(flag.startswith(("end_missing", doubts.SEQUENCE_GAP)) for flag in t.flags)
+    """Whether people should look at a transaction: how it began or ended is not known, or not
+    likely, or what it counted is not, or it has been silent for very long. A clock that cannot be
+    believed alone is no reason: the times are then ours."""
+    marked = any(flag != CLOCK_SUSPECT for flag in t.flags) or t.end_kind == SUPERSEDED
     return marked or (t.open and now - last_heard(t) >= FORGOTTEN_AFTER)

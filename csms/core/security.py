@@ -200,9 +200,13 @@ def without_secrets(value: Any, depth: int = 0) -> Any:
     keyed = "server" in value
     return {
         name: HIDDEN
-        if _SECRET.search(str(name))
-        or (tells and "value" in str(name).lower())
-        or (keyed and name == "key")
+        # Yes, no and nothing are decisions about a secret, and none themselves.
+        if not (item is None or isinstance(item, bool))
+        and (
+            _SECRET.search(str(name))
+            or (tells and "value" in str(name).lower())
+            or (keyed and name == "key")
+        )
         else without_secrets(item, depth + 1)
         for name, item in value.items()
     }

@@ -47,6 +47,7 @@ LOST = "lost"
 # Flags: the end was not reported; it may have been lost (the station does not look as if it went
 # on). Both go when the end is reported.
 END_MISSING = "end_missing"
+CLOCK_SUSPECT = "clock_suspect"
 END_MISSING_PERHAPS = "end_missing?"
 _UNTIL_REPORTED = frozenset({SUPERSEDED, END_MISSING, END_MISSING_PERHAPS})
 
@@ -232,7 +233,7 @@ def ends_otherwise(t: Transaction, report: TransactionReport) -> bool:
     """True for an `ended` report that is not the one which decided the end. (A worthless clock
     cannot differ: its time is that of receipt.)"""
     said, stored = _end_of(report), _end_of_row(t)
-    if report.clock_suspect and "clock_suspect" in t.flags:
+    if report.clock_suspect and CLOCK_SUSPECT in t.flags:
         said, stored = (said[0][:10], *said[1:]), (stored[0][:10], *stored[1:])
     return said != stored
 
@@ -251,8 +252,8 @@ def _said_once(t: Transaction, report: TransactionReport) -> dict[str, Any]:
     seen = add_seen(t.seen, report.seq)
     if seen != t.seen:
         changes["seen"] = seen
-    if report.clock_suspect and "clock_suspect" not in t.flags:
-        changes["flags"] = with_flag(t.flags, "clock_suspect")
+    if report.clock_suspect and CLOCK_SUSPECT not in t.flags:
+        changes["flags"] = with_flag(t.flags, CLOCK_SUSPECT)
     if report.offline and not t.offline:
         changes["offline"] = True
     if report.evse and not t.evse:
@@ -343,7 +344,7 @@ def _measure(
         changes["last_rank"], changes["last_at"], changes["last_wh"] = last[:3]
     if plain is not was_plain and plain is not None:
         _, changes["plain_at"], changes["plain_wh"] = plain[:3]
-    energy, suspect = _energy(first, plain, last, timed="clock_suspect" not in flags)
+    energy, suspect = _energy(first, plain, last, timed=CLOCK_SUSPECT not in flags)
     if energy != t.energy_wh:
         changes["energy_wh"] = energy
     below = last is not None and last.rank > ORDINARY and peak is not None and last.wh < peak
@@ -471,6 +472,13 @@ def missing(seen: str) -> int:
         return 0
     ranges = [_range(part) for part in seen.split(",")]
     return ranges[-1][1] - ranges[0][0] + 1 - sum(high - low + 1 for low, high in ranges)
+
+
+def lacking(t: Transaction) -> int:
+    """How many reports of a transaction are known to be missing: by number, and the first one of a
+    transaction of OCPP 2.x that has ended and was never said to have started."""
+    unstarted = t.end_order is not None and t.start_order is None
+    return missing(t.seen) or int(unstarted)
 
 
 def _range(part: str) -> tuple[int, int]:

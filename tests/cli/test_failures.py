@@ -59,6 +59,6 @@ def test_a_gateway_without_a_code_cannot_reach_the_server() -> None:
     assert of_problem(503, problem, "/").exit_code is ExitCode.FAILED
 
 
-def test_a_failure_without_a_next_step() -> None:
-    assert Failure(ExitCode.FAILED, "it broke").line == "it broke"
+def test_a_failure_whose_words_name_the_next_step() -> None:
+    assert Failure(ExitCode.FAILED, "it broke: csms check", "").line == "it broke: csms check"
     assert usage("what?", "this").exit_code is ExitCode.USAGE

@@ -85,16 +85,34 @@ def test_a_rehearsal_writes_no_tokens(api: Api, tmp_path: Path) -> None:
     assert result.stdout.splitlines() == ["line 2: A added", "would be: 1 added"]
 
 
-def test_new_tokens_need_a_file_that_is_new(api: Api, tmp_path: Path) -> None:
+def test_new_tokens_need_a_file_of_tokens(api: Api, tmp_path: Path) -> None:
+    adding(api)
     file = written(tmp_path, "A,,,,,", "B,s,,,,")
     result = api.run("station", "import", file)
     assert (result.exit_code, "1 of 2 rows have no secret" in result.stderr) == (2, True)
-    there = tmp_path / "tokens.csv"
+    assert [api.body(n)["dry_run"] for n in range(len(api.requests))] == [True]
+    there = tmp_path / "other.csv"
     there.write_text("precious")
     result = api.run("station", "import", file, "--tokens-out", str(there))
-    assert (result.exit_code, "exists already" in result.stderr) == (2, True)
+    assert (result.exit_code, "is no file of tokens" in result.stderr) == (2, True)
     assert there.read_text() == "precious"
-    assert api.requests == []
+
+
+def test_the_same_command_may_be_given_again(api: Api, tmp_path: Path) -> None:
+    adding(api)
+    file, tokens = written(tmp_path, "A,,,,,"), str(tmp_path / "tokens.csv")
+    again = ("station", "import", file, "--tokens-out", tokens)
+    said = api.run(*again).stdout
+    assert said == f"1 added\n1 new token is in {tokens}, and nowhere else\n"
+    there = {"identity": "A", "result": "unchanged", "detail": None, "token": None}
+    api.on("POST", "/station-imports", ok({"rows": [there]}))
+    assert api.run(*again).exit_code == 0
+    assert Path(tokens).read_text().splitlines() == ["identity,token", "A,token of A"]
+    # Nothing would be added, so no file is needed.
+    assert api.run("station", "import", file).exit_code == 0
+    adding(api)
+    api.run("station", "import", written(tmp_path, "B,,,,,"), "--tokens-out", tokens)
+    assert Path(tokens).read_text().splitlines()[1:] == ["A,token of A", "B,token of B"]
 
 
 def test_a_file_without_tokens_is_not_left_behind(api: Api, tmp_path: Path) -> None:
@@ -147,7 +165,7 @@ def test_for_programs(api: Api, tmp_path: Path) -> None:
 
 ROWS: list[dict[str, Any]] = [
     STATION,
-    {**STATION, "identity": "CP,2", "model": "=1+1", "exceptions": {"user": "x"}},
+    {**STATION, "identity": "=CP,2", "model": "=1+1", "exceptions": {"user": "x"}},
 ]
 
 
@@ -163,16 +181,17 @@ def test_an_export_can_be_imported(api: Api, tmp_path: Path) -> None:
     assert api.run("station", "import", str(file), "--tokens-out", tokens).exit_code == 0
     first, second = api.body()["rows"]
     assert first["evses"] == 2
-    assert (second["identity"], second["model"]) == ("CP,2", "'=1+1")
+    assert (second["identity"], second["model"]) == ("=CP,2", "=1+1")
+    assert "'=CP,2" in file.read_text(), "a spreadsheet takes it for text"
 
 
 def test_an_export_to_standard_output(api: Api) -> None:
     api.on("GET", "/stations", page(*ROWS))
     lines = list(csv.reader(io.StringIO(api.run("station", "export").stdout)))
-    assert [line[0] for line in lines] == ["identity", "CP-1", "CP,2"]
+    assert [line[0] for line in lines] == ["identity", "CP-1", "'=CP,2"]
     api.on("GET", "/stations", page(*ROWS))
     shown = api.run("station", "export", "-o", "jsonl").stdout.splitlines()
-    assert [json.loads(line)["identity"] for line in shown] == ["CP-1", "CP,2"]
+    assert [json.loads(line)["identity"] for line in shown] == ["CP-1", "=CP,2"]
     api.on("GET", "/stations", page(*ROWS))
     assert json.loads(api.run("station", "export", "-o", "json").stdout) == ROWS
     api.on("GET", "/stations", page())

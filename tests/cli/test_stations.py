@@ -140,8 +140,11 @@ def test_what_is_wanted_is_shown(api: Api) -> None:
 
 
 def test_show_as_json_is_the_object(api: Api) -> None:
+    switches = [{"name": "ping", "value": True, "origin": "default"}]
     api.on("GET", "/stations/CP-1", ok(STATION))
-    assert json.loads(api.run("-o", "json", "station", "show", "CP-1").stdout) == STATION
+    api.on("GET", "/stations/CP-1/switches", ok(switches))
+    shown = json.loads(api.run("-o", "json", "station", "show", "CP-1").stdout)
+    assert shown == {**STATION, "switches": switches}
 
 
 def test_a_station_that_is_not_there(api: Api) -> None:

@@ -30,3 +30,14 @@ def test_a_gap_is_marked_asked_about_and_forgotten_when_it_closes() -> None:
     closed = store.run(doubts.judge_gap, marked._replace(seen="0-4"), NOW)
     assert closed.flags == ()
     assert at_once(store.reader.page(Doubt)) == []
+
+
+def test_an_end_without_a_start_lacks_a_message() -> None:
+    """OCPP 2.x: also where no number is missing between those that came."""
+    store = open_inline()
+    ended = transaction("7")._replace(end_order="7")
+    marked = store.run(doubts.judge_gap, ended, NOW)
+    assert marked.flags == (SEQUENCE_GAP,)
+    assert (
+        store.run(doubts.judge_gap, marked._replace(start_order="0", seen="0-7"), NOW).flags == ()
+    )

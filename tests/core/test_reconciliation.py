@@ -289,8 +289,9 @@ def test_what_is_doubtful_is_listed(station: Away) -> None:
     t = start16(station)
     assert not reconciliation.is_doubtful(t, station.now)
     assert reconciliation.is_doubtful(t, station.now + FORGOTTEN_AFTER)
-    for flag in ("end_missing", "end_missing?", "sequence_gap"):
+    for flag in ("end_missing", "end_missing?", "sequence_gap", "register_suspect"):
         assert reconciliation.is_doubtful(t._replace(flags=(flag,)), station.now)
     assert not reconciliation.is_doubtful(t._replace(flags=("clock_suspect",)), station.now)
+    assert reconciliation.is_doubtful(t._replace(open=False, end_kind="superseded"), station.now)
     ended = t._replace(open=False)
     assert not reconciliation.is_doubtful(ended, station.now + FORGOTTEN_AFTER)
