@@ -20,6 +20,7 @@ CLIENT_ERROR, INVALID, NOT_ENOUGH, UNKNOWN_LOCATION, UNKNOWN_TOKEN = 2000, 2001,
 SERVER_ERROR, CANNOT_CALL_BACK, WRONG_VERSION, NO_ENDPOINTS = 3000, 3001, 3002, 3003
 MAX_MESSAGE = 500
 LISTED = "data: one_in_a_list"
+NO_ENVELOPE = "answer: no_envelope"
 
 STATUS = {
     "not_found": CLIENT_ERROR,
@@ -62,13 +63,20 @@ def failure(error: CsmsError) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a partner answered. `status` None: no envelope was in it."""
+    """What a partner answered. `status` None: no envelope was in it; `empty`: nothing at all."""
 
     http: int
     status: int | None = None
     data: Any = None
     message: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    empty: bool = False
+
+    @property
+    def silent(self) -> bool:
+        """Done as HTTP says, and nothing else is said. Enough for what may be sent again and has
+        no answer; the envelope is missing (status_codes)."""
+        return self.empty and self.http in (200, 201, 204)
 
     @property
     def ok(self) -> bool:
@@ -103,7 +111,7 @@ def read(http: int, body: bytes, headers: Mapping[str, str]) -> Heard:
     except CsmsError:
         value = None
     if not isinstance(value, dict):
-        return Heard(http, headers=headers)
+        return Heard(http, headers=headers, empty=not body.strip())
     status = value.get("status_code")
     if isinstance(status, str) and status.isdigit() and len(status) <= 4:
         status = int(status)

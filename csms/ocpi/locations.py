@@ -32,7 +32,7 @@ from csms.ocpi.headers import Routing
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
 from csms.ocpi.routing import Call, Gone, Module, may_tell, patch_of, same_as_address
-from csms.ocpi.tokens import refusal
+from csms.ocpi.tokens import refused
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.types import Wire
 from csms.ocpi.wire.v221 import locations as wire
@@ -358,7 +358,7 @@ async def push(
         return []
     address = paging.below(url, country, party_id, place.id)
     heard = await network.client.call("PUT", address, access, told)
-    return [] if heard.ok else [refusal(heard)]
+    return await refused(network, partner, heard)
 
 
 def _access(network: Network, partner: Partner, party: str) -> Access:

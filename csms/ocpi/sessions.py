@@ -34,7 +34,7 @@ from csms.ocpi.locations import checked
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
 from csms.ocpi.routing import Call, Gone, Module, may_tell, patch_of, same_as_address
-from csms.ocpi.tokens import refusal
+from csms.ocpi.tokens import refused
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221 import sessions as wire
 
@@ -268,7 +268,7 @@ async def push(
             return []
     # What they do not know they cannot patch (transport_and_format, PATCH).
     heard = await network.client.call("PUT", address, access, told)
-    return [] if heard.ok else [refusal(heard)]
+    return await refused(network, partner, heard)
 
 
 def _access(network: Network, partner: Partner, party: str, theirs: str) -> Access:

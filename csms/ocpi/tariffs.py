@@ -30,7 +30,7 @@ from csms.ocpi.locations import READERS, checked, known_fields
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
 from csms.ocpi.routing import Call, Gone, Module, may_tell, same_as_address
-from csms.ocpi.tokens import refusal
+from csms.ocpi.tokens import refused
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221 import tariffs as wire
 
@@ -199,9 +199,9 @@ async def push(network: Network, partner: Partner, party: str, tariff_id: str) -
         heard = await network.client.call("DELETE", address, access)
         # Not known there is as good as gone.
         gone = heard.ok or heard.http == 404 or heard.status == 2000
-        return [] if gone else [refusal(heard)]
+        return [] if gone else await refused(network, partner, heard)
     heard = await network.client.call("PUT", address, access, told)
-    return [] if heard.ok else [refusal(heard)]
+    return await refused(network, partner, heard)
 
 
 def _access(network: Network, partner: Partner, party: str) -> Access:

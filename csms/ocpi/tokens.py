@@ -21,7 +21,7 @@ from csms.core.visitors import HomeAnswer, HomeAsked, VisitorToken
 from csms.ocpi import paging
 from csms.ocpi.client import Access
 from csms.ocpi.disclosing import disclose, of_token, where
-from csms.ocpi.envelope import UNKNOWN_TOKEN, Answer, Heard
+from csms.ocpi.envelope import NO_ENVELOPE, UNKNOWN_TOKEN, Answer, Heard
 from csms.ocpi.headers import Routing
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
 from csms.ocpi.paging import Pulled
@@ -203,6 +203,17 @@ async def _take(call: Call, body: Any) -> Answer:
     return Answer(http=201 if new else 200)
 
 
+async def refused(network: Network, partner: Partner, heard: Heard) -> list[str]:
+    """What a partner says against an object that was pushed; nothing when it took it, also without
+    a word. Raises as `refusal`."""
+    if heard.ok:
+        return []
+    if not heard.silent:
+        return [refusal(heard)]
+    await network.forgive(partner, (NO_ENVELOPE,))
+    return []
+
+
 def refusal(heard: Heard) -> str:
     """What a partner will not take however often it is sent. Raises `PartnerUnreachable` for what
     may work later."""
@@ -227,7 +238,7 @@ async def push(network: Network, partner: Partner, party: str, uid: str) -> list
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(EMSP):
         return []
-    wrong = []
+    wrong: list[str] = []
     where = {"party_id": party, "uid_key": uid_key(uid)}
     for token in await network.store.reader.page(Token, where):
         told = shown(token, issuer(network, party), network.clock())
@@ -239,8 +250,7 @@ async def push(network: Network, partner: Partner, party: str, uid: str) -> list
             address += f"?type={told['type']}"
         await disclose(network, partner, [of_token(told, Disclosing.PUSH)])
         heard = await network.client.call("PUT", address, _access(network, partner, party), told)
-        if not heard.ok:
-            wrong.append(refusal(heard))
+        wrong += await refused(network, partner, heard)
     return wrong
 
 

@@ -100,12 +100,19 @@ async def test_their_driver_charges_here(north: North, foreign: Foreign) -> None
         assert said["data"]["result"] == "ACCEPTED", said
         bill = await until(lambda: first(foreign, "EMSP", "cdrs"))
         assert (bill["session_id"], bill["cdr_token"]["uid"]) == (told["id"], "app-1")
-        assert (await first(foreign, "EMSP", "sessions"))["status"] == "COMPLETED"
-        results = await foreign.kept("EMSP", "commands")
-        assert [(r["id"], r["result"]) for r in results] == [
-            ("start_session-1", "ACCEPTED"),
-            ("stop_session-1", "ACCEPTED"),
-        ]
+
+        async def completed() -> bool:
+            return bool((await first(foreign, "EMSP", "sessions"))["status"] == "COMPLETED")
+
+        async def results() -> Any:
+            told = await foreign.kept("EMSP", "commands")
+            return {r["id"]: r["result"] for r in told} if len(told) == 2 else None
+
+        await until(completed)
+        assert await until(results) == {
+            "start_session-1": "ACCEPTED",
+            "stop_session-1": "ACCEPTED",
+        }
 
         async def settled() -> bool:
             (row,) = (await north.do("GET", "/roaming/deliveries"))["items"]
@@ -141,15 +148,15 @@ async def test_what_they_cannot_read_is_refused_and_holds_up_nothing(
     await north.register(foreign)
     long = LOCATION | {"id": "LONG", "address": "1 " + "Long " * 10 + "Street"}
     await north.do("PUT", "/locations", long)
-    await north.do("PUT", "/locations", LOCATION)
-    kept = await until(lambda: first(foreign, "EMSP", "locations"))
-    assert kept["id"] == "depot"
 
     async def noted() -> Any:
         rows = (await north.partner())["modules"]
         return any(row["module"] == "locations" and row["error"] == "HTTP 422" for row in rows)
 
     await until(noted)
+    await north.do("PUT", "/locations", LOCATION)
+    kept = await until(lambda: first(foreign, "EMSP", "locations"))
+    assert kept["id"] == "depot"
 
 
 # -- they as CPO, we as eMSP -----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from csms.core.errors import PartnerUnreachable
 from csms.core.tokens import Token
 from csms.core.visitors import HomeAsked, VisitorToken
 from csms.ocpi import tokens
-from csms.ocpi.envelope import Answer, Heard
+from csms.ocpi.envelope import Answer, Heard, read
 from csms.ocpi.network import CPO, EMSP, Limits
 from csms.ocpi.routing import Call, Module
 from tests.support import ocpi_objects as objects
@@ -317,6 +317,24 @@ def test_an_http_error_about_the_content_is_a_refusal(http: int) -> None:
 def test_what_may_work_later_is_no_refusal(heard: Heard) -> None:
     with pytest.raises(PartnerUnreachable):
         tokens.refusal(heard)
+
+
+@pytest.mark.parametrize(
+    ("http", "body", "taken"), [(200, b"", True), (204, b"", True), (200, b"<html>", False)]
+)
+async def test_a_push_that_is_taken_without_a_word_is_not_made_again(
+    http: int, body: bytes, taken: bool
+) -> None:
+    """status_codes: an answer should have an envelope. A peer in the field answers an empty 200."""
+    async with networks() as (north, south):
+        partner = await north.partner(south)
+        heard = read(http, body, {})
+        if not taken:
+            with pytest.raises(PartnerUnreachable):
+                await tokens.refused(north.network, partner, heard)
+            return
+        assert await tokens.refused(north.network, partner, heard) == []
+        assert (await north.partner(south)).deviations == {"answer: no_envelope": 1}
 
 
 async def test_our_token_is_pushed_as_it_is_now() -> None:
