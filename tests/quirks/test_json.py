@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from csms.core import tokens
+from csms.core.availability import Connector
 from csms.core.metering import MeterSample
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
@@ -209,6 +210,22 @@ async def test_quirk_43_words_that_nobody_knows(central: Central) -> None:
     assert "Request.Energy" in row.readings
     assert "Celcius" in row.readings
     assert (await only(central)).energy_wh == 2_500
+
+
+async def test_quirk_43_known_words_in_other_capitals(central: Central) -> None:
+    status = '{"connectorId":1,"errorCode":"noerror","status":"charging"}'
+    sampled = '{"value":"2.0","measurand":"energy.active.import.register","unit":"KWH"}'
+    async with central.connect() as station:
+        assert await said(station, f'[2,"q","StatusNotification",{status}]') == {}
+        number = await started(station)
+        assert await said(station, meter(number, sampled)) == {}
+        assert (await only(central)).energy_wh == 1_000
+        await said(station, stop(number, reason='"evdisconnected"'))
+    row = await only(central)
+    assert (row.open, row.energy_wh, row.stop_reason) == (False, 2_500, "EVDisconnected")
+    found = await central.store.reader.page(Connector, {"evse": 1})
+    assert [c.status for c in found] == ["charging"]
+    assert await central.violations() == {"respelled": 3}
 
 
 @pytest.mark.parametrize("shown", ["04A2\\u0010\\u000e", "04A2\x10\x0e", "04A2", " 04a2 "])
