@@ -18,6 +18,7 @@ from csms.core.metering import MeterSample
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 from csms.storage.open import open_inline
+from tests.support.charges import charges
 from tests.support.ocpp import NOW, PARTY
 from tests.support.ocpp_links import Central, Socket, listening
 
@@ -132,7 +133,8 @@ async def test_quirk_38_clocks_that_were_never_set(central: Central, clock: str)
 async def test_quirk_39_our_times_are_plain(central: Central) -> None:
     async with central.connect() as station:
         answer = await said(station, '[2,"q","Heartbeat",{}]')
-    assert answer["currentTime"] == "2024-05-01T12:00:00Z"
+        assert answer["currentTime"] == "2024-05-01T12:00:00Z"
+        await charges(central, station)
 
 
 @pytest.mark.parametrize("value", ["2000", "2000.0", "2e3", '" 2000"', '"2000 "', '"2.0E3"'])
@@ -255,6 +257,8 @@ async def test_quirk_45_spaces_inside_a_token(central: Central, shown: str) -> N
     async with central.connect() as station:
         answer = await said(station, START.replace("04A2", shown))
         assert answer["idTagInfo"]["status"] == "Accepted"
+        assert await said(station, stop(answer["transactionId"], idTag=f'"{shown}"')) != {}
+    assert (await only(central)).energy_wh == 2_500
 
 
 async def test_quirk_45_no_token_at_all(central: Central) -> None:
@@ -287,9 +291,12 @@ async def test_quirk_47_zeros_and_empty_lists_for_nothing(central: Central) -> N
 async def test_quirk_48_an_id_that_was_never_ours(central: Central, wire_id: str) -> None:
     """The stop is acknowledged and kept; what is running is somebody else's."""
     async with central.connect() as station:
-        await started(station)
+        number = await started(station)
         assert await said(station, stop(0, transactionId=wire_id)) == {}
-    assert (await only(central)).open
+        assert (await only(central)).open
+        assert await said(station, stop(number)) == {}
+    row = await only(central)
+    assert (row.open, row.energy_wh) == (False, 2_500)
 
 
 # -- what a station is told ------------------------------------------------------------------------
