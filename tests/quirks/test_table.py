@@ -78,9 +78,12 @@ def test_what_a_row_names_exists(number: int, row: tuple[str, ...]) -> None:
 def test_every_numbered_test_is_about_a_row() -> None:
     for path in sorted((ROOT / "tests/quirks").glob("test_*.py")):
         for function in functions(f"quirks/{path.stem}"):
-            found = re.match(r"test_quirks?_((?:\d+_)+)", function)
-            for number in found[1].strip("_").split("_") if found else ():
-                assert int(number) in FIELD, function
+            found = re.match(r"test_(quirks?|stack)_((?:\d+_)+)", function)
+            if found is None:
+                continue
+            rows = STACKS if found[1] == "stack" else FIELD
+            named = [rows[int(number)][3] for number in found[2].strip("_").split("_")]
+            assert any(f"::{function}`" in tests for tests in named), f"no row names {function}"
 
 
 MONEY = (*range(1, 9), *range(12, 20), *range(26, 48), *range(53, 67))
@@ -91,6 +94,13 @@ def test_the_money_path_has_a_test_by_number_that_shows_a_charge(number: int) ->
     """The faulty bytes go over a link, and a transaction comes out of it with its energy."""
     by_number = re.findall(rf"`(quirks/\w+::test_quirks?_(?:\d+_)*{number}_\w+)`", FIELD[number][3])
     assert any(shows_a_charge(name) for name in by_number), by_number
+
+
+@pytest.mark.parametrize("number", STACKS)
+def test_a_charge_comes_out_right_whatever_the_stack(number: int) -> None:
+    """Over a link too, by a test that looks at the energy."""
+    over_a_link = re.findall(r"`((?:quirks|e2e)/\w+::\w+)`", STACKS[number][3])
+    assert any(shows_a_charge(name) for name in over_a_link), over_a_link
 
 
 def test_the_switches_are_those_of_the_code() -> None:
