@@ -37,6 +37,7 @@ KINDS: Mapping[str, str] = {
     "text_to_boolean": "sent true or false as text; taken as such",
     "float_to_integer": "sent 5.0 for 5; taken as a whole number",
     "trimmed": "sent a text with spaces around it; taken without",
+    "respelled": "wrote a word of the specification in other capitals; taken as that word",
     "truncated": "sent a text longer than allowed; cut",
     "empty_field_dropped": "sent an empty value for something optional; left out",
     "unknown_field_dropped": "sent a field that the message does not have; left out",

@@ -2,8 +2,9 @@
 
 Used where a refusal would cost money (start, stop, meter values, status, boot); elsewhere a fault
 is answered with an error. A repair never guesses: the value is the one that was sent, in the type
-or the length that the specification has for it. Enumerated values that nobody knows and fields that
-are missing stay as they are, for the handler knows what they are worth.
+or the length that the specification has for it, or a word in its capitals. Enumerated values that
+nobody knows and fields that are missing stay as they are, for the handler knows what they are
+worth.
 
 Every repaired value is checked against its rule before it is used, so a repair cannot exchange one
 fault for another.
@@ -38,7 +39,7 @@ class Repaired:
     """The payload after repair.
 
     `kinds` says once each what was done, in order: `number_to_text`, `boolean_to_text`,
-    `text_to_number`, `text_to_boolean`, `float_to_integer`, `trimmed`, `truncated`,
+    `text_to_number`, `text_to_boolean`, `float_to_integer`, `trimmed`, `respelled`, `truncated`,
     `empty_field_dropped`, `unknown_field_dropped`. `left` are the faults that remain.
     """
 
@@ -126,7 +127,11 @@ def _fit(value: str, rule: Rule) -> tuple[str, object] | None:
     stripped = value.strip()
     if scalar_fault(rule, stripped) is None:
         return "trimmed", stripped
-    if rule.options is None and rule.max_length is not None:
+    if rule.options is not None:
+        # No two words of one list of OCPP differ in capitals only (tested).
+        folded = stripped.casefold()
+        return next((("respelled", o) for o in rule.options if o.casefold() == folded), None)
+    if rule.max_length is not None:
         return "truncated", stripped[: rule.max_length]
     return None
 

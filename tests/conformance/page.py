@@ -76,7 +76,7 @@ def _block(block: Block, of_case: Mapping[str, list[Shown]], results: Mapping[st
     if tests:
         lines.append("\n| case | what it shows | test | result |\n|---|---|---|---|\n")
     for test in tests:
-        where = f"[{test.file}](../tests/conformance/{test.file})"
+        where = f"[{test.test}](../tests/conformance/{test.file})"
         result = results.get(test.test, "not run")
         lines.append(f"| {name(test.case)} | {test.shows} | {where} | {result} |\n")
     missing = [name(case) for case in block.ids if case not in of_case]

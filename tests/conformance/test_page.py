@@ -54,6 +54,14 @@ def test_every_case_has_a_test_or_a_reason() -> None:
         assert not left or block.missing, f"{block.version} {block.name}: {left}"
 
 
+def test_the_page_names_the_test_of_each_case_and_leads_to_its_file() -> None:
+    page = PAGE.read_text()
+    for test in written():
+        where = f"[{test.test}](../tests/conformance/{test.file})"
+        row = rf"^\| {name(test.case)} \| .* \| {re.escape(where)} \| \w+ \|$"
+        assert re.search(row, page, re.MULTILINE), f"{test.case} {where}: {AGAIN}"
+
+
 def test_the_page_lists_every_case() -> None:
     page = PAGE.read_text()
     assert {name(case) for case in OFFICIAL} == set(re.findall(r"\bTC_\w+", page)), AGAIN

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -174,6 +177,28 @@ def test_a_known_value_between_spaces_is_trimmed_and_an_unknown_one_left() -> No
     repaired = mend("1.6", "MeterValues", meter({"value": "1", "unit": "Hz"}))
     assert repaired.payload == meter({"value": "1", "unit": "Hz"})
     assert [fault.kind for fault in repaired.left] == ["unknown_value"]
+
+
+@pytest.mark.parametrize("unit", ["wh", "WH", " wH "])
+def test_a_known_word_in_other_capitals_is_that_word(unit: str) -> None:
+    assert mend("1.6", "MeterValues", meter({"value": "1", "unit": unit})) == Repaired(
+        meter({"value": "1", "unit": "Wh"}), ("respelled",), ()
+    )
+
+
+@pytest.mark.parametrize("folder", ["v16", "v201", "v21"])
+def test_no_two_words_of_one_list_differ_in_capitals_only(folder: str) -> None:
+    texts = [
+        file.read_text("utf-8-sig") for file in files("ocpp").joinpath(folder, "schemas").iterdir()
+    ]
+    lists = [
+        json.loads(found)
+        for text in texts
+        for found in re.findall(r'"enum":\s*(\[.*?\])', text, re.S)
+    ]
+    assert len(lists) > 20
+    for words in lists:
+        assert len({word.casefold() for word in words}) == len(words), words
 
 
 def test_unknown_fields_are_dropped_wherever_they_are() -> None:

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
-from csms.core import tokens
 from csms.core.availability import Connector
 from csms.core.commands import Command, Kind, Status
 from csms.core.quirks import Catalogue, Entry
 from csms.core.stations import Registration
-from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 from csms.storage.open import open_inline
-from tests.support.ocpp import NOW, PARTY, start, stop
+from tests.support.charges import card, charges
+from tests.support.ocpp import NOW, start, stop
 from tests.support.ocpp_links import WITHIN_S, Central, Socket, listening, until
 
 BOOT = {"chargePointVendor": "Maker", "chargePointModel": "One"}
@@ -27,10 +26,6 @@ BOOT = {"chargePointVendor": "Maker", "chargePointModel": "One"}
 async def central() -> AsyncIterator[Central]:
     async with listening(open_inline()) as central:
         yield central
-
-
-async def card(central: Central) -> None:
-    await central.store.transact(tokens.add, Token(PARTY, "", "rfid", "04A2", NOW), NOW)
 
 
 def wish(kind: Kind, **parameters: Any) -> Command:
@@ -76,6 +71,7 @@ async def test_quirk_27_a_boot_is_not_triggered_where_it_restarts_the_station(
         assert done.status is Status.REJECTED
         assert "switch trigger_boot" in done.detail
         await station.reads_nothing()
+        await charges(central, station)
 
 
 async def test_quirk_28_no_call_before_its_boot_is_answered(central: Central) -> None:
@@ -88,6 +84,7 @@ async def test_quirk_28_no_call_before_its_boot_is_answered(central: Central) ->
         asked = await answers(station, {"status": "Accepted"})
         assert asked[2] == "Reset"
         assert (await done).status is Status.ACCEPTED
+        await charges(central, station)
 
 
 async def test_quirk_28_what_waits_ends_with_its_link(central: Central) -> None:
@@ -105,6 +102,7 @@ async def test_quirk_28_a_station_that_never_boots_is_called_in_the_end(central:
         link = central.link()
         link.treat(replace(link.switches, settle_s=1))
         done = perform(central, wish(Kind.RESET))
+        await charges(central, station)
         await answers(station, {"status": "Accepted"})
         assert (await done).status is Status.ACCEPTED
 
@@ -126,14 +124,18 @@ async def test_quirk_29_triggers_as_far_as_they_work(
         if asked_for is not None:
             assert (await answers(station, {"status": "Accepted"}))[3] == asked_for
         assert (await done).status is (Status.ACCEPTED if asked_for else Status.REJECTED)
+        await charges(central, station)
 
 
 async def test_quirk_30_our_interval_is_never_0(central: Central) -> None:
     """0 makes some stations send heartbeats without a pause; a pending one asks again later."""
     for registration in (Registration.ACCEPTED, Registration.PENDING, Registration.REJECTED):
-        await central.onboard(registration.value, registration=registration)
-        async with central.connect(registration.value) as station:
+        identity = registration.value
+        await central.onboard(identity, registration=registration)
+        async with central.connect(identity) as station:
             assert (await station.calls("BootNotification", BOOT))["interval"] >= 60
+            told = "Accepted" if registration is Registration.ACCEPTED else "Invalid"
+            await charges(central, station, identity, status=told)
 
 
 async def test_quirk_31_names_over_their_length(central: Central) -> None:
@@ -145,6 +147,7 @@ async def test_quirk_31_names_over_their_length(central: Central) -> None:
     }
     async with central.connect() as station:
         assert (await station.calls("BootNotification", long))["status"] == "Accepted"
+        await charges(central, station)
     row = await central.station()
     assert row.serial == long["chargeBoxSerialNumber"]
     assert row.vendor == "Schneider Electric o"
@@ -155,6 +158,7 @@ async def test_quirk_32_empty_texts_for_nothing(central: Central) -> None:
     empty = {**BOOT, "iccid": "", "imsi": "", "meterSerialNumber": "", "chargePointVendor": ""}
     async with central.connect() as station:
         assert (await station.calls("BootNotification", empty))["status"] == "Accepted"
+        await charges(central, station)
     assert (await central.station()).model == "One"
 
 
@@ -176,7 +180,7 @@ async def test_quirk_33_results_of_odd_shape_reach_who_asked(central: Central, r
         found = await done
         assert found.status is Status.ACCEPTED
         assert "configurationKey" in found.result
-        await station.is_alive()
+        await charges(central, station)
 
 
 async def test_quirk_33_half_a_result_ends_the_call_and_not_the_link(central: Central) -> None:
@@ -186,7 +190,7 @@ async def test_quirk_33_half_a_result_ends_the_call_and_not_the_link(central: Ce
         asked = await station.reads()
         await station.sends(f'[3,"{asked[1]}",{{"configurationKey":[{{"key":"a","val')
         assert (await done).status is Status.FAILED
-        await station.is_alive()
+        await charges(central, station)
 
 
 async def test_quirk_36_no_status_after_a_reconnect(central: Central) -> None:
@@ -194,8 +198,9 @@ async def test_quirk_36_no_status_after_a_reconnect(central: Central) -> None:
     await central.onboard()
     async with central.connect() as station:
         await station.is_alive()
-    found = await central.store.reader.page(Connector)
-    assert {c.status for c in found} == {"unknown"}
+        found = await central.store.reader.page(Connector)
+        assert {c.status for c in found} == {"unknown"}
+        await charges(central, station)
 
 
 async def test_what_is_known_of_a_make_holds_for_the_running_link() -> None:

@@ -1,4 +1,4 @@
-"""Quirks 1 to 8, 11: how stations knock, byte for byte over real sockets."""
+"""Quirks 1 to 7, 11, 73: how stations knock, byte for byte over real sockets, and then charge."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from csms.core.quirks import Catalogue, Entry
 from csms.storage.open import open_inline
+from tests.support.charges import charges
 from tests.support.ocpp_links import WITHIN_S, Central, basic, listening, until
 
 
@@ -52,9 +53,12 @@ class Bytes:
         assert first == 0x81, f"opcode {first & 15}: {data!r}"
         return json.loads(data)
 
-    async def is_alive(self) -> None:
-        self.frame(b'[2,"1","Heartbeat",{}]')
-        assert "currentTime" in (await self.read())[2]
+    async def calls(self, action: str, payload: dict[str, Any]) -> Any:
+        """The payload of the result."""
+        self.frame(json.dumps([2, "1", action, payload]).encode())
+        kind, message_id, answer = await self.read()
+        assert (kind, message_id) == (3, "1"), answer
+        return answer
 
 
 @asynccontextmanager
@@ -82,7 +86,7 @@ async def test_quirk_1_no_subprotocol_and_the_switch_says_which(central: Central
         )
         assert head.startswith("HTTP/1.1 101")
         assert "Sec-WebSocket-Protocol" not in head
-        await raw.is_alive()
+        await charges(central, raw)
     assert (await central.station()).protocol == "1.6"
     assert await central.violations() == {"no_subprotocol": 1}
 
@@ -118,7 +122,7 @@ async def test_quirk_2_connection_upgrade_is_missing(
             login(central),
         )
         assert head.startswith("HTTP/1.1 101")
-        await raw.is_alive()
+        await charges(central, raw)
     assert await central.violations() == {"missing_upgrade_header": 1}
 
 
@@ -126,20 +130,20 @@ async def test_quirk_2_connection_upgrade_is_missing(
 async def test_quirk_3_slashes(central: Central, path: str) -> None:
     await central.onboard()
     async with central.connect(path=path) as link:
-        await link.is_alive()
+        await charges(central, link)
 
 
 @pytest.mark.parametrize("path", ["/ws://host:9000/ocpp/CS%201", "/wss://host/ocpp/x/CS%201"])
 async def test_quirk_4_the_whole_url_inside_the_path(central: Central, path: str) -> None:
     await central.onboard()
     async with central.connect(path=path) as link:
-        await link.is_alive()
+        await charges(central, link)
 
 
 async def test_quirk_5_a_serial_behind_the_configured_url(central: Central) -> None:
     await central.onboard("SN-77")
     async with central.connect("SN-77", path="/ocpp/CS%201/SN-77") as link:
-        await link.is_alive()
+        await charges(central, link, "SN-77")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ async def test_quirk_6_a_percent_encoded_identity(
 ) -> None:
     await central.onboard(identity)
     async with central.connect(identity, path=path) as link:
-        await link.is_alive()
+        await charges(central, link, identity)
 
 
 @pytest.mark.parametrize("identity", ["cp-1_A", "cp-1_a", "Ä.1+2~3", "0"])
@@ -159,7 +163,7 @@ async def test_quirk_7_any_characters_and_case_matters(central: Central, identit
     await central.onboard(identity)
     path = f"/ocpp/{identity.encode().hex('%')}" if identity == "0" else None
     async with central.connect(identity, path=path and f"/ocpp/{identity}") as link:
-        await link.is_alive()
+        await charges(central, link, identity)
     assert (await central.station("CP-1_a")).generation == 0
 
 
@@ -184,14 +188,14 @@ async def test_quirk_11_compressed_frames_that_nobody_announced(central: Central
         )
         raw.frame(deflated(b'[2,"1","Heartbeat",{}]'), rsv1=True)
         assert "currentTime" in (await raw.read())[2]
-        await raw.is_alive()
+        await charges(central, raw)
 
 
 async def test_quirk_11_no_compression_for_who_breaks_on_it(central: Central) -> None:
     await central.onboard(switches={"compression": "off"})
     async with central.connect(compression="deflate") as link:
         assert "Sec-WebSocket-Extensions" not in link.connection.response.headers
-        await link.is_alive()
+        await charges(central, link)
 
 
 # -- versions --------------------------------------------------------------------------------------

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from csms.core import tokens
+from csms.core.availability import Connector
 from csms.core.metering import MeterSample
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 from csms.storage.open import open_inline
+from tests.support.charges import charges
 from tests.support.ocpp import NOW, PARTY
 from tests.support.ocpp_links import Central, Socket, listening
 
@@ -131,7 +133,8 @@ async def test_quirk_38_clocks_that_were_never_set(central: Central, clock: str)
 async def test_quirk_39_our_times_are_plain(central: Central) -> None:
     async with central.connect() as station:
         answer = await said(station, '[2,"q","Heartbeat",{}]')
-    assert answer["currentTime"] == "2024-05-01T12:00:00Z"
+        assert answer["currentTime"] == "2024-05-01T12:00:00Z"
+        await charges(central, station)
 
 
 @pytest.mark.parametrize("value", ["2000", "2000.0", "2e3", '" 2000"', '"2000 "', '"2.0E3"'])
@@ -211,6 +214,22 @@ async def test_quirk_43_words_that_nobody_knows(central: Central) -> None:
     assert (await only(central)).energy_wh == 2_500
 
 
+async def test_quirk_43_known_words_in_other_capitals(central: Central) -> None:
+    status = '{"connectorId":1,"errorCode":"noerror","status":"charging"}'
+    sampled = '{"value":"2.0","measurand":"energy.active.import.register","unit":"KWH"}'
+    async with central.connect() as station:
+        assert await said(station, f'[2,"q","StatusNotification",{status}]') == {}
+        number = await started(station)
+        assert await said(station, meter(number, sampled)) == {}
+        assert (await only(central)).energy_wh == 1_000
+        await said(station, stop(number, reason='"evdisconnected"'))
+    row = await only(central)
+    assert (row.open, row.energy_wh, row.stop_reason) == (False, 2_500, "EVDisconnected")
+    found = await central.store.reader.page(Connector, {"evse": 1})
+    assert [c.status for c in found] == ["charging"]
+    assert await central.violations() == {"respelled": 3}
+
+
 @pytest.mark.parametrize("shown", ["04A2\\u0010\\u000e", "04A2\x10\x0e", "04A2", " 04a2 "])
 async def test_quirk_44_control_bytes_behind_a_token(central: Central, shown: str) -> None:
     """LB#2030: refusing the stop keeps the car charging."""
@@ -238,6 +257,8 @@ async def test_quirk_45_spaces_inside_a_token(central: Central, shown: str) -> N
     async with central.connect() as station:
         answer = await said(station, START.replace("04A2", shown))
         assert answer["idTagInfo"]["status"] == "Accepted"
+        assert await said(station, stop(answer["transactionId"], idTag=f'"{shown}"')) != {}
+    assert (await only(central)).energy_wh == 2_500
 
 
 async def test_quirk_45_no_token_at_all(central: Central) -> None:
@@ -270,9 +291,12 @@ async def test_quirk_47_zeros_and_empty_lists_for_nothing(central: Central) -> N
 async def test_quirk_48_an_id_that_was_never_ours(central: Central, wire_id: str) -> None:
     """The stop is acknowledged and kept; what is running is somebody else's."""
     async with central.connect() as station:
-        await started(station)
+        number = await started(station)
         assert await said(station, stop(0, transactionId=wire_id)) == {}
-    assert (await only(central)).open
+        assert (await only(central)).open
+        assert await said(station, stop(number)) == {}
+    row = await only(central)
+    assert (row.open, row.energy_wh) == (False, 2_500)
 
 
 # -- what a station is told ------------------------------------------------------------------------

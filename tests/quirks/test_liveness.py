@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from csms.core import tokens
+from csms.core import logins, security, tokens
 from csms.core.quirks import Switches
+from csms.core.security import BASIC, Credential
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 from csms.storage.open import open_inline
+from tests.support.charges import charges
 from tests.support.ocpp import NOW, PARTY, start, stop
-from tests.support.ocpp_links import Central, basic, listening, until
+from tests.support.ocpp_links import KEYRING, Central, basic, listening, until
 
 SECRET = bytes(range(0xE0, 0xF4))
 
@@ -32,7 +34,7 @@ async def test_quirk_12_a_secret_as_bytes_or_as_hex(
 ) -> None:
     await central.onboard(secret=issued)
     async with central.connect(authorization=basic("CS 1", sent)) as station:
-        await station.is_alive()
+        await charges(central, station)
 
 
 async def test_quirk_13_an_empty_key_is_no_key(central: Central) -> None:
@@ -42,6 +44,33 @@ async def test_quirk_13_an_empty_key_is_no_key(central: Central) -> None:
             pass
 
 
+async def test_quirk_13_a_short_key_where_an_admin_allows_it(central: Central) -> None:
+    """`73654322`: eight digits from a label."""
+    station_id = await central.onboard()
+    key_id, hashed = KEYRING.hash(b"73654322")
+    short = Credential("c CS 1", station_id, BASIC, key_id, hashed, NOW, weak=True)
+    await central.store.transact(security.issue, short, NOW)
+    shown = basic("CS 1", "73654322")
+    with pytest.raises(InvalidStatus):
+        async with central.connect(authorization=shown, wait=False):
+            pass
+    allowed = {"weak_secret": True}
+    await central.store.transact(logins.set_exceptions, station_id, allowed, NOW)
+    async with central.connect(authorization=shown) as station:
+        await charges(central, station)
+
+
+async def test_quirk_14_another_user_name_where_an_admin_allows_it(central: Central) -> None:
+    station_id = await central.onboard()
+    shown = basic("admin", central.secrets["CS 1"])
+    with pytest.raises(InvalidStatus):
+        async with central.connect(authorization=shown, wait=False):
+            pass
+    await central.store.transact(logins.set_exceptions, station_id, {"user": "admin"}, NOW)
+    async with central.connect(authorization=shown) as station:
+        await charges(central, station)
+
+
 async def test_quirk_15_a_station_that_answers_no_ping() -> None:
     async with listening(open_inline(), ping_interval_s=0.02, ping_timeout_s=0.02) as central:
         await central.onboard(switches={"ping": False})
@@ -49,6 +78,7 @@ async def test_quirk_15_a_station_that_answers_no_ping() -> None:
             for _ in range(3):
                 await station.is_alive()
             assert central.link()._websocket.keepalive_task is None
+            await charges(central, station)
 
 
 async def test_quirk_16_silence_is_allowed_for_as_long_as_its_make_needs() -> None:
@@ -59,7 +89,7 @@ async def test_quirk_16_silence_is_allowed_for_as_long_as_its_make_needs() -> No
         async with central.connect("CS 1") as impatient, central.connect("CS 2") as patient:
             central.clock.later(hours=1)
             assert (await impatient.closed())[0] == 1001
-            await patient.is_alive()
+            await charges(central, patient, "CS 2")
 
 
 async def test_quirk_17_pings_can_be_taken_from_a_running_link() -> None:
@@ -70,7 +100,7 @@ async def test_quirk_17_pings_can_be_taken_from_a_running_link() -> None:
             link = central.link()
             link.treat(Switches(ping=False))
             await until(link._websocket.keepalive_task.done)
-            await station.is_alive()
+            await charges(central, station)
 
 
 async def test_quirk_18_19_a_new_connection_takes_the_place_of_a_ghost(central: Central) -> None:

@@ -14,6 +14,7 @@ from csms.core.quarantine import Quarantined
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
 from csms.storage.open import open_inline
+from tests.support.charges import charges
 from tests.support.ocpp import NOW, PARTY, event, meter, rfid, start, stop
 from tests.support.ocpp_links import Central, Socket, listening, until
 
@@ -115,6 +116,7 @@ async def test_quirk_55_a_stop_of_nothing_known_is_acknowledged_each_time(
     async with central.connect() as station:
         for _ in range(3):
             assert await station.calls("StopTransaction", stop(4_711)) == {}
+        await charges(central, station)
     assert await quarantined(central) == ["unknown_transaction"]
 
 
@@ -132,6 +134,7 @@ async def test_quirk_57_only_the_stop_arrives(central: Central) -> None:
     data = meter(wh(1_000), wh(0))["meterValue"]
     async with central.connect() as station:
         assert await station.calls("StopTransaction", stop(-1, transactionData=data)) == {}
+        await charges(central, station)
     (kept,) = await central.store.reader.page(Quarantined)
     assert (kept.kind, kept.reason) == ("stop", "unknown_transaction")
     assert kept.payload["meter_wh"] == 3_500
@@ -152,8 +155,9 @@ async def test_quirk_58_values_after_the_stop_and_without_an_id(central: Central
 async def test_quirk_59_values_of_a_transaction_that_nobody_remembers(central: Central) -> None:
     async with central.connect() as station:
         assert await station.calls("MeterValues", meter(wh(5), transactionId=4_711)) == {}
-    (sample,) = await central.store.reader.page(MeterSample)
-    assert (sample.evse, sample.transaction_id) == (1, 0)
+        (sample,) = await central.store.reader.page(MeterSample)
+        assert (sample.evse, sample.transaction_id) == (1, 0)
+        await charges(central, station)
     assert await quarantined(central) == ["unknown_transaction"]
 
 
@@ -292,7 +296,7 @@ async def test_quirk_66_an_answer_after_our_time_out(central: Central) -> None:
         await station.reads()
         await station.sends([3, "c1", {"status": "Accepted"}])
         await until(lambda: noted == ["c1"])
-        await station.is_alive()
+        await charges(central, station)
 
 
 # -- events and inventories ------------------------------------------------------------------------

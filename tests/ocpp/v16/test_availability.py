@@ -97,6 +97,19 @@ def test_a_bent_report_is_understood(
     assert station16.violations == violations
 
 
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [("available", "available"), ("SUSPENDEDEV", "suspended_ev"), (" charging ", "charging")],
+)
+def test_a_status_in_other_capitals_is_that_status(
+    station16: Inbound, said: str, stored: str
+) -> None:
+    assert station16.answers("StatusNotification", status(status=said, errorCode="noerror")) == {}
+    found = station16.connector(1)
+    assert (found.status, found.error_code) == (stored, None)
+    assert station16.violations == {"respelled": 1}
+
+
 def test_an_unknown_status_is_stored_as_unknown(station16: Inbound) -> None:
     station16.answers("StatusNotification", status())
     station16.answers("StatusNotification", status(status="Sleeping"))
