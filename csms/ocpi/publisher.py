@@ -23,8 +23,8 @@ from csms.core import partners
 from csms.core.errors import CsmsError
 from csms.core.partners import Partner, PartnerModule, State
 from csms.ocpi import cdrs, locations, sessions, tariffs, tokens
+from csms.ocpi.lists import Pulled
 from csms.ocpi.network import RECEIVER, SENDER, Network
-from csms.ocpi.paging import Pulled
 
 log = structlog.get_logger("ocpi.publisher")
 Thing = tuple[str, ...]

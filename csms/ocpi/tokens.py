@@ -13,18 +13,18 @@ from typing import Any
 
 from csms.core import visitors
 from csms.core.authorization import Outcome
-from csms.core.errors import Invalid, PartnerRefused, PartnerUnreachable, Refused
+from csms.core.errors import Invalid, PartnerUnreachable
 from csms.core.partners import Partner, State
 from csms.core.tokens import Token, uid_key
 from csms.core.visitors import HomeAnswer, HomeAsked, VisitorToken
-from csms.ocpi import paging
-from csms.ocpi.client import Access
+from csms.ocpi import lists, paging
 from csms.ocpi.envelope import UNKNOWN_TOKEN, Answer, Heard
 from csms.ocpi.headers import Routing
+from csms.ocpi.lists import Pulled
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
-from csms.ocpi.paging import Pulled
-from csms.ocpi.routing import Call, Gone, Module, may_tell, patch_of, same_as_address
+from csms.ocpi.routing import Call, Gone, Module, must_tell, patch_of, same_as_address
 from csms.ocpi.wire import reading
+from csms.ocpi.wire.reading import Read
 from csms.ocpi.wire.v221.tokens import AuthorizationInfo, LocationReferences
 from csms.ocpi.wire.v221.tokens import Token as WireToken
 
@@ -233,16 +233,12 @@ async def push(network: Network, partner: Partner, party: str, uid: str) -> list
         address = paging.below(url, country, party_id, token.uid)
         if told["type"] != RFID:
             address += f"?type={told['type']}"
-        heard = await network.client.call("PUT", address, _access(network, partner, party), told)
-        if not heard.ok:
-            wrong.append(refusal(heard))
+        for way in network.ways(partner, (CPO,), (party,)):
+            access = network.access(partner, way)
+            heard = await network.client.call("PUT", address, access, told)
+            if not heard.ok:
+                wrong.append(refusal(heard))
     return wrong
-
-
-def _access(network: Network, partner: Partner, party: str) -> Access:
-    """From our eMSP to their CPO."""
-    others = (known["party"] for known in partner.roles if known["role"] == CPO)
-    return network.access(partner, Routing(next(others, None), party))
 
 
 async def ask_home(network: Network, asked: HomeAsked) -> HomeAnswer | None:
@@ -277,30 +273,14 @@ async def ask_home(network: Network, asked: HomeAsked) -> HomeAnswer | None:
 
 
 async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in what a partner lists, from a time on or everything. Raises `PartnerUnreachable`,
-    `PartnerRefused`; what came before stays."""
-    url = partner.endpoint(NAME, SENDER)
-    if url is None:
-        return Pulled()
-    result = Pulled()
-    mine = next(iter(network.parties(CPO)), None)
-    theirs = next((r["party"] for r in partner.roles if r["role"] == EMSP), None)
-    access = network.access(partner, Routing(theirs, mine))
-    async for heard in network.client.pages(paging.address(url, date_from), access):
-        if not heard.ok:
-            raise PartnerRefused(f"their tokens: {heard.why}")
-        good, faults = reading.parse_list(WireToken, heard.data, network.clock())
-        result.faults += faults
-        for read in good:
-            row = visitor(read.value, partner.id, network.clock())
-            if not may_tell(network, partner, row.party_id, EMSP):
-                result.faults.append(f"{row.party_id} is not theirs")
-                continue
-            result.deviations += read.deviations
-            try:
-                await network.store.transact(visitors.put, row)
-            except Refused as error:
-                result.faults.append(error.detail)
-                continue
-            result.seen(read.value.last_updated)
-    return result
+    """Take in the tokens that a partner lists. Raises as `lists.pull`."""
+
+    async def take(body: Any) -> Read[WireToken]:
+        read = reading.parse(WireToken, body, network.clock())
+        row = visitor(read.value, partner.id, network.clock())
+        must_tell(network, partner, row.party_id, EMSP)
+        await network.store.transact(visitors.put, row)
+        return read
+
+    ways = network.ways(partner, (EMSP,), network.parties(CPO)[:1])
+    return await lists.pull(network, partner, NAME, ways, date_from, take)
