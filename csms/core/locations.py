@@ -194,8 +194,20 @@ def _save_evse(
     location = tx.get(Location, after.party_id, after.location_key)
     if location is not None:
         _bump(tx, location, now)
-        _journal(tx, location, now, after)
+        _journal(tx, location, now, after, status_alone=_status_alone(before, after))
     return after
+
+
+def _status_alone(before: LocationEvse | None, after: LocationEvse) -> bool:
+    """Whether nothing that others see has changed but the status: which hardware serves an EVSE is
+    nobody else's business."""
+    return before is not None and after == before._replace(
+        status=after.status,
+        last_updated=after.last_updated,
+        operative=after.operative,
+        station_id=after.station_id,
+        evse=after.evse,
+    )
 
 
 def _placed(tx: Tx, evse: LocationEvse) -> None:
@@ -285,7 +297,14 @@ def _bump(tx: Tx, location: Location, now: datetime) -> None:
         tx.save(location._replace(last_updated=now))
 
 
-def _journal(tx: Tx, location: Location, now: datetime, evse: LocationEvse | None = None) -> None:
+def _journal(
+    tx: Tx,
+    location: Location,
+    now: datetime,
+    evse: LocationEvse | None = None,
+    *,
+    status_alone: bool = True,
+) -> None:
     tx.record(
         events.LocationChanged(
             at=now,
@@ -293,6 +312,6 @@ def _journal(tx: Tx, location: Location, now: datetime, evse: LocationEvse | Non
             party_id=location.party_id,
             location_id=location.id,
             evse_uid=evse.uid if evse else None,
-            status=evse.status if evse else None,
+            status=evse.status if evse and status_alone else None,
         )
     )

@@ -42,8 +42,8 @@ class Lost(httpx.ConnectError):
 
 class Faults(httpx.AsyncBaseTransport):
     """The network between us and a partner. `break_at`: the number of the request (from 1) that is
-    lost; `delivered`: it arrived, and only its answer is lost. `sent`: what went out. `instead`: what
-    is answered in place of the partner, None where it answers itself."""
+    lost; `delivered`: it arrived, and only its answer is lost. `sent`: what went out. `instead`:
+    what is answered in place of the partner, None where it answers itself."""
 
     def __init__(self) -> None:
         self._inner = httpx.AsyncHTTPTransport()
