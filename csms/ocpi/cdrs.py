@@ -256,18 +256,18 @@ MODULES = (
 # -- as a client -----------------------------------------------------------------------------------
 
 
-async def push(network: Network, partner: Partner, party: str, cdr_id: str) -> list[str]:
+async def push(network: Network, partner: Partner, party: str, cdr_id: str) -> list[str] | None:
     """Put a new record of ours into the outbox of a partner whose driver it bills; `deliver` sends
     it."""
     cdr = await network.store.reader.get(Cdr, party, folded(cdr_id))
     if cdr is None or party not in network.parties(CPO):
-        return []
+        return None
     if cdr.token_party is None or not partner.speaks_for(cdr.token_party, EMSP):
-        return []
+        return None
     told = shown(cdr)
     body = reading.dump(told).decode() if told is not None else None
     await network.store.transact(exchanged.owe, partner.id, cdr, body, network.clock())
-    return [] if body is not None else [f"CDR {cdr.id} cannot be told in 2.2.1"]
+    return None if body is not None else [f"CDR {cdr.id} cannot be told in 2.2.1"]
 
 
 async def deliver(network: Network, partner: Partner) -> str | None:

@@ -335,15 +335,15 @@ MODULES = (
 
 async def push(
     network: Network, partner: Partner, party: str, location_id: str, evse_uid: str = ""
-) -> list[str]:
+) -> list[str] | None:
     """Tell a partner the present state of a location of ours, or the status of one EVSE alone; what
     it refused. Raises `PartnerUnreachable` when it should be tried again."""
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(CPO):
-        return []
+        return None
     place = await network.store.reader.get(Location, party, folded(location_id))
     if place is None:
-        return []
+        return None
     country, _, party_id = party.partition("*")
     address = paging.below(url, country, party_id, place.id)
     uid = folded(evse_uid)
@@ -360,7 +360,7 @@ async def push(
         # What they do not know they cannot patch (transport_and_format, PATCH).
         told = await tell(network, place)
         if told is None:
-            return []
+            return None
         heard = await network.client.call("PUT", address, access, told)
         if not heard.ok:
             wrong.append(refusal(heard))

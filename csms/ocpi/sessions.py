@@ -240,17 +240,17 @@ MODULES = (
 
 async def push(
     network: Network, partner: Partner, _: str, transaction_id: str, part: str = ""
-) -> list[str]:
+) -> list[str] | None:
     """Tell a partner of its driver's charge: whole, or (`part`) what has grown; what it refused.
     Raises `PartnerUnreachable` when it should be tried again."""
     url, reader = partner.endpoint(NAME, RECEIVER), network.store.reader
     t = await reader.get(Transaction, int(transaction_id))
     owner = await whose(reader, t) if t is not None else None
     if url is None or t is None or owner is None or owner.partner_id != partner.id:
-        return []
+        return None
     told = await tell(network, t, owner)
     if told is None:
-        return []
+        return None
     address = paging.below(url, told["country_code"], told["party_id"], told["id"])
     party = f"{told['country_code']}*{told['party_id']}"
     access = _access(network, partner, party, owner.driver.party_id)

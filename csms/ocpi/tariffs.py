@@ -181,12 +181,12 @@ MODULES = (
 # -- as a client -----------------------------------------------------------------------------------
 
 
-async def push(network: Network, partner: Partner, party: str, tariff_id: str) -> list[str]:
+async def push(network: Network, partner: Partner, party: str, tariff_id: str) -> list[str] | None:
     """Tell a partner the present state of a tariff of ours, or that it is gone; what it refused.
     Raises `PartnerUnreachable` when it should be tried again."""
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(CPO):
-        return []
+        return None
     where = {"party_id": party, "id_key": folded(tariff_id), "current": True}
     current = await network.store.reader.page(Tariff, where, limit=1)
     told = shown(current[0]) if current else None

@@ -217,18 +217,19 @@ MODULES = (
 # -- as a client -----------------------------------------------------------------------------------
 
 
-async def push(network: Network, partner: Partner, party: str, uid: str) -> list[str]:
-    """Tell a partner the present state of our tokens with that uid; what it refused. Raises
-    `PartnerUnreachable` when it should be tried again."""
+async def push(network: Network, partner: Partner, party: str, uid: str) -> list[str] | None:
+    """Tell a partner the present state of our tokens with that uid; what it refused, None where
+    there was nothing to tell. Raises `PartnerUnreachable` when it should be tried again."""
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(EMSP):
-        return []
-    wrong = []
+        return None
+    wrong: list[str] | None = None
     where = {"party_id": party, "uid_key": uid_key(uid)}
     for token in await network.store.reader.page(Token, where):
         told = shown(token, issuer(network, party), network.clock())
         if told is None:
             continue
+        wrong = [] if wrong is None else wrong
         country, _, party_id = party.partition("*")
         address = paging.below(url, country, party_id, token.uid)
         if told["type"] != RFID:

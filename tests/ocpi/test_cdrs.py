@@ -21,7 +21,8 @@ from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
 from csms.core.tokens import Token
 from csms.ocpi import cdrs, tariffs
 from csms.ocpi.envelope import Answer
-from csms.ocpi.publisher import FEEDS, Publisher
+from csms.ocpi.feeds import FEEDS
+from csms.ocpi.publisher import Publisher
 from csms.ocpi.routing import Call, Module
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221 import cdrs as wire

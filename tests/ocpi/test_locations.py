@@ -16,8 +16,9 @@ from csms.core.neighbours import NeighbourObject
 from csms.core.occupancy import Status
 from csms.core.tariffs import Assignment, Tariff
 from csms.ocpi import locations
+from csms.ocpi.feeds import FEEDS
 from csms.ocpi.network import Limits
-from csms.ocpi.publisher import FEEDS, Publisher
+from csms.ocpi.publisher import Publisher
 from csms.ocpi.wire import reading
 from tests.support import ocpi_objects as objects
 from tests.support.ocpi import NOW, Side, connected

@@ -302,7 +302,7 @@ async def test_our_token_is_pushed_as_it_is_now() -> None:
         assert not kept.valid
         # Tokens of others are not ours to push.
         before = len(north.faults.sent)
-        assert await tokens.push(north.network, partner, "DE*EST", "x") == []
+        assert await tokens.push(north.network, partner, "DE*EST", "x") is None
         assert len(north.faults.sent) == before
 
 
@@ -344,4 +344,4 @@ async def test_a_network_that_is_only_a_cpo_lists_nothing() -> None:
     async with connected(north, south) as (_, _):
         add(north, "A1")
         assert (await south.asks(north, "GET", SENDER)).json()["data"] == []
-        assert await tokens.push(north.network, await north.partner(south), "CA*NTH", "A1") == []
+        assert await tokens.push(north.network, await north.partner(south), "CA*NTH", "A1") is None

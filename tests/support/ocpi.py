@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -43,7 +43,8 @@ class Lost(httpx.ConnectError):
 class Faults(httpx.AsyncBaseTransport):
     """The network between us and a partner. `break_at`: the number of the request (from 1) that is
     lost; `delivered`: it arrived, and only its answer is lost. `sent`: what went out. `instead`:
-    what is answered in place of the partner, None where it answers itself."""
+    what is answered in place of the partner, None where it answers itself; `later`: the same, after
+    waiting."""
 
     def __init__(self) -> None:
         self._inner = httpx.AsyncHTTPTransport()
@@ -51,17 +52,21 @@ class Faults(httpx.AsyncBaseTransport):
         self.delivered = False
         self.sent: list[httpx.Request] = []
         self.instead: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
+        self.later: Callable[[httpx.Request], Awaitable[httpx.Response | None]] = self._never
 
     def heal(self) -> None:
         self.break_at = None
         self.sent.clear()
+
+    async def _never(self, request: httpx.Request) -> httpx.Response | None:
+        return None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.sent.append(request)
         broken = len(self.sent) == self.break_at
         if broken and not self.delivered:
             raise Lost("the connection broke")
-        instead = self.instead(request)
+        instead = self.instead(request) or await self.later(request)
         if instead is not None:
             return instead
         response = await self._inner.handle_async_request(request)
