@@ -213,6 +213,26 @@ async def test_pages_follow_the_order_of_creation_and_filters_the_last_change() 
         assert [t["uid"] for t in page] == ["T3", "T2"]
 
 
+async def test_a_token_that_ends_by_itself_is_asked_for() -> None:
+    """The partner is not told at that moment."""
+    async with networks() as (north, south):
+        add(north, "ENDS", expires_at=north.now + timedelta(days=1))
+        add(north, "STAYS")
+        add(north, "APP", "app", expires_at=north.now + timedelta(days=1))
+        told = (await south.asks(north, "GET", SENDER)).json()["data"]
+        assert {t["uid"]: (t["whitelist"], t["valid"]) for t in told} == {
+            "ENDS": ("ALLOWED_OFFLINE", True),
+            "STAYS": ("ALLOWED", True),
+            "APP": ("NEVER", True),
+        }
+        await tokens.pull(south.network, await south.partner(north), None)
+        north.later(days=2)
+        asked = HomeAsked((await south.partner(north)).id, "CA*NTH", "ENDS", "RFID")
+        answer = await tokens.ask_home(south.network, asked)
+        assert answer is not None
+        assert answer.outcome == Outcome.EXPIRED
+
+
 async def test_real_time_authorization_by_us() -> None:
     async with networks() as (north, south):
         add(north, "GOOD")
