@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from csms.core import availability, events
 from csms.core.availability import UNKNOWN, Connector, ConnectorReport
+from csms.core.desired_availability import DesiredAvailability, in_use
 from csms.core.entities import entity
 from csms.core.errors import AlreadyExists, NotFound, Refused
 from csms.core.ids import Origin, folded
@@ -252,6 +253,13 @@ def refresh(
     return sum(_follow(tx, evse, now, grace, reported) for evse in found)
 
 
+def wished(tx: Tx, station_id: str, now: datetime) -> None:
+    """Publish what follows from a wish about a station (`core.desired_availability`). Whether a
+    silent station is still within its grace is for the round that watches it to say."""
+    for evse in tx.find(LocationEvse, "station", station_id):
+        _follow(tx, evse, now, timedelta(0), reported=evse.status != UNKNOWN)
+
+
 def _follow(
     tx: Tx, evse: LocationEvse, now: datetime, grace: timedelta, reported: bool = False
 ) -> bool:
@@ -278,7 +286,10 @@ def _status(tx: Tx, evse: LocationEvse, now: datetime, grace: timedelta, reporte
         # A station that counts its connectors from 0: what it says of the EVSE is all there is.
         own = [c.status for c in rows if c.evse == evse.evse and not c.connector] or own
     whole = [c.status for c in rows if c.evse in (0, evse.evse) and not c.connector]
-    return published(evse.lifecycle, evse.operative, heard, own, whole)
+    wishes = tx.find(DesiredAvailability, "station", evse.station_id)
+    plugs = {c.connector for c in rows if c.evse == evse.evse and c.connector}
+    operative = evse.operative and in_use(wishes, evse.evse, plugs)
+    return published(evse.lifecycle, operative, heard, own, whole)
 
 
 def is_heard(station: Station, now: datetime, grace: timedelta) -> bool:
