@@ -10,13 +10,14 @@ import orjson
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from csms.api.auth import Provided, Viewer
+from csms.api.auth import Principal, Provided, Viewer
 from csms.api.paging import Cursor, Limit, Page, page
 from csms.core.errors import Invalid, NotFound
 from csms.core.geography import MAX_RADIUS_KM, cells_around, distance_km
 from csms.core.ids import folded
 from csms.core.neighbours import NeighbourObject
 from csms.core.ports import Reader
+from csms.core.tokens import Token, uid_key
 
 router = APIRouter(tags=["roaming"])
 LOCATIONS, TARIFFS = "locations", "tariffs"
@@ -92,22 +93,29 @@ async def list_neighbour_locations(
     limit: Limit = 100,
 ) -> Page[NeighbourLocationOut]:
     """Places of other networks where our drivers can charge: around a point, the nearest first, or
-    all, by owner and id. A page may hold less than asked for; around a point there is one page."""
-    reader = provided.store.reader
+    all, by owner and id. A page may hold less than asked for; around a point there is one page.
+    What its owner does not publish is listed only for whose tokens it names."""
+    reader, following = provided.store.reader, None
     if near is not None:
         found = await _around(reader, _point(near), radius_km)
-        rows = [NeighbourLocationOut.of(*one) for one in found]
-        return Page(items=[row for row in rows if not available or AVAILABLE in row.evses][:limit])
-    listed = await page(
-        reader,
-        NeighbourObject,
-        lambda row: NeighbourLocationOut.of(row, orjson.loads(row.body)),
-        cursor=cursor,
-        limit=limit,
-        where={"module": LOCATIONS},
-    )
-    items = [row for row in listed.items if not available or AVAILABLE in row.evses]
-    return Page(items=items, next=listed.next)
+    else:
+        listed: Page[NeighbourObject] = await page(
+            reader,
+            NeighbourObject,
+            lambda row: row,
+            cursor=cursor,
+            limit=limit,
+            where={"module": LOCATIONS},
+        )
+        found = [(row, orjson.loads(row.body), None) for row in listed.items]
+        following = listed.next
+    items: list[NeighbourLocationOut] = []
+    for row, place, distance in found:
+        shown = NeighbourLocationOut.of(row, place, distance)
+        wanted = AVAILABLE in shown.evses if available else bool(shown.evses)
+        if wanted and len(items) < limit and await _published(reader, who, place):
+            items.append(shown)
+    return Page(items=items, next=following)
 
 
 @router.get("/roaming/locations/{party}/{location_id}")
@@ -120,6 +128,8 @@ async def show_neighbour_location(
     if row is None:
         raise NotFound(f"no location {location_id} of {party}; csms roaming locations lists them")
     place = orjson.loads(row.body)
+    if not await _published(reader, who, place):
+        raise NotFound(f"{party} does not publish {location_id}")
     prices = []
     for tariff_id in _tariffs(place):
         tariff = await reader.get(NeighbourObject, TARIFFS, row.party_id, folded(tariff_id))
@@ -129,9 +139,26 @@ async def show_neighbour_location(
     return NeighbourLocationDetails(location=place, tariffs=prices, **shown)
 
 
+async def _published(reader: Reader, who: Principal, place: Mapping[str, Any]) -> bool:
+    """Whether a place may be shown to these people's drivers: it is published, or named for one of
+    their tokens (OCPI 2.2.1 mod_locations, PublishTokenType; visual numbers are not known here)."""
+    if place.get("publish") is not False:
+        return True
+    parties = {"party_id": who.parties} if who.parties else {}
+    for named in place.get("publish_allowed_to") or ():
+        where: dict[str, Any] = {}
+        if named.get("uid"):
+            where["uid_key"] = uid_key(str(named["uid"]))
+        elif named.get("group_id"):
+            where["group_id"] = str(named["group_id"])
+        if where and await reader.page(Token, {**where, **parties}, limit=1):
+            return True
+    return False
+
+
 async def _around(
     reader: Reader, point: tuple[float, float], radius_km: float
-) -> list[tuple[NeighbourObject, dict[str, Any], float]]:
+) -> list[tuple[NeighbourObject, dict[str, Any], float | None]]:
     """The places within a circle, with their distance, the nearest first."""
     found: list[tuple[NeighbourObject, dict[str, Any], float]] = []
     cells = cells_around(*point, radius_km)
@@ -149,7 +176,8 @@ async def _around(
             if len(rows) < 500:
                 break
             after = (rows[-1].module, rows[-1].party_id, rows[-1].id_key)
-    return sorted(found, key=lambda one: (one[2], one[0].party_id, one[0].id_key))
+    found.sort(key=lambda one: (one[2], one[0].party_id, one[0].id_key))
+    return [*found]
 
 
 def _point(text: str) -> tuple[float, float]:

@@ -118,7 +118,7 @@ party = "{party}"
 # allow_networks = ["10.0.0.0/8"]
 
 # How long one answer of a partner may take, and how long it may be; requests to all at once, and to
-# one when things are pushed to it.
+# one in what goes on by itself (pushes and the reading of its lists).
 # timeout_s = 30.0
 # max_answer_bytes = 10000000
 # requests_at_once = 100

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from csms.core import aliases, audit, desired_availability, events, orders, visitors
+from csms.core import aliases, audit, desired_availability, events, locations, orders, visitors
 from csms.core.audit import Actor
 from csms.core.authorization import Outcome, authorize, resolve
 from csms.core.availability import Connector
@@ -197,6 +197,7 @@ def submit(
     )
     if kind is Kind.SET_AVAILABILITY:
         desired_availability.want(tx, station_id, parameters, command_id, requested_by, now)
+        locations.wished(tx, station_id, now)
     # The ledger is for people to read; what goes on the wire is in the caller's hands only.
     tx.save(command._replace(parameters=without_secrets(parameters)))
     _journal(tx, command, now)
@@ -296,6 +297,7 @@ def finish(
     if command.kind == Kind.SET_AVAILABILITY:
         told = (command.station_id, command.parameters, command_id)
         desired_availability.answered(tx, *told, _taken(status, result), detail)
+        locations.wished(tx, command.station_id, now)
     awaiting = command.awaiting and status in (Status.ACCEPTED, Status.TIMED_OUT, Status.UNKNOWN)
     return _move(
         tx,

@@ -9,7 +9,7 @@ not repeated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -128,6 +128,18 @@ def answered(
         return
     state = State.TAKEN if taken else State.REFUSED
     tx.save(wish._replace(state=state, detail=detail))
+
+
+def in_use(wishes: Sequence[DesiredAvailability], evse: int, connectors: Collection[int]) -> bool:
+    """Whether an EVSE with these connectors shall be used: by the narrowest wish about each. What a
+    station has refused is no wish any more."""
+    wanted = {(w.evse, w.connector): w.available for w in wishes if w.state != State.REFUSED}
+
+    def wanted_of(connector: int) -> bool:
+        places = ((evse, connector), (evse, 0), (0, 0))
+        return next((wanted[place] for place in places if place in wanted), True)
+
+    return any(wanted_of(connector) for connector in connectors or (0,))
 
 
 def due(tx: Tx, station_id: str, now: datetime) -> tuple[DesiredAvailability, ...]:

@@ -234,8 +234,8 @@ class ReportQuarantined(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocationChanged(Event):
-    """A location changed, or the EVSE of it that is named (then `status` is what is published of
-    it, None where something else changed)."""
+    """A location changed, or the EVSE of it that is named: `status` is what is published of it
+    where nothing else changed, None where something did."""
 
     party_id: str
     location_id: str

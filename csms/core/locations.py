@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from csms.core import availability, events
 from csms.core.availability import UNKNOWN, Connector, ConnectorReport
+from csms.core.desired_availability import DesiredAvailability, in_use
 from csms.core.entities import entity
 from csms.core.errors import AlreadyExists, NotFound, Refused
 from csms.core.ids import Origin, folded
@@ -194,8 +195,20 @@ def _save_evse(
     location = tx.get(Location, after.party_id, after.location_key)
     if location is not None:
         _bump(tx, location, now)
-        _journal(tx, location, now, after)
+        _journal(tx, location, now, after, status_alone=_status_alone(before, after))
     return after
+
+
+def _status_alone(before: LocationEvse | None, after: LocationEvse) -> bool:
+    """Whether nothing that others see has changed but the status: which hardware serves an EVSE is
+    nobody else's business."""
+    return before is not None and after == before._replace(
+        status=after.status,
+        last_updated=after.last_updated,
+        operative=after.operative,
+        station_id=after.station_id,
+        evse=after.evse,
+    )
 
 
 def _placed(tx: Tx, evse: LocationEvse) -> None:
@@ -240,6 +253,13 @@ def refresh(
     return sum(_follow(tx, evse, now, grace, reported) for evse in found)
 
 
+def wished(tx: Tx, station_id: str, now: datetime) -> None:
+    """Publish what follows from a wish about a station (`core.desired_availability`). Whether a
+    silent station is still within its grace is for the round that watches it to say."""
+    for evse in tx.find(LocationEvse, "station", station_id):
+        _follow(tx, evse, now, timedelta(0), reported=evse.status != UNKNOWN)
+
+
 def _follow(
     tx: Tx, evse: LocationEvse, now: datetime, grace: timedelta, reported: bool = False
 ) -> bool:
@@ -266,7 +286,10 @@ def _status(tx: Tx, evse: LocationEvse, now: datetime, grace: timedelta, reporte
         # A station that counts its connectors from 0: what it says of the EVSE is all there is.
         own = [c.status for c in rows if c.evse == evse.evse and not c.connector] or own
     whole = [c.status for c in rows if c.evse in (0, evse.evse) and not c.connector]
-    return published(evse.lifecycle, evse.operative, heard, own, whole)
+    wishes = tx.find(DesiredAvailability, "station", evse.station_id)
+    plugs = {c.connector for c in rows if c.evse == evse.evse and c.connector}
+    operative = evse.operative and in_use(wishes, evse.evse, plugs)
+    return published(evse.lifecycle, operative, heard, own, whole)
 
 
 def is_heard(station: Station, now: datetime, grace: timedelta) -> bool:
@@ -285,7 +308,14 @@ def _bump(tx: Tx, location: Location, now: datetime) -> None:
         tx.save(location._replace(last_updated=now))
 
 
-def _journal(tx: Tx, location: Location, now: datetime, evse: LocationEvse | None = None) -> None:
+def _journal(
+    tx: Tx,
+    location: Location,
+    now: datetime,
+    evse: LocationEvse | None = None,
+    *,
+    status_alone: bool = True,
+) -> None:
     tx.record(
         events.LocationChanged(
             at=now,
@@ -293,6 +323,6 @@ def _journal(tx: Tx, location: Location, now: datetime, evse: LocationEvse | Non
             party_id=location.party_id,
             location_id=location.id,
             evse_uid=evse.uid if evse else None,
-            status=evse.status if evse else None,
+            status=evse.status if evse and status_alone else None,
         )
     )

@@ -10,12 +10,15 @@ states that the station reported. The table is read from the top; the first row 
 | its station has been silent for longer than the grace, or never reported it | unknown |
 | the station or the EVSE as a whole is faulted | out_of_order |
 | a connector is in use (preparing to finishing) | charging |
-| the operator has taken it out of service, or it or its station says so | inoperative |
+| the operator wants it out of service, or it or its station says so | inoperative |
 | a connector is reserved | reserved |
 | a connector is available | available |
 | a connector is faulted (and none can be used) | out_of_order |
 | a connector is unavailable | inoperative |
 | anything else | unknown |
+
+An operator wants it by the EVSE itself or by a wish about its station, until the station refuses
+(`core.desired_availability`).
 
 The words are those of OCPI 2.2.1 mod_locations, Status, in lower case. `blocked` needs a sensor for
 cars that only park, so nothing here leads to it.

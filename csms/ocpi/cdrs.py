@@ -26,7 +26,7 @@ from csms.core.cdrs import Cdr
 from csms.core.contracts import Contract
 from csms.core.disclosures import Module as Disclosing
 from csms.core.disclosures import Told
-from csms.core.errors import CsmsError, Invalid, PartnerRefused, Refused
+from csms.core.errors import CsmsError, Invalid, Refused
 from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
 from csms.core.forgetting import is_pseudonym
 from csms.core.ids import folded
@@ -35,16 +35,17 @@ from csms.core.ports import Tx
 from csms.core.redaction import Names, Redactor
 from csms.core.tariffs import Tariff
 from csms.core.tokens import Token, uid_key
-from csms.ocpi import paging, tariffs
+from csms.ocpi import lists, paging, tariffs
 from csms.ocpi.disclosing import disclose, of_charge
 from csms.ocpi.envelope import INVALID, UNKNOWN_TOKEN, Answer, Heard
 from csms.ocpi.headers import Routing
+from csms.ocpi.lists import Pulled
 from csms.ocpi.locations import checked
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
-from csms.ocpi.paging import Pulled
 from csms.ocpi.repricing import Repriced, reprice
 from csms.ocpi.routing import Call, Gone, Module, may_tell
 from csms.ocpi.wire import reading
+from csms.ocpi.wire.reading import Read
 from csms.ocpi.wire.v221 import cdrs as wire
 
 log = structlog.get_logger("ocpi.cdrs")
@@ -291,18 +292,18 @@ MODULES = (
 # -- as a client -----------------------------------------------------------------------------------
 
 
-async def push(network: Network, partner: Partner, party: str, cdr_id: str) -> list[str]:
+async def push(network: Network, partner: Partner, party: str, cdr_id: str) -> list[str] | None:
     """Put a new record of ours into the outbox of a partner whose driver it bills; `deliver` sends
     it."""
     cdr = await network.store.reader.get(Cdr, party, folded(cdr_id))
     if cdr is None or party not in network.parties(CPO):
-        return []
+        return None
     if cdr.token_party is None or not partner.speaks_for(cdr.token_party, EMSP):
-        return []
+        return None
     told = shown(cdr)
     body = reading.dump(told).decode() if told is not None else None
     await network.store.transact(exchanged.owe, partner.id, cdr, body, network.clock())
-    return [] if body is not None else [f"CDR {cdr.id} cannot be told in 2.2.1"]
+    return None if body is not None else [f"CDR {cdr.id} cannot be told in 2.2.1"]
 
 
 async def deliver(network: Network, partner: Partner) -> str | None:
@@ -385,25 +386,16 @@ def _location(heard: Heard, url: str) -> str | None:
 
 async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
     """Take in the records that a partner lists: one that was never sent to us is found here. Raises
-    as `tokens.pull`."""
-    url, result = partner.endpoint(NAME, SENDER), Pulled()
-    if url is None:
-        return result
-    mine = next(iter(network.parties(EMSP)), None)
-    theirs = next((r["party"] for r in partner.roles if r["role"] == CPO), None)
-    access = network.access(partner, Routing(theirs, mine))
-    async for heard in network.client.pages(paging.address(url, date_from), access):
-        if not heard.ok:
-            raise PartnerRefused(f"their CDRs: {heard.why}")
-        if not isinstance(heard.data, list):
-            raise PartnerRefused("their CDRs: data is no list")
-        for body in heard.data:
-            try:
-                read = reading.parse(wire.CDR, body, network.clock())
-                await _take(network, partner, read.value, body)
-            except (Invalid, UnknownToken, Refused) as error:
-                result.faults.append(error.detail)
-                continue
-            result.deviations += read.deviations
-            result.seen(read.value.last_updated)
-    return result
+    as `lists.pull`."""
+
+    async def take(body: Any) -> Read[wire.CDR]:
+        read = reading.parse(wire.CDR, body, network.clock())
+        try:
+            await _take(network, partner, read.value, body)
+        except UnknownToken as error:
+            raise Refused(error.detail) from error
+        return read
+
+    # Each of our parties asks for the records of its own drivers.
+    ways = network.ways(partner, (CPO,), network.parties(EMSP))
+    return await lists.pull(network, partner, NAME, ways, date_from, take)

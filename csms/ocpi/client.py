@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +67,7 @@ class Client:
         self._new_id = new_id
         self._limits = limits or ClientLimits()
         self._look_up = look_up
-        self._free = asyncio.Semaphore(self._limits.at_once)
+        self._lanes: tuple[asyncio.Semaphore, ...] = (asyncio.Semaphore(self._limits.at_once),)
         # Neither proxies nor netrc from the environment: the address is judged here.
         # And no connection serves twice: the pool knows it by its address, which several names may
         # share, and what one name's certificate opened would carry another one's token.
@@ -79,6 +81,13 @@ class Client:
 
     async def close(self) -> None:
         await self._http.aclose()
+
+    def limited(self, at_once: int) -> Client:
+        """The same client for one purpose, which has at most so many requests under way, within the
+        limits of this one. It is closed with this one."""
+        other = copy(self)
+        other._lanes = (asyncio.Semaphore(at_once), *self._lanes)
+        return other
 
     async def call(
         self,
@@ -114,8 +123,11 @@ class Client:
             content = reading.dump(body)
             headers["Content-Type"] = "application/json"
         try:
-            async with self._free, asyncio.timeout(self._limits.timeout_s):
-                return await self._follow(method, target, headers, content)
+            async with AsyncExitStack() as lanes:
+                for lane in self._lanes:
+                    await lanes.enter_async_context(lane)
+                async with asyncio.timeout(self._limits.timeout_s):
+                    return await self._follow(method, target, headers, content)
         except TimeoutError as error:
             raise PartnerUnreachable(
                 f"{target.host}: no whole answer in {self._limits.timeout_s:g} s"

@@ -43,6 +43,8 @@ log = structlog.get_logger("ocpi.commands")
 NAME = "commands"
 EVERY_S = 0.25
 AT_ONCE = 100
+# A capability: one EVSE with several connectors, of which the driver says which.
+CONNECTOR_REQUIRED = "START_SESSION_CONNECTOR_REQUIRED"
 _SHAPES: Mapping[str, type[Any]] = {
     Wish.START: wire.StartSession,
     Wish.STOP: wire.StopSession,
@@ -129,6 +131,8 @@ class Orders:
         evse = await self._evse(call, wanted.location_id, wanted.evse_uid, wanted.connector_id)
         if evse is None:
             return self._unknown_place()
+        if wanted.connector_id is None and CONNECTOR_REQUIRED in evse.data.get("capabilities", ()):
+            return self._said("REJECTED", f"EVSE {evse.uid} starts only with a connector_id")
         order = order._replace(
             station_id=evse.station_id,
             evse=evse.evse,

@@ -43,6 +43,13 @@ class Answer:
     http: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def wrong(self) -> str | None:
+        """What is said to be wrong, for people; None where all is well."""
+        if self.status < CLIENT_ERROR:
+            return None
+        return f"OCPI {self.status}: {self.message}" if self.message else f"OCPI {self.status}"
+
     def body(self, now: datetime) -> bytes:
         """The envelope as JSON."""
         made: dict[str, Any] = {"status_code": self.status}

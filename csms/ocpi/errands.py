@@ -26,6 +26,7 @@ from csms.core.orders import Wish
 from csms.core.partners import Partner, State
 from csms.core.tokens import Token, uid_key
 from csms.ocpi import locations, paging, sessions, tokens
+from csms.ocpi.commands import CONNECTOR_REQUIRED
 from csms.ocpi.disclosing import disclose, of_token, where
 from csms.ocpi.envelope import Answer
 from csms.ocpi.headers import Routing
@@ -41,7 +42,6 @@ LOOK_AGAIN_S = 1.0
 # A result may come so long after the time that the partner has set itself.
 SLACK_S = 10.0
 LONGEST_S = 600.0
-CONNECTOR_REQUIRED = "START_SESSION_CONNECTOR_REQUIRED"
 
 
 class Wakeups(Protocol):

@@ -18,22 +18,21 @@ import structlog
 from pydantic import ValidationError
 
 from csms.core import geography, neighbours
-from csms.core.errors import Invalid, PartnerRefused, Refused
+from csms.core.errors import Invalid
 from csms.core.ids import folded
 from csms.core.locations import Location, LocationEvse
 from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner
 from csms.core.ports import Tx
 from csms.core.tariffs import Assignment, Tariff
-from csms.ocpi import paging
-from csms.ocpi.client import Access
+from csms.ocpi import lists, paging
 from csms.ocpi.envelope import Answer
-from csms.ocpi.headers import Routing
+from csms.ocpi.lists import Pulled
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
-from csms.ocpi.paging import Pulled
-from csms.ocpi.routing import Call, Gone, Module, may_tell, patch_of, same_as_address
+from csms.ocpi.routing import Call, Gone, Module, must_tell, patch_of, same_as_address
 from csms.ocpi.tokens import refused
 from csms.ocpi.wire import reading
+from csms.ocpi.wire.reading import Read
 from csms.ocpi.wire.types import Wire
 from csms.ocpi.wire.v221 import locations as wire
 
@@ -172,6 +171,8 @@ async def _list(call: Call) -> Answer:
 async def _one(call: Call) -> Answer:
     """One location, EVSE or connector of ours."""
     for party in call.network.parties(CPO):
+        if call.routing.to not in (None, party):
+            continue
         place = await call.network.store.reader.get(Location, party, folded(call.rest[0]))
         told = await tell(call.network, place) if place is not None else None
         if told is not None:
@@ -334,61 +335,46 @@ MODULES = (
 
 async def push(
     network: Network, partner: Partner, party: str, location_id: str, evse_uid: str = ""
-) -> list[str]:
+) -> list[str] | None:
     """Tell a partner the present state of a location of ours, or the status of one EVSE alone; what
     it refused. Raises `PartnerUnreachable` when it should be tried again."""
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(CPO):
-        return []
+        return None
     place = await network.store.reader.get(Location, party, folded(location_id))
     if place is None:
-        return []
+        return None
     country, _, party_id = party.partition("*")
-    access = _access(network, partner, party)
-    if evse_uid:
-        evse = await network.store.reader.get(LocationEvse, party, folded(evse_uid))
+    address = paging.below(url, country, party_id, place.id)
+    uid = folded(evse_uid)
+    evse = await network.store.reader.get(LocationEvse, party, uid) if evse_uid else None
+    wrong = []
+    for way in network.ways(partner, READERS, (party,)):
+        access = network.access(partner, way)
         if evse is not None:
             body = {"status": status_of(evse), "last_updated": evse.last_updated}
-            address = paging.below(url, country, party_id, place.id, evse.uid)
-            if (await network.client.call("PATCH", address, access, body)).ok:
-                return []
-    # What they do not know they cannot patch (transport_and_format, PATCH).
-    told = await tell(network, place)
-    if told is None:
-        return []
-    address = paging.below(url, country, party_id, place.id)
-    heard = await network.client.call("PUT", address, access, told)
-    return await refused(network, partner, heard)
-
-
-def _access(network: Network, partner: Partner, party: str) -> Access:
-    others = (known["party"] for known in partner.roles if known["role"] in READERS)
-    return network.access(partner, Routing(next(others, None), party))
+            if (
+                await network.client.call("PATCH", paging.below(address, evse.uid), access, body)
+            ).ok:
+                continue
+        # What they do not know they cannot patch (transport_and_format, PATCH).
+        told = await tell(network, place)
+        if told is None:
+            return None
+        heard = await network.client.call("PUT", address, access, told)
+        wrong += await refused(network, partner, heard)
+    return wrong
 
 
 async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in the locations that a partner lists. Raises as `tokens.pull`."""
-    url, result = partner.endpoint(NAME, SENDER), Pulled()
-    if url is None:
-        return result
-    mine = next(iter(network.parties(EMSP)), None)
-    theirs = next((r["party"] for r in partner.roles if r["role"] == CPO), None)
-    access = network.access(partner, Routing(theirs, mine))
-    async for heard in network.client.pages(paging.address(url, date_from), access):
-        if not heard.ok:
-            raise PartnerRefused(f"their locations: {heard.why}")
-        good, faults = reading.parse_list(wire.Location, heard.data, network.clock())
-        result.faults += faults
-        for read in good:
-            row = neighbour(read.value, partner.id, network.clock())
-            if not may_tell(network, partner, row.party_id, CPO):
-                result.faults.append(f"{row.party_id} is not theirs")
-                continue
-            result.deviations += read.deviations
-            try:
-                await network.store.transact(neighbours.put, row)
-            except Refused as error:
-                result.faults.append(error.detail)
-                continue
-            result.seen(row.last_updated)
-    return result
+    """Take in the locations that a partner lists. Raises as `lists.pull`."""
+
+    async def take(body: Any) -> Read[wire.Location]:
+        read = reading.parse(wire.Location, body, network.clock())
+        row = neighbour(read.value, partner.id, network.clock())
+        must_tell(network, partner, row.party_id, CPO)
+        await network.store.transact(neighbours.put, row)
+        return read
+
+    ways = network.ways(partner, (CPO,), network.parties(EMSP)[:1])
+    return await lists.pull(network, partner, NAME, ways, date_from, take)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -95,6 +103,15 @@ class Network:
         """Our parties in one of these roles (none named: in any)."""
         mine = (own.party for own in self.roles if not roles or own.role in roles)
         return tuple(dict.fromkeys(mine))
+
+    def ways(
+        self, partner: Partner, roles: Collection[str], senders: Iterable[str]
+    ) -> list[Routing]:
+        """From each of these parties of ours to each of theirs in one of these roles; to the
+        partner as a whole where it has none (a hub)."""
+        known = (role["party"] for role in partner.roles if role["role"] in roles)
+        theirs = tuple(dict.fromkeys(known)) or (None,)
+        return [Routing(to, sender) for sender in tuple(senders) or (None,) for to in theirs]
 
     async def every(self, kind: type[E], where: Mapping[str, Any]) -> AsyncIterator[E]:
         """Every stored entity that matches, a page at a time."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -128,19 +128,6 @@ def below(url: str, *segments: str) -> str:
     base, mark, asked = url.partition("?")
     path = "/".join(quote(segment, safe="") for segment in segments)
     return f"{base.rstrip('/')}/{path}{mark}{asked}"
-
-
-@dataclass
-class Pulled:
-    """What reading a partner's list has brought: the newest `last_updated` seen, the faults of
-    objects that could not be used, and what had to be forgiven."""
-
-    newest: datetime | None = None
-    faults: list[str] = field(default_factory=list)
-    deviations: list[str] = field(default_factory=list)
-
-    def seen(self, last_updated: datetime) -> None:
-        self.newest = max(self.newest or last_updated, last_updated)
 
 
 def address(url: str, date_from: datetime | None = None, limit: int | None = None) -> str:

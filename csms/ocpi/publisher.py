@@ -1,36 +1,27 @@
 """Pumps: what changed here reaches every partner, and what their lists hold reaches us.
 
-One pump per registered partner. The journal is only a hint: rows beyond the pump's cursor are
-collapsed to the set of changed things, and the present state of each is sent, several at once but
-never two requests for one thing. What fails with a partner, in one module and one direction, is
-left alone for a while, longer each time, and holds up nothing else; its cursor stays, so nothing is
-forgotten. Pulls run at intervals in hours with some splay, from a watermark with an overlap, and in
-full once a day (transport_and_format, pull and push; a push that was lost is healed by the
-partner's own pull).
+One pump per registered partner. Each feed is pushed (`pushes`) and pulled (`pulls`) by itself: one
+that fails is left alone for a while, longer each time, and neither the other direction nor another
+module waits for it. Of all that a pump asks of its partner only so many requests are under way at
+once, and only one of them reads a list.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-import orjson
 import structlog
 
-from csms.core import partners
-from csms.core.errors import CsmsError
-from csms.core.partners import Partner, PartnerModule, State
-from csms.ocpi import cdrs, locations, sessions, tariffs, tokens
-from csms.ocpi.network import RECEIVER, SENDER, Network
-from csms.ocpi.paging import Pulled
+from csms.core.partners import Partner, State
+from csms.ocpi.feeds import FEEDS, PULL, PUSH, Feed, note
+from csms.ocpi.network import SENDER, Network
+from csms.ocpi.pulls import Intervals, Pulls
+from csms.ocpi.pushes import Pushes
 
 log = structlog.get_logger("ocpi.publisher")
-Thing = tuple[str, ...]
-ROWS_AT_ONCE = 500
-PUSH, PULL = "push", "pull"
 
 
 class Wakeups(Protocol):
@@ -40,97 +31,119 @@ class Wakeups(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """One module as a pump handles it. `things`: the journal kinds that hint at a change, and what
-    changed; `push` sends the present state of one thing; `pull` takes in their list. `settle`: send
-    what waits in an outbox, and say what is in the way."""
-
-    name: str
-    things: dict[str, Callable[[dict[str, Any]], Thing | None]]
-    push: Callable[..., Awaitable[list[str]]]
-    pull: Callable[[Network, Partner, datetime | None], Awaitable[Pulled]]
-    settle: Callable[[Network, Partner], Awaitable[str | None]] | None = None
-
-
-def _place(event: dict[str, Any]) -> Thing:
-    """The EVSE whose status changed, or the whole location for anything else."""
-    alone = event["evse_uid"] if event["status"] is not None else None
-    return (event["party_id"], event["location_id"], alone or "")
-
-
-def _whole(event: dict[str, Any]) -> Thing:
-    """A session that began or ended."""
-    return (sessions.NAME, str(event["transaction_id"]), "")
-
-
-def _grown(event: dict[str, Any]) -> Thing:
-    """A session that goes on; it goes as a whole where that goes anyway."""
-    return (sessions.NAME, str(event["transaction_id"]), "grown")
-
-
-def _collapsed(things: Iterable[Thing]) -> list[Thing]:
-    """Each thing once; an EVSE goes with its location where that goes as a whole, so that no two
-    requests are under way for one object."""
-    found = dict.fromkeys(things)
-    whole = {thing[:2] for thing in found if len(thing) == 3 and not thing[2]}
-    return [t for t in found if len(t) < 3 or not t[2] or t[:2] not in whole]
-
-
-FEEDS = (
-    Feed(
-        tokens.NAME,
-        {"token_changed": lambda event: (event["party_id"], event["uid"])},
-        tokens.push,
-        tokens.pull,
-    ),
-    Feed(
-        locations.NAME,
-        {"location_changed": _place},
-        locations.push,
-        locations.pull,
-    ),
-    Feed(
-        tariffs.NAME,
-        {"tariff_changed": lambda event: (event["party_id"], event["tariff_id"])},
-        tariffs.push,
-        tariffs.pull,
-    ),
-    Feed(
-        sessions.NAME,
-        {
-            "transaction_started": _whole,
-            "transaction_updated": _grown,
-            "transaction_ended": _whole,
-            "transaction_priced": _whole,
-        },
-        sessions.push,
-        sessions.pull,
-    ),
-    Feed(
-        cdrs.NAME,
-        {"cdr_sealed": lambda event: (event["party_id"], event["cdr_id"])},
-        cdrs.push,
-        cdrs.pull,
-        cdrs.deliver,
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Pace:
-    """`at_once`: requests in flight to one partner. `first_s` to `most_s`: how long what failed
-    with a partner is left alone. A turn comes after at most `idle_s`, and never sooner than
-    `turn_s` after the one before, however busy the journal is. `pull_every`, `full_every`: reading
-    their lists; `overlap`: how far before the watermark."""
+    """`at_once`: requests in flight to one partner. `first_s` to `most_s`: how long what failed is
+    left alone. A turn comes after at most `idle_s`, and never sooner than `turn_s` after the one
+    before, however busy the journal is. `pulls`: when their lists are read."""
 
     at_once: int = 4
     first_s: float = 1.0
     most_s: float = 300.0
     idle_s: float = 1.0
     turn_s: float = 0.25
-    pull_every: timedelta = timedelta(hours=4)
-    full_every: timedelta = timedelta(hours=24)
-    overlap: timedelta = timedelta(minutes=10)
+    pulls: Intervals = field(default_factory=Intervals)
+
+
+class Job:
+    """One direction of one feed: a turn at a time, with its own waiting after a failure. `turn`
+    tells whether all went well, `arrived` how much has gone well so far. `wait_s`: how long it was
+    left alone after its last turn."""
+
+    def __init__(
+        self,
+        name: str,
+        turn: Callable[[Partner], Awaitable[bool]],
+        pace: Pace,
+        arrived: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.name = name
+        self._turn = turn
+        self._pace = pace
+        self._arrived = arrived
+        self._task: asyncio.Task[None] | None = None
+        self.wait_s = 0.0
+        self._due = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn is under way."""
+        return self._task is not None and not self._task.done()
+
+    def start(self, partner: Partner, tasks: asyncio.TaskGroup) -> None:
+        """Begin a turn, unless one is under way or has failed just now."""
+        if not self.running and asyncio.get_running_loop().time() >= self._due:
+            name = f"partner {partner.name} {self.name}"
+            self._task = tasks.create_task(self._work(partner), name=name)
+
+    async def _work(self, partner: Partner) -> None:
+        """What goes wrong here ends nothing else."""
+        before = self._arrived()
+        try:
+            well = await self._turn(partner)
+        except Exception:
+            log.exception("partner_pump_failed", partner=partner.name, job=self.name)
+            well = False
+        pace = self._pace
+        if well:
+            self.wait_s = 0.0
+        elif self._arrived() > before:
+            # They are there: what is left is tried again soon.
+            self.wait_s = pace.first_s
+        else:
+            self.wait_s = min(max(self.wait_s * 2, pace.first_s), pace.most_s)
+        self._due = asyncio.get_running_loop().time() + self.wait_s
+
+
+class Pump:
+    """All that goes on with one partner by itself."""
+
+    def __init__(self, network: Network, pace: Pace) -> None:
+        client = network.client.limited(pace.at_once)
+        self._network = replace(network, client=client)
+        # A list that is long or slow takes one of the requests, and leaves the others to pushes.
+        reading = replace(network, client=client.limited(1))
+        self._pushes = {feed.name: Pushes(self._network, feed, pace.at_once) for feed in FEEDS}
+        self._pulls = {feed.name: Pulls(reading, feed, pace.pulls) for feed in FEEDS}
+        self._jobs: list[Job] = []
+        for feed in FEEDS:
+            self._jobs += self._jobs_of(feed, pace)
+
+    def _jobs_of(self, feed: Feed, pace: Pace) -> list[Job]:
+        pushes = self._pushes[feed.name]
+
+        async def push(partner: Partner) -> bool:
+            well = await self.push(partner, feed)
+            return await self.settle(partner, feed) and well
+
+        return [
+            Job(f"{feed.name} {PUSH}", push, pace, lambda: pushes.arrived),
+            Job(f"{feed.name} {PULL}", self._pulls[feed.name].turn, pace),
+        ]
+
+    @property
+    def running(self) -> bool:
+        """Whether anything is under way."""
+        return any(job.running for job in self._jobs)
+
+    def start(self, partner: Partner, tasks: asyncio.TaskGroup) -> None:
+        """A turn of everything that is due."""
+        for job in self._jobs:
+            job.start(partner, tasks)
+
+    async def push(self, partner: Partner, feed: Feed) -> bool:
+        """Send what changed; False when something did not arrive."""
+        return await self._pushes[feed.name].turn(partner)
+
+    async def settle(self, partner: Partner, feed: Feed) -> bool:
+        """Send what waits in the outbox of a module; False when the partner did not settle it."""
+        fault = await feed.settle(self._network, partner) if feed.settle else None
+        if fault is not None:
+            await note(self._network, partner, feed, PUSH, fault)
+        return fault is None
+
+    async def pull(self, partner: Partner, feed: Feed, *, full: bool = False) -> bool:
+        """Take in their list; False when it failed."""
+        return await self._pulls[feed.name].pull(partner, full=full)
 
 
 class Publisher:
@@ -140,25 +153,25 @@ class Publisher:
         self._network = network
         self._bus = bus
         self._pace = pace or Pace()
-        # Of each part of a partner's turn: until when it is left alone, and how long that is.
-        self._waits: dict[tuple[str, str, str], tuple[float, float]] = {}
-        # What a push that was broken off had sent, and up to which journal row that was its state.
-        self._sent: dict[tuple[str, str], dict[Thing, int]] = {}
+        self._pumps: dict[str, Pump] = {}
+
+    def pump(self, partner: Partner) -> Pump:
+        """The pump of a partner."""
+        found = self._pumps.get(partner.id)
+        if found is None:
+            found = self._pumps[partner.id] = Pump(self._network, self._pace)
+        return found
 
     async def run(self) -> None:
         """Everything that is due, again and again; one partner does not hold up the others."""
-        pumps: dict[str, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as tasks:
             while True:
                 connected = await self._registered()
                 for partner in connected:
-                    running = pumps.get(partner.id)
-                    if running is None or running.done():
-                        pumps[partner.id] = tasks.create_task(
-                            self._serve(partner), name=f"partner {partner.name}"
-                        )
-                for gone in [i for i, task in pumps.items() if task.done()]:
-                    del pumps[gone]
+                    self.pump(partner).start(partner, tasks)
+                known = {partner.id for partner in connected}
+                for gone in [i for i, p in self._pumps.items() if i not in known and not p.running]:
+                    del self._pumps[gone]
                 if not connected:
                     # Nobody to tell: that the journal grows is no reason to look.
                     await asyncio.sleep(self._pace.idle_s)
@@ -176,138 +189,17 @@ class Publisher:
             found.append(partner)
         return found
 
-    async def _serve(self, partner: Partner) -> None:
-        """One turn of one partner; what goes wrong with a part of it ends nothing else."""
-        clock = asyncio.get_running_loop().time
-        for feed in FEEDS:
-            for part in (self.push, self.settle, self._pull_due):
-                key = (partner.id, feed.name, part.__name__)
-                until, waited = self._waits.get(key, (0.0, 0.0))
-                if clock() < until:
-                    continue
-                try:
-                    well = await part(partner, feed)
-                except Exception:
-                    log.exception("partner_pump_failed", partner=partner.name, module=feed.name)
-                    well = False
-                if well:
-                    self._waits.pop(key, None)
-                else:
-                    wait = min(max(waited * 2, self._pace.first_s), self._pace.most_s)
-                    self._waits[key] = (clock() + wait, wait)
-
-    # -- push --------------------------------------------------------------------------------------
-
     async def push(self, partner: Partner, feed: Feed) -> bool:
-        """Send what changed since the cursor, a batch of journal rows at a time; False when the
-        partner did not take something."""
-        reader = self._network.store.reader
-        row = await reader.get(PartnerModule, partner.id, feed.name, PUSH)
-        if row is None:
-            # What was there before is for the partner to pull.
-            await self._note(partner, feed, PUSH, cursor=await reader.journal_end())
-            return True
-        if partner.endpoint(feed.name, RECEIVER) is None:
-            return True
-        cursor = row.cursor
-        while True:
-            rows = await reader.journal(cursor, ROWS_AT_ONCE)
-            if not rows:
-                return True
-            hints: dict[Thing, int] = {}
-            for entry in rows:
-                thing_of = feed.things.get(entry.kind)
-                thing = thing_of(orjson.loads(entry.data)) if thing_of else None
-                if thing is not None:
-                    hints[thing] = entry.seq
-            sent = self._sent.setdefault((partner.id, feed.name), {})
-            changed = _collapsed(t for t, seq in hints.items() if sent.get(t, 0) < seq)
-            refused, fault = await self._send(partner, feed, changed, sent, rows[-1].seq)
-            if fault is not None:
-                behind = max(0, int((self._network.clock() - rows[0].at).total_seconds()))
-                await self._note(partner, feed, PUSH, fault, behind_s=behind)
-                return False
-            cursor = rows[-1].seq
-            sent.clear()
-            if hints or cursor - row.cursor >= ROWS_AT_ONCE:
-                # What they refuse is shown, and does not hold up the rest.
-                await self._note(partner, feed, PUSH, refused, cursor=cursor, behind_s=0)
-            if len(rows) < ROWS_AT_ONCE:
-                return True
-
-    async def _send(
-        self, partner: Partner, feed: Feed, things: list[Thing], sent: dict[Thing, int], seq: int
-    ) -> tuple[str | None, str | None]:
-        """The present state of each thing, once; the first refusal, and the first fault for which
-        it has to be tried again. What arrived is entered in `sent`, as of the row `seq`: it need
-        not go again with the rest."""
-        free = asyncio.Semaphore(self._pace.at_once)
-        refused: list[str] = []
-        faults: list[str] = []
-
-        # What begins alike is of one object (an EVSE and its location): one after the other.
-        groups: dict[Thing, list[Thing]] = {}
-        for thing in things:
-            groups.setdefault(thing[:2], []).append(thing)
-
-        async def group(members: list[Thing]) -> None:
-            async with free:
-                for thing in members:
-                    if faults:
-                        return
-                    try:
-                        refused.extend(await feed.push(self._network, partner, *thing))
-                        sent[thing] = seq
-                    except CsmsError as error:
-                        faults.append(error.detail or error.code)
-
-        await asyncio.gather(*(group(members) for members in groups.values()))
-        return next(iter(refused), None), next(iter(faults), None)
+        """A turn of one feed by hand; False when something did not arrive."""
+        return await self.pump(partner).push(partner, feed)
 
     async def settle(self, partner: Partner, feed: Feed) -> bool:
-        """Send what waits in the outbox of a module; False when the partner did not settle it."""
-        fault = await feed.settle(self._network, partner) if feed.settle else None
-        if fault is not None:
-            await self._note(partner, feed, PUSH, fault)
-        return fault is None
-
-    # -- pull --------------------------------------------------------------------------------------
-
-    async def _pull_due(self, partner: Partner, feed: Feed) -> bool:
-        reader = self._network.store.reader
-        row = await reader.get(PartnerModule, partner.id, feed.name, PULL)
-        now = self._network.clock()
-        if row is not None and row.last_at is not None and not row.failures:
-            # The splay follows from the partner's id, so that partners do not come all at once.
-            splay = 1 + (sum(partner.id.encode()) % 20) / 100
-            if now - row.last_at < self._pace.pull_every * splay:
-                return True
-        return await self.pull(partner, feed)
+        """Send what waits in an outbox; False when the partner did not settle it."""
+        return await self.pump(partner).settle(partner, feed)
 
     async def pull(self, partner: Partner, feed: Feed, *, full: bool = False) -> bool:
-        """Take in their list from the watermark on, or all of it; False when it failed."""
-        if partner.endpoint(feed.name, SENDER) is None:
-            return True
-        reader = self._network.store.reader
-        row = await reader.get(PartnerModule, partner.id, feed.name, PULL)
-        watermark = row.watermark if row is not None else None
-        now = self._network.clock()
-        # `cursor` of a pull is the time of the last full one, in seconds.
-        last_full = row.cursor if row is not None else 0
-        full = full or watermark is None or now.timestamp() - last_full >= self._full_s
-        since = None if full or watermark is None else watermark - self._pace.overlap
-        try:
-            pulled = await feed.pull(self._network, partner, since)
-        except CsmsError as error:
-            await self._note(partner, feed, PULL, error.detail or error.code)
-            return False
-        newest = max((t for t in (watermark, pulled.newest) if t is not None), default=None)
-        cursor = int(now.timestamp()) if full else last_full
-        await self._note(partner, feed, PULL, watermark=newest, cursor=cursor)
-        for fault in pulled.faults[:10]:
-            log.warning("partner_object_refused", partner=partner.name, module=feed.name, why=fault)
-        await self._network.forgive(partner, pulled.deviations)
-        return True
+        """Take in a list of theirs; False when that failed."""
+        return await self.pump(partner).pull(partner, feed, full=full)
 
     async def pull_all(self, partner: Partner) -> list[str]:
         """Read every list of a partner in full; what became of it, in words."""
@@ -318,17 +210,3 @@ class Publisher:
             well = await self.pull(partner, feed, full=True)
             steps.append(f"{feed.name}: read in full" if well else f"{feed.name}: failed")
         return steps
-
-    @property
-    def _full_s(self) -> float:
-        return self._pace.full_every.total_seconds()
-
-    async def _note(
-        self, partner: Partner, feed: Feed, direction: str, error: str | None = None, **changes: Any
-    ) -> None:
-        now = self._network.clock()
-
-        def note(tx: Any) -> None:
-            partners.note(tx, partner.id, feed.name, direction, now, error, **changes)
-
-        await self._network.store.transact(note)

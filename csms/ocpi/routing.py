@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from csms.core.errors import CsmsError, Invalid
+from csms.core.errors import CsmsError, Invalid, Refused
 from csms.core.partners import Partner, PartnerToken
 from csms.ocpi.envelope import INVALID, Answer
 from csms.ocpi.headers import Ids, Routing
@@ -45,6 +45,12 @@ def may_tell(network: Network, partner: Partner, party: str, *roles: str) -> boo
     if partner.speaks_for(party, *roles):
         return True
     return partner.is_hub and party not in network.parties()
+
+
+def must_tell(network: Network, partner: Partner, party: str, *roles: str) -> None:
+    """Raises `Refused` for what a partner may not tell of."""
+    if not may_tell(network, partner, party, *roles):
+        raise Refused(f"{party} is not theirs")
 
 
 class Foreign(CsmsError):

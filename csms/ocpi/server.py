@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from csms.core import partners
 from csms.core.errors import CsmsError
-from csms.core.partners import Partner, PartnerToken, State, TokenKind
+from csms.core.partners import Partner, PartnerModule, PartnerToken, State, TokenKind
 from csms.core.ports import Tx
 from csms.ocpi import exchange
 from csms.ocpi.envelope import CLIENT_ERROR, INVALID, SERVER_ERROR, Answer, failure
@@ -34,6 +34,9 @@ log = structlog.get_logger("ocpi.server")
 PREFIX = "/ocpi"
 HEARD_EVERY = timedelta(minutes=1)
 WITH_BODY = ("POST", "PUT", "PATCH")
+WRITES = (*WITH_BODY, "DELETE")
+# The direction of what they tell us (`PartnerModule`).
+IN = "in"
 MAX_SEGMENT = 255
 
 
@@ -203,10 +206,17 @@ class Server:
         if handler is None:
             there = any(length == len(rest) for _, length in module.routes)
             return _http(405, "not with that method") if there else _http(404, "nothing here"), back
+        error: str | None = "it was not finished"
         try:
             answer = await handler(made)
+            error = answer.wrong
+        except CsmsError as failed:
+            error = failure(failed).wrong
+            raise
         finally:
             await self._heard(partner, made.noted)
+            if made.method in WRITES:
+                await self._noted(partner, module.name, error)
         return answer, back
 
     async def _credentials(self, call: Call, secret: str) -> Answer:
@@ -244,6 +254,15 @@ class Server:
             parts.append(part)
         return b"".join(parts)
 
+    async def _noted(self, partner: Partner, module: str, error: str | None) -> None:
+        """What became of the partner's pushes in a module, for people: every fault, and that all is
+        well once a minute."""
+        now = self._network.clock()
+        row = await self._network.store.reader.get(PartnerModule, partner.id, module, IN)
+        told = row is not None and row.last_at is not None and now - row.last_at < HEARD_EVERY
+        if error is not None or not told or (row is not None and row.error):
+            await self._network.store.transact(_note_in, partner.id, module, error, now)
+
     async def _heard(self, partner: Partner, noted: list[str]) -> None:
         now = self._network.clock()
         fresh = partner.heard_at is not None and now - partner.heard_at < HEARD_EVERY
@@ -254,6 +273,11 @@ class Server:
 def _note_heard(tx: Tx, partner_id: str, noted: tuple[str, ...], now: Any) -> None:
     if tx.get(Partner, partner_id) is not None:
         partners.heard(tx, partner_id, noted, now)
+
+
+def _note_in(tx: Tx, partner_id: str, module: str, error: str | None, now: Any) -> None:
+    if tx.get(Partner, partner_id) is not None:
+        partners.note(tx, partner_id, module, IN, now, error)
 
 
 def _raw_path(request: Request) -> str:

@@ -17,7 +17,7 @@ from csms.core import cdrs, errands, neighbours
 from csms.core.authorization import Outcome
 from csms.core.disclosures import Module as Disclosing
 from csms.core.disclosures import Told
-from csms.core.errors import Invalid, PartnerRefused, Refused
+from csms.core.errors import Invalid
 from csms.core.ids import folded
 from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner
@@ -25,17 +25,18 @@ from csms.core.ports import Tx
 from csms.core.transactions import Transaction
 from csms.core.visitors import VisitorToken
 from csms.flows.drivers import Whose, whose
-from csms.ocpi import paging
+from csms.ocpi import lists, paging
 from csms.ocpi.client import Access
 from csms.ocpi.disclosing import disclose, of_charge
 from csms.ocpi.envelope import Answer
 from csms.ocpi.headers import Routing
+from csms.ocpi.lists import Pulled
 from csms.ocpi.locations import checked
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
-from csms.ocpi.paging import Pulled
-from csms.ocpi.routing import Call, Gone, Module, may_tell, patch_of, same_as_address
+from csms.ocpi.routing import Call, Gone, Module, must_tell, patch_of, same_as_address
 from csms.ocpi.tokens import refused
 from csms.ocpi.wire import reading
+from csms.ocpi.wire.reading import Read
 from csms.ocpi.wire.v221 import sessions as wire
 
 NAME = "sessions"
@@ -247,17 +248,17 @@ MODULES = (
 
 async def push(
     network: Network, partner: Partner, _: str, transaction_id: str, part: str = ""
-) -> list[str]:
+) -> list[str] | None:
     """Tell a partner of its driver's charge: whole, or (`part`) what has grown; what it refused.
     Raises `PartnerUnreachable` when it should be tried again."""
     url, reader = partner.endpoint(NAME, RECEIVER), network.store.reader
     t = await reader.get(Transaction, int(transaction_id))
     owner = await whose(reader, t) if t is not None else None
     if url is None or t is None or owner is None or owner.partner_id != partner.id:
-        return []
+        return None
     told = await tell(network, t, owner)
     if told is None:
-        return []
+        return None
     address = paging.below(url, told["country_code"], told["party_id"], told["id"])
     party = f"{told['country_code']}*{told['party_id']}"
     access = _access(network, partner, party, owner.driver.party_id)
@@ -277,29 +278,16 @@ def _access(network: Network, partner: Partner, party: str, theirs: str) -> Acce
 
 
 async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in the sessions that a partner lists. Raises as `tokens.pull`."""
-    url, result = partner.endpoint(NAME, SENDER), Pulled()
-    if url is None:
-        return result
-    mine = next(iter(network.parties(EMSP)), None)
-    theirs = next((r["party"] for r in partner.roles if r["role"] == CPO), None)
-    access = network.access(partner, Routing(theirs, mine))
+    """Take in the sessions that a partner lists. Raises as `lists.pull`."""
+
+    async def take(body: Any) -> Read[wire.Session]:
+        read = reading.parse(wire.Session, body, network.clock())
+        row = neighbour(read.value, partner.id, network.clock())
+        must_tell(network, partner, row.party_id, CPO)
+        await network.store.transact(_enter, row, read.value)
+        return read
+
+    # Each of our parties asks for the sessions of its own drivers.
+    ways = network.ways(partner, (CPO,), network.parties(EMSP))
     since = date_from or network.clock() - FULL
-    async for heard in network.client.pages(paging.address(url, since), access):
-        if not heard.ok:
-            raise PartnerRefused(f"their sessions: {heard.why}")
-        good, faults = reading.parse_list(wire.Session, heard.data, network.clock())
-        result.faults += faults
-        for read in good:
-            row = neighbour(read.value, partner.id, network.clock())
-            if not may_tell(network, partner, row.party_id, CPO):
-                result.faults.append(f"{row.party_id} is not theirs")
-                continue
-            result.deviations += read.deviations
-            try:
-                await network.store.transact(_enter, row, read.value)
-            except Refused as error:
-                result.faults.append(error.detail)
-                continue
-            result.seen(row.last_updated)
-    return result
+    return await lists.pull(network, partner, NAME, ways, since, take)

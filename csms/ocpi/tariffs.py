@@ -17,21 +17,19 @@ import orjson
 import structlog
 
 from csms.core import neighbours
-from csms.core.errors import PartnerRefused, Refused
 from csms.core.ids import folded
 from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner
 from csms.core.tariffs import Tariff
-from csms.ocpi import paging
-from csms.ocpi.client import Access
-from csms.ocpi.envelope import Answer
-from csms.ocpi.headers import Routing
+from csms.ocpi import lists, paging
+from csms.ocpi.envelope import CLIENT_ERROR, Answer
+from csms.ocpi.lists import Pulled
 from csms.ocpi.locations import READERS, checked, known_fields
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
-from csms.ocpi.paging import Pulled
-from csms.ocpi.routing import Call, Gone, Module, may_tell, same_as_address
+from csms.ocpi.routing import Call, Gone, Module, must_tell, same_as_address
 from csms.ocpi.tokens import refused
 from csms.ocpi.wire import reading
+from csms.ocpi.wire.reading import Read
 from csms.ocpi.wire.v221 import tariffs as wire
 
 log = structlog.get_logger("ocpi.tariffs")
@@ -183,55 +181,37 @@ MODULES = (
 # -- as a client -----------------------------------------------------------------------------------
 
 
-async def push(network: Network, partner: Partner, party: str, tariff_id: str) -> list[str]:
+async def push(network: Network, partner: Partner, party: str, tariff_id: str) -> list[str] | None:
     """Tell a partner the present state of a tariff of ours, or that it is gone; what it refused.
     Raises `PartnerUnreachable` when it should be tried again."""
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(CPO):
-        return []
+        return None
     where = {"party_id": party, "id_key": folded(tariff_id), "current": True}
     current = await network.store.reader.page(Tariff, where, limit=1)
     told = shown(current[0]) if current else None
     country, _, party_id = party.partition("*")
     address = paging.below(url, country, party_id, tariff_id)
-    access = _access(network, partner, party)
-    if told is None:
-        heard = await network.client.call("DELETE", address, access)
+    wrong = []
+    for way in network.ways(partner, READERS, (party,)):
+        access = network.access(partner, way)
+        heard = await network.client.call("PUT" if told else "DELETE", address, access, told)
         # Not known there is as good as gone.
-        gone = heard.ok or heard.http == 404 or heard.status == 2000
-        return [] if gone else await refused(network, partner, heard)
-    heard = await network.client.call("PUT", address, access, told)
-    return await refused(network, partner, heard)
-
-
-def _access(network: Network, partner: Partner, party: str) -> Access:
-    others = (known["party"] for known in partner.roles if known["role"] in READERS)
-    return network.access(partner, Routing(next(others, None), party))
+        gone = told is None and (heard.http == 404 or heard.status == CLIENT_ERROR)
+        if not gone:
+            wrong += await refused(network, partner, heard)
+    return wrong
 
 
 async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in the tariffs that a partner lists. Raises as `tokens.pull`."""
-    url, result = partner.endpoint(NAME, SENDER), Pulled()
-    if url is None:
-        return result
-    mine = next(iter(network.parties(EMSP)), None)
-    theirs = next((r["party"] for r in partner.roles if r["role"] == CPO), None)
-    access = network.access(partner, Routing(theirs, mine))
-    async for heard in network.client.pages(paging.address(url, date_from), access):
-        if not heard.ok:
-            raise PartnerRefused(f"their tariffs: {heard.why}")
-        good, faults = reading.parse_list(wire.Tariff, heard.data, network.clock())
-        result.faults += faults
-        for read in good:
-            row = neighbour(read.value, partner.id, network.clock())
-            if not may_tell(network, partner, row.party_id, CPO):
-                result.faults.append(f"{row.party_id} is not theirs")
-                continue
-            result.deviations += read.deviations
-            try:
-                await network.store.transact(neighbours.put, row)
-            except Refused as error:
-                result.faults.append(error.detail)
-                continue
-            result.seen(row.last_updated)
-    return result
+    """Take in the tariffs that a partner lists. Raises as `lists.pull`."""
+
+    async def take(body: Any) -> Read[wire.Tariff]:
+        read = reading.parse(wire.Tariff, body, network.clock())
+        row = neighbour(read.value, partner.id, network.clock())
+        must_tell(network, partner, row.party_id, CPO)
+        await network.store.transact(neighbours.put, row)
+        return read
+
+    ways = network.ways(partner, (CPO,), network.parties(EMSP)[:1])
+    return await lists.pull(network, partner, NAME, ways, date_from, take)

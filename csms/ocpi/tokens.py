@@ -14,19 +14,19 @@ from csms.core import visitors
 from csms.core.authorization import Outcome
 from csms.core.disclosures import LOCATION, Told
 from csms.core.disclosures import Module as Disclosing
-from csms.core.errors import Invalid, PartnerRefused, PartnerUnreachable, Refused
+from csms.core.errors import Invalid, PartnerUnreachable
 from csms.core.partners import Partner, State
 from csms.core.tokens import Token, contract_id, uid_key
 from csms.core.visitors import HomeAnswer, HomeAsked, VisitorToken
-from csms.ocpi import paging
-from csms.ocpi.client import Access
+from csms.ocpi import lists, paging
 from csms.ocpi.disclosing import disclose, of_token, where
 from csms.ocpi.envelope import NO_ENVELOPE, UNKNOWN_TOKEN, Answer, Heard
 from csms.ocpi.headers import Routing
+from csms.ocpi.lists import Pulled
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
-from csms.ocpi.paging import Pulled
-from csms.ocpi.routing import Call, Gone, Module, may_tell, patch_of, same_as_address
+from csms.ocpi.routing import Call, Gone, Module, must_tell, patch_of, same_as_address
 from csms.ocpi.wire import reading
+from csms.ocpi.wire.reading import Read
 from csms.ocpi.wire.v221.tokens import AuthorizationInfo, LocationReferences
 from csms.ocpi.wire.v221.tokens import Token as WireToken
 
@@ -70,7 +70,7 @@ def shown(token: Token, issuer: str, now: datetime) -> dict[str, Any] | None:
         "contract_id": contract_id(token),
         "issuer": issuer,
         "valid": token.standing(now) == Outcome.ACCEPTED,
-        "whitelist": _WHITELIST.get(token.kind, "NEVER"),
+        "whitelist": _whitelist(token),
         "last_updated": token.updated_at or token.created_at,
     }
     # One that cannot be told must not keep the token, and every other one, from being told.
@@ -78,6 +78,13 @@ def shown(token: Token, issuer: str, now: datetime) -> dict[str, Any] | None:
         told["group_id"] = token.group_id
     made: dict[str, Any] = reading.plain(WireToken.model_validate(told))
     return made
+
+
+def _whitelist(token: Token) -> str:
+    """Nobody is told when the time of a token is over, so one that ends is asked for while we can
+    be reached."""
+    found = _WHITELIST.get(token.kind, "NEVER")
+    return "ALLOWED_OFFLINE" if found == "ALLOWED" and token.expires_at is not None else found
 
 
 def _carried(text: str) -> bool:
@@ -232,32 +239,29 @@ MODULES = (
 # -- as a client -----------------------------------------------------------------------------------
 
 
-async def push(network: Network, partner: Partner, party: str, uid: str) -> list[str]:
-    """Tell a partner the present state of our tokens with that uid; what it refused. Raises
-    `PartnerUnreachable` when it should be tried again."""
+async def push(network: Network, partner: Partner, party: str, uid: str) -> list[str] | None:
+    """Tell a partner the present state of our tokens with that uid; what it refused, None where
+    there was nothing to tell. Raises `PartnerUnreachable` when it should be tried again."""
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(EMSP):
-        return []
-    wrong: list[str] = []
+        return None
+    wrong: list[str] | None = None
     where = {"party_id": party, "uid_key": uid_key(uid)}
     for token in await network.store.reader.page(Token, where):
         told = shown(token, issuer(network, party), network.clock())
         if told is None:
             continue
+        wrong = [] if wrong is None else wrong
         country, _, party_id = party.partition("*")
         address = paging.below(url, country, party_id, token.uid)
         if told["type"] != RFID:
             address += f"?type={told['type']}"
         await disclose(network, partner, [of_token(told, Disclosing.PUSH)])
-        heard = await network.client.call("PUT", address, _access(network, partner, party), told)
-        wrong += await refused(network, partner, heard)
+        for way in network.ways(partner, (CPO,), (party,)):
+            access = network.access(partner, way)
+            heard = await network.client.call("PUT", address, access, told)
+            wrong += await refused(network, partner, heard)
     return wrong
-
-
-def _access(network: Network, partner: Partner, party: str) -> Access:
-    """From our eMSP to their CPO."""
-    others = (known["party"] for known in partner.roles if known["role"] == CPO)
-    return network.access(partner, Routing(next(others, None), party))
 
 
 async def ask_home(network: Network, asked: HomeAsked) -> HomeAnswer | None:
@@ -299,30 +303,14 @@ async def ask_home(network: Network, asked: HomeAsked) -> HomeAnswer | None:
 
 
 async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in what a partner lists, from a time on or everything. Raises `PartnerUnreachable`,
-    `PartnerRefused`; what came before stays."""
-    url = partner.endpoint(NAME, SENDER)
-    if url is None:
-        return Pulled()
-    result = Pulled()
-    mine = next(iter(network.parties(CPO)), None)
-    theirs = next((r["party"] for r in partner.roles if r["role"] == EMSP), None)
-    access = network.access(partner, Routing(theirs, mine))
-    async for heard in network.client.pages(paging.address(url, date_from), access):
-        if not heard.ok:
-            raise PartnerRefused(f"their tokens: {heard.why}")
-        good, faults = reading.parse_list(WireToken, heard.data, network.clock())
-        result.faults += faults
-        for read in good:
-            row = visitor(read.value, partner.id, network.clock())
-            if not may_tell(network, partner, row.party_id, EMSP):
-                result.faults.append(f"{row.party_id} is not theirs")
-                continue
-            result.deviations += read.deviations
-            try:
-                await network.store.transact(visitors.put, row)
-            except Refused as error:
-                result.faults.append(error.detail)
-                continue
-            result.seen(read.value.last_updated)
-    return result
+    """Take in the tokens that a partner lists. Raises as `lists.pull`."""
+
+    async def take(body: Any) -> Read[WireToken]:
+        read = reading.parse(WireToken, body, network.clock())
+        row = visitor(read.value, partner.id, network.clock())
+        must_tell(network, partner, row.party_id, EMSP)
+        await network.store.transact(visitors.put, row)
+        return read
+
+    ways = network.ways(partner, (EMSP,), network.parties(CPO)[:1])
+    return await lists.pull(network, partner, NAME, ways, date_from, take)

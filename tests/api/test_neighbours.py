@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from csms.core import tokens
 from csms.core.geography import cell
 from csms.core.neighbours import NeighbourObject
 from csms.core.security import Role
+from csms.core.tokens import Token
 from tests.api.conftest import NOW, Api
 from tests.support import ocpi_objects as objects
 
@@ -83,3 +85,30 @@ async def test_one_place_with_its_prices(places: Api) -> None:
 async def test_a_point_that_is_none_is_refused(api: Api, near: str) -> None:
     answer = await api("GET", f"/roaming/locations?near={near}", Role.VIEWER)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "shown"),
+    [
+        ([], False),
+        ([{"uid": "OTHER", "type": "RFID"}, {"visual_number": "1", "issuer": "x"}], False),
+        ([{"uid": "Card", "type": "RFID"}], True),
+        ([{"group_id": "FLEET"}], True),
+    ],
+)
+async def test_what_is_not_published_is_shown_to_whom_it_names(
+    places: Api, allowed: list[Any], shown: bool
+) -> None:
+    row = Token("CA*NTH", "", "rfid", "CARD", NOW, group_id="FLEET")
+    places.store.run(tokens.add, row, NOW)
+    private = objects.location("DEPOT", publish=False, publish_allowed_to=allowed)
+    tell(places, "locations", "DEPOT", private)
+    assert ("DEPOT" in [p["id"] for p in await items(places, "")]) is shown
+    one = await places("GET", "/roaming/locations/US*STH/DEPOT", Role.VIEWER)
+    assert one.status_code == (200 if shown else 404)
+
+
+async def test_a_place_where_nothing_is_left_is_not_listed(places: Api) -> None:
+    gone = objects.location("GONE", evses=[objects.evse("E1", status="REMOVED")])
+    tell(places, "locations", "GONE", gone)
+    assert "GONE" not in [p["id"] for p in await items(places, "")]

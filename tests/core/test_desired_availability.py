@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from csms.core import availability, commands, desired_availability
+from csms.core import availability, commands, desired_availability, locations
 from csms.core.availability import ConnectorReport
 from csms.core.commands import Kind, Status
 from csms.core.desired_availability import AGAIN, BY_ITSELF, DesiredAvailability, State
 from csms.core.errors import Refused
-from tests.support.charging import Site, at, origin
+from tests.core.test_locations import EVSE, HERE
+from tests.support.charging import PARTY, Site, at, origin
 
 LATER = AGAIN.total_seconds()
 
@@ -37,6 +38,32 @@ def due(site: Site, seconds: float) -> list[tuple[int, int]]:
 def reports(site: Site, status: str, evse: int = 1, seconds: float = 0) -> None:
     report = ConnectorReport(evse, 1, status, at(seconds))
     site.run(availability.record, origin(seconds), report)
+
+
+def published(site: Site) -> tuple[str, str]:
+    rows = [site.run(locations.require_evse, PARTY, uid) for uid in ("E-1", "E-2")]
+    return rows[0].status, rows[1].status
+
+
+def test_what_shall_not_be_used_is_published_before_the_station_says_so(site: Site) -> None:
+    """Drivers are not sent there, and a station that is told only after the charge says nothing."""
+    second = EVSE._replace(uid="E-2", uid_key="e-2", evse=2)
+    site.run(locations.put, HERE, [EVSE, second], at(0))
+    for number in (1, 2):
+        report = ConnectorReport(number, 1, "available", at(1))
+        site.run(locations.record, origin(1), report)
+    assert published(site) == ("available", "available")
+    wish(site, "c1", 10, evse=1)
+    assert published(site) == ("inoperative", "available")
+    ends(site, "c1", Status.ACCEPTED, 11, result={"status": "Scheduled"})
+    assert published(site) == ("inoperative", "available")
+    wish(site, "c2", 20)
+    assert published(site) == ("inoperative", "inoperative")
+    wish(site, "c3", 30, evse=2, connector=1, available=True)
+    assert published(site) == ("inoperative", "available")
+    # What a station refuses goes on.
+    ends(site, "c2", Status.REJECTED, 40, result={"status": "Rejected"})
+    assert published(site) == ("available", "available")
 
 
 def test_a_wish_is_remembered_with_whoever_had_it(site: Site) -> None:

@@ -155,6 +155,35 @@ def test_an_operator_who_edits_within_the_grace_publishes_no_loss(place: Place) 
     assert place.evse().status == Status.AVAILABLE
 
 
+# -- what is told of a change --
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"operative": False}, "inoperative"),
+        ({"station_id": "s2", "evse": 1}, "unknown"),
+        ({"evse_id": "CA*NTH*E1"}, None),
+        ({"connectors": [{"id": "1"}]}, None),
+        ({"data": {"capabilities": ["RFID_READER"]}}, None),
+        ({"lifecycle": Lifecycle.PLANNED}, None),
+        ({"evse_id": "CA*NTH*E1", "operative": False}, None),
+    ],
+)
+def test_a_status_is_told_alone_only_where_nothing_else_changed(
+    place: Place, changes: Any, status: str | None
+) -> None:
+    """Who is told of a status alone does not look at the rest."""
+    place.say("available", 10)
+    place.site.run(locations.change_evse, PARTY, "E-1", at(20), **changes)
+    assert place.site.facts("location_changed")[-1]["status"] == status
+
+
+def test_a_new_evse_is_told_as_a_whole(place: Place) -> None:
+    place.site.run(locations.put, HERE, [EVSE._replace(uid="E-2", uid_key="e-2", evse=2)], at(2))
+    assert place.site.facts("location_changed")[-1]["status"] is None
+
+
 # -- operators -------------------------------------------------------------------------------------
 
 

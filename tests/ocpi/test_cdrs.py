@@ -23,7 +23,8 @@ from csms.core.tokens import Token
 from csms.flows.forgetting import Forgetter
 from csms.ocpi import cdrs, tariffs
 from csms.ocpi.envelope import Answer
-from csms.ocpi.publisher import FEEDS, Publisher
+from csms.ocpi.feeds import FEEDS
+from csms.ocpi.publisher import Publisher
 from csms.ocpi.routing import Call, Module
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221 import cdrs as wire

@@ -139,6 +139,17 @@ async def test_a_start_is_answered_at_once_and_its_result_is_told_once() -> None
         assert (t.outcome, t.command_id) == ("accepted", command.id)
 
 
+async def test_a_start_names_the_connector_where_that_is_required() -> None:
+    """mod_locations, Capability: START_SESSION_CONNECTOR_REQUIRED."""
+    async with desk() as d:
+        required = {"capabilities": ["START_SESSION_CONNECTOR_REQUIRED"]}
+        place(d.north, "LOC1", evse(station_id="s1", evse=1, data=required))
+        said = await d.start()
+        assert said["data"]["result"] == "REJECTED"
+        assert "connector_id" in said["data"]["message"][0]["text"]
+        assert (await d.start("2", connector_id="1"))["data"]["result"] == "ACCEPTED"
+
+
 async def test_the_same_order_twice_is_one() -> None:
     async with desk() as d:
         first = await d.start()

@@ -16,8 +16,9 @@ from csms.core.neighbours import NeighbourObject
 from csms.core.occupancy import Status
 from csms.core.tariffs import Assignment, Tariff
 from csms.ocpi import locations
+from csms.ocpi.feeds import FEEDS
 from csms.ocpi.network import Limits
-from csms.ocpi.publisher import FEEDS, Publisher
+from csms.ocpi.publisher import Publisher
 from csms.ocpi.wire import reading
 from tests.support import ocpi_objects as objects
 from tests.support.ocpi import NOW, Side, connected
@@ -274,6 +275,21 @@ async def test_changes_of_a_place_arrive_by_the_pump_as_one_request() -> None:
         found = await kept(south, "CA*NTH", "loc1")
         assert found["city"] == "Laval"
         assert len(found["evses"]) == 2
+
+
+async def test_what_changes_of_an_evse_arrives_as_a_whole() -> None:
+    async with networks() as (north, south):
+        publisher = Publisher(north.network, LocalBus())
+        partner = await north.partner(south)
+        place(north)
+        for _ in range(2):
+            assert await publisher.push(partner, FEED)
+        await locations.push(north.network, partner, "CA*NTH", "LOC1")
+        changed = {**CONNECTOR, "max_amperage": 16}
+        place(north, "LOC1", evse("E1", evse_id="CA*NTH*E1", connectors=[changed]))
+        assert await publisher.push(partner, FEED)
+        (told,) = (await kept(south, "CA*NTH", "loc1"))["evses"]
+        assert (told["evse_id"], told["connectors"][0]["max_amperage"]) == ("CA*NTH*E1", 16)
 
 
 async def test_a_list_is_pulled() -> None:

@@ -83,10 +83,3 @@ def test_addresses() -> None:
 def test_every_segment_below_an_endpoint_is_encoded_whole() -> None:
     assert paging.below(f"{URL}/", "CA", "a/b c?") == f"{URL}/CA/a%2Fb%20c%3F"
     assert paging.below(f"{URL}?x=1", "CA") == f"{URL}/CA?x=1"
-
-
-def test_the_newest_object_of_a_list_is_remembered() -> None:
-    pulled = paging.Pulled()
-    for days in (1, 3, 2):
-        pulled.seen(AT + timedelta(days=days))
-    assert pulled.newest == AT + timedelta(days=3)

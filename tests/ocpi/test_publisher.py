@@ -1,147 +1,21 @@
-"""Pumps: what changes here arrives there, and a partner that fails is caught up with."""
+"""Pumps: every feed by itself, and how much at once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections import Counter
 from typing import Any
 
+import httpx
+import pytest
+
 from csms.bus.local import LocalBus
-from csms.core import tokens as own
-from csms.core.partners import PartnerModule
-from csms.core.tokens import Token
-from csms.core.visitors import VisitorToken
-from csms.ocpi import tokens
-from csms.ocpi.envelope import Answer
-from csms.ocpi.network import SENDER, Limits
-from csms.ocpi.publisher import FEEDS, PULL, PUSH, Pace, Publisher
-from csms.ocpi.routing import Call, Module
-from tests.support.ocpi import NOW, Side, connected
-
-FEED = FEEDS[0]
-
-
-@asynccontextmanager
-async def networks() -> AsyncIterator[tuple[Side, Side, Publisher]]:
-    sides = [Side(party).offers(*tokens.MODULES) for party in ("CA*NTH", "US*STH")]
-    async with connected(*sides) as (north, south):
-        publisher = Publisher(
-            north.network, LocalBus(), Pace(first_s=0.01, idle_s=0.01, turn_s=0.01)
-        )
-        # The first turn sets the cursor.
-        assert await publisher.push(await north.partner(south), FEED)
-        yield north, south, publisher
-
-
-def add(side: Side, uid: str) -> None:
-    side.store.run(own.add, Token(side.party, "", "rfid", uid, side.now), side.now)
-
-
-def block(side: Side, uid: str, blocked: bool) -> None:
-    side.later(seconds=1)
-    side.store.run(own.set_blocked, side.party, uid, "rfid", blocked, side.now)
-
-
-async def there(side: Side) -> dict[str, bool]:
-    return {row.uid: row.valid for row in await side.store.reader.page(VisitorToken)}
-
-
-async def noted(side: Side, other: Side, direction: str = PUSH) -> PartnerModule:
-    partner = await side.partner(other)
-    row = await side.store.reader.get(PartnerModule, partner.id, "tokens", direction)
-    assert row is not None
-    return row
-
-
-async def test_changes_arrive_once_in_their_present_state() -> None:
-    async with networks() as (north, south, publisher):
-        add(north, "A")
-        add(north, "B")
-        for n in range(9):
-            block(north, "A", n % 2 == 0)
-        north.faults.sent.clear()
-        assert await publisher.push(await north.partner(south), FEED)
-        assert await there(south) == {"A": False, "B": True}
-        # Eleven changes of two things are two requests.
-        assert len(north.faults.sent) == 2
-        north.faults.sent.clear()
-        assert await publisher.push(await north.partner(south), FEED)
-        assert north.faults.sent == []
-        row = await noted(north, south)
-        assert (row.error, row.behind_s) == (None, 0)
-
-
-async def test_what_was_there_before_is_for_the_partner_to_pull() -> None:
-    sides = [Side(party).offers(*tokens.MODULES) for party in ("CA*NTH", "US*STH")]
-    async with connected(*sides) as (north, south):
-        add(north, "OLD")
-        publisher = Publisher(north.network, LocalBus())
-        for _ in range(2):
-            assert await publisher.push(await north.partner(south), FEED)
-        assert await there(south) == {}
-
-
-async def test_a_partner_that_is_away_is_caught_up_with() -> None:
-    async with networks() as (north, south, publisher):
-        add(north, "A")
-        north.later(seconds=90)
-        north.faults.heal()
-        north.faults.break_at = 1
-        assert not await publisher.push(await north.partner(south), FEED)
-        row = await noted(north, south)
-        assert row.failures == 1
-        assert row.behind_s >= 90
-        assert "broke" in str(row.error)
-        north.heal()
-        assert await publisher.push(await north.partner(south), FEED)
-        assert await there(south) == {"A": True}
-        assert (await noted(north, south)).failures == 0
-
-
-async def test_what_a_partner_refuses_is_shown_and_holds_nothing_up() -> None:
-    async with networks() as (north, south, publisher):
-        # A party that South does not know of.
-        stranger = north.network.roles[1]
-        assert stranger.role == "EMSP"
-        roles = (*north.network.roles, type(stranger)("EMSP", "CA*NEW", "New"))
-        object.__setattr__(north.network, "roles", roles)
-        north.store.run(own.add, Token("CA*NEW", "", "rfid", "X", north.now), north.now)
-        add(north, "A")
-        assert await publisher.push(await north.partner(south), FEED)
-        assert await there(south) == {"A": True}
-        assert "OCPI 2" in str((await noted(north, south)).error)
-
-
-async def test_a_list_is_read_from_its_watermark_with_an_overlap_and_daily_in_full() -> None:
-    async with networks() as (north, south, _):
-        reading = Publisher(south.network, LocalBus(), Pace(overlap=timedelta(minutes=10)))
-        add(north, "A")
-        partner = await south.partner(north)
-
-        async def asked() -> Any:
-            south.faults.sent.clear()
-            assert await reading.pull(await south.partner(north), FEED)
-            return south.faults.sent[0].url.params.get("date_from")
-
-        assert await asked() is None
-        assert (await noted(south, north, PULL)).watermark == NOW
-        assert await asked() == "2026-01-01T11:50:00Z"
-        south.later(hours=25)
-        assert await asked() is None
-        assert (await reading.pull_all(partner)) == ["tokens: read in full"]
-        assert await there(south) == {"A": True}
-
-
-async def test_a_list_that_cannot_be_read_is_noted() -> None:
-    async with networks() as (north, south, _):
-        reading = Publisher(south.network, LocalBus())
-        south.faults.heal()
-        south.faults.break_at = 1
-        assert await reading.pull_all(await south.partner(north)) == ["tokens: failed"]
-        row = await noted(south, north, PULL)
-        assert (row.failures, row.watermark) == (1, None)
+from csms.core.partners import Partner
+from csms.ocpi import tariffs, tokens
+from csms.ocpi.feeds import PULL, PUSH
+from csms.ocpi.publisher import Job, Pace, Publisher
+from tests.ocpi.test_pushes import FEED, add, block, networks, noted, there
+from tests.support.ocpi import NOW, Side, connected, said
 
 
 async def test_a_busy_journal_makes_no_busy_pump() -> None:
@@ -185,55 +59,120 @@ async def test_the_pumps_run_by_themselves_and_survive_a_partner_that_breaks() -
         assert len(north.faults.sent) > 1
 
 
-async def test_a_list_that_cannot_be_read_holds_up_no_push() -> None:
-    async def broken(call: Call) -> Answer:
-        return Answer(status=3000, message="out of order")
+async def test_a_feed_that_fails_holds_up_neither_another_nor_its_other_direction() -> None:
+    """The partner's lists answer 3000, and one hangs; what changes here arrives all the same."""
+    modules = (*tokens.MODULES, *tariffs.MODULES)
+    sides = [Side(party).offers(*modules) for party in ("CA*NTH", "US*STH")]
+    async with connected(*sides) as (north, south):
+        held = asyncio.Event()
 
-    north = Side("CA*NTH").offers(*tokens.MODULES)
-    south = Side("US*STH").offers(Module("tokens", SENDER, {("GET", 0): broken}), tokens.MODULES[1])
-    async with connected(north, south):
-        pace = Pace(first_s=60, idle_s=0.01, turn_s=0.01)
+        async def broken(request: httpx.Request) -> httpx.Response | None:
+            if request.method != "GET":
+                return None
+            if "tariffs" in request.url.path:
+                await held.wait()
+            return said(3000)
+
+        north.faults.later = broken
+        pace = Pace(first_s=60, idle_s=0.01, turn_s=0.01, at_once=2)
         publisher = Publisher(north.network, LocalBus(), pace)
         running = asyncio.create_task(publisher.run())
-        reader, partner = north.store.reader, await north.partner(south)
-        async with asyncio.timeout(10):
-            while not await reader.get(PartnerModule, partner.id, "tokens", PULL):
-                await publisher._bus.grown(0.01)
-            assert "out of order" in str((await noted(north, south, PULL)).error)
-            add(north, "A")
-            while await there(south) != {"A": True}:
+        try:
+            async with asyncio.timeout(10):
+                while not any("tariffs" in r.url.path for r in north.faults.sent):
+                    await publisher._bus.grown(0.01)
+                for uid in "ABC":
+                    add(north, uid)
+                    while uid not in await there(south):
+                        await publisher._bus.grown(0.01)
+            assert (await noted(north, south, PULL)).failures == 1, "it is left alone for a while"
+        finally:
+            held.set()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_so_many_requests_are_under_way_and_never_two_for_one_object() -> None:
+    async with networks() as (north, south, _):
+        under_way: Counter[str] = Counter()
+        most = 0
+
+        async def slow(request: httpx.Request) -> None:
+            nonlocal most
+            under_way[request.url.path] += 1
+            most = max(most, under_way.total())
+            assert under_way[request.url.path] == 1
+            await north.network.store.reader.journal_end()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            under_way[request.url.path] -= 1
+
+        north.faults.later = slow
+        pace = Pace(at_once=3, idle_s=0.01, turn_s=0.01)
+        publisher = Publisher(north.network, LocalBus(), pace)
+        running = asyncio.create_task(publisher.run())
+        async with asyncio.timeout(20):
+            for n in range(40):
+                add(north, f"T{n}")
+            for n in range(0, 40, 3):
+                block(north, f"T{n}", True)
+                await publisher._bus.grown(0.005)
+            while sorted((await there(south)).values()) != [False] * 14 + [True] * 26:
                 await publisher._bus.grown(0.01)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        assert 1 < most <= 3
 
 
-async def test_more_changes_than_a_partner_takes_at_once_all_arrive() -> None:
-    """A limit on requests slows a push down; it neither loses anything nor begins anew for ever."""
-    north = Side("CA*NTH").offers(*tokens.MODULES)
-    south = Side("US*STH", limits=Limits(per_s=50, burst=10)).offers(*tokens.MODULES)
-    async with connected(north, south):
-        publisher = Publisher(north.network, LocalBus())
-        partner = await north.partner(south)
-        assert await publisher.push(partner, FEED)
-        for number in range(60):
-            add(north, f"T{number}")
-        assert await publisher.push(partner, FEED)
-        assert len(await there(south)) == 60
-        assert (await noted(north, south)).error is None
+async def test_what_failed_is_left_alone_longer_each_time() -> None:
+    """Until something arrives: then what is left is tried again soon."""
+    arrived, well = 0, False
+
+    async def turn(partner: Partner) -> bool:
+        return well
+
+    job = Job("x", turn, Pace(first_s=0.01, most_s=0.04), lambda: arrived)
+    partner = Partner("p", "P", "registered", NOW)
+    loop = asyncio.get_running_loop()
+
+    async def waits() -> float:
+        """After one more turn, which comes no sooner than it is due."""
+        began, before = loop.time(), job.wait_s
+        async with asyncio.TaskGroup() as tasks:
+            job.start(partner, tasks)
+            while not job.running:
+                await LocalBus().grown(0.001)
+                job.start(partner, tasks)
+        assert loop.time() - began >= before - 0.002
+        return job.wait_s
+
+    assert [await waits() for _ in range(4)] == [0.01, 0.02, 0.04, 0.04]
+    well = True
+    assert await waits() == 0
 
 
-async def test_what_arrived_before_a_push_broke_off_does_not_go_again() -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(502, html="<h1>Bad Gateway</h1>"),
+        httpx.Response(200, html="<h1>Welcome</h1>"),
+        httpx.Response(307, headers={"Location": "https://elsewhere.example.com/"}),
+    ],
+)
+async def test_an_answer_that_is_none_is_a_fault_and_nothing_is_lost(
+    answer: httpx.Response,
+) -> None:
     async with networks() as (north, south, publisher):
-        for uid in "ABCD":
-            add(north, uid)
-        north.faults.heal()
-        north.faults.break_at = 4
         partner = await north.partner(south)
+        add(north, "A")
+        north.faults.instead = lambda request: answer
+        north.faults.sent.clear()
         assert not await publisher.push(partner, FEED)
-        arrived = len(await there(south))
-        block(north, "A", True)
-        north.heal()
+        assert not await publisher.pull(partner, FEED)
+        assert len(north.faults.sent) == 2, "a redirect to another host is not followed"
+        for direction in (PUSH, PULL):
+            row = await noted(north, south, direction)
+            assert f"HTTP {answer.status_code}" in str(row.error)
+        north.faults.instead = lambda request: None
         assert await publisher.push(partner, FEED)
-        # What had not arrived, and what has changed since.
-        assert len(north.faults.sent) == 4 - arrived + 1
-        assert (await there(south))["A"] is False
+        assert await there(south) == {"A": True}

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from csms.core.partners import PartnerModule
 from csms.ocpi.envelope import Answer
 from csms.ocpi.headers import authorization
 from csms.ocpi.network import Limits
@@ -190,6 +191,27 @@ async def test_a_partner_is_heard_and_its_deviations_are_counted() -> None:
         there = (await b.store.reader.page(type(answer), {"name": "North"}))[0]
         assert there.heard_at == b.now
         assert there.deviations == {}
+
+
+async def test_what_becomes_of_their_pushes_is_kept_for_people() -> None:
+    async with connected(side("CA*NTH"), side("US*STH")) as (a, b):
+        partner = await b.partner(a)
+
+        async def noted() -> tuple[int, str | None]:
+            row = await b.store.reader.get(PartnerModule, partner.id, "tokens", "in")
+            assert row is not None
+            return row.failures, row.error
+
+        assert (await a.asks(b, "GET", "/2.2.1/receiver/tokens")).status_code == 200
+        assert await b.store.reader.get(PartnerModule, partner.id, "tokens", "in") is None
+        await a.asks(b, "PUT", "/2.2.1/receiver/tokens/a/b/c", {})
+        assert await noted() == (0, None)
+        for failures in (1, 2):
+            await a.asks(b, "PUT", "/2.2.1/receiver/tokens/a", {})
+            assert await noted() == (failures, "OCPI 2000: nothing there")
+        for _ in range(2):
+            await a.asks(b, "PATCH", "/2.2.1/receiver/tokens/a/b/c", {})
+        assert await noted() == (0, None)
 
 
 async def test_two_applications_share_one_address() -> None:

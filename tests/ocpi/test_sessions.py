@@ -19,7 +19,8 @@ from csms.core.stations import NewStation
 from csms.core.tariffs import Tariff
 from csms.core.tokens import Shown
 from csms.ocpi import sessions, tokens
-from csms.ocpi.publisher import FEEDS, Publisher
+from csms.ocpi.feeds import FEEDS
+from csms.ocpi.publisher import Publisher
 from csms.ocpi.wire import reading
 from tests.ocpi.test_locations import evse, place
 from tests.ocpi.test_tokens import add, token

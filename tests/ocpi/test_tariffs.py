@@ -14,7 +14,8 @@ from csms.core import tariffs as prices
 from csms.core.neighbours import NeighbourObject
 from csms.core.tariffs import Tariff
 from csms.ocpi import tariffs
-from csms.ocpi.publisher import FEEDS, Publisher
+from csms.ocpi.feeds import FEEDS
+from csms.ocpi.publisher import Publisher
 from csms.ocpi.wire import reading
 from tests.support import ocpi_objects as objects
 from tests.support.ocpi import NOW, Side, connected

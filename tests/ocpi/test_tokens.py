@@ -216,6 +216,26 @@ async def test_pages_follow_the_order_of_creation_and_filters_the_last_change() 
         assert [t["uid"] for t in page] == ["T3", "T2"]
 
 
+async def test_a_token_that_ends_by_itself_is_asked_for() -> None:
+    """The partner is not told at that moment."""
+    async with networks() as (north, south):
+        add(north, "ENDS", expires_at=north.now + timedelta(days=1))
+        add(north, "STAYS")
+        add(north, "APP", "app", expires_at=north.now + timedelta(days=1))
+        told = (await south.asks(north, "GET", SENDER)).json()["data"]
+        assert {t["uid"]: (t["whitelist"], t["valid"]) for t in told} == {
+            "ENDS": ("ALLOWED_OFFLINE", True),
+            "STAYS": ("ALLOWED", True),
+            "APP": ("NEVER", True),
+        }
+        await tokens.pull(south.network, await south.partner(north), None)
+        north.later(days=2)
+        asked = HomeAsked((await south.partner(north)).id, "CA*NTH", "ENDS", "RFID")
+        answer = await tokens.ask_home(south.network, asked)
+        assert answer is not None
+        assert answer.outcome == Outcome.EXPIRED
+
+
 async def test_real_time_authorization_by_us() -> None:
     async with networks() as (north, south):
         add(north, "GOOD")
@@ -353,7 +373,7 @@ async def test_our_token_is_pushed_as_it_is_now() -> None:
         assert not kept.valid
         # Tokens of others are not ours to push.
         before = len(north.faults.sent)
-        assert await tokens.push(north.network, partner, "DE*EST", "x") == []
+        assert await tokens.push(north.network, partner, "DE*EST", "x") is None
         assert len(north.faults.sent) == before
 
 
@@ -395,4 +415,4 @@ async def test_a_network_that_is_only_a_cpo_lists_nothing() -> None:
     async with connected(north, south) as (_, _):
         add(north, "A1")
         assert (await south.asks(north, "GET", SENDER)).json()["data"] == []
-        assert await tokens.push(north.network, await north.partner(south), "CA*NTH", "A1") == []
+        assert await tokens.push(north.network, await north.partner(south), "CA*NTH", "A1") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -42,23 +42,33 @@ class Lost(httpx.ConnectError):
 
 class Faults(httpx.AsyncBaseTransport):
     """The network between us and a partner. `break_at`: the number of the request (from 1) that is
-    lost; `delivered`: it arrived, and only its answer is lost. `sent`: what went out."""
+    lost; `delivered`: it arrived, and only its answer is lost. `sent`: what went out. `instead`:
+    what is answered in place of the partner, None where it answers itself; `later`: the same, after
+    waiting."""
 
     def __init__(self) -> None:
         self._inner = httpx.AsyncHTTPTransport()
         self.break_at: int | None = None
         self.delivered = False
         self.sent: list[httpx.Request] = []
+        self.instead: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
+        self.later: Callable[[httpx.Request], Awaitable[httpx.Response | None]] = self._never
 
     def heal(self) -> None:
         self.break_at = None
         self.sent.clear()
+
+    async def _never(self, request: httpx.Request) -> httpx.Response | None:
+        return None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.sent.append(request)
         broken = len(self.sent) == self.break_at
         if broken and not self.delivered:
             raise Lost("the connection broke")
+        instead = self.instead(request) or await self.later(request)
+        if instead is not None:
+            return instead
         response = await self._inner.handle_async_request(request)
         if broken:
             await response.aread()
@@ -68,6 +78,11 @@ class Faults(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def said(status: int, message: str = "on purpose", http: int = 200) -> httpx.Response:
+    """The answer of a partner that says no."""
+    return httpx.Response(http, json={"status_code": status, "status_message": message})
 
 
 class FailingStore:
@@ -96,10 +111,15 @@ class FailingStore:
 
 
 class Side:
-    """One network: its store, its server, its way out. `now` moves only when told to."""
+    """One network: its store, its server, its way out. `now` moves only when told to. `more`: other
+    parties that it speaks for."""
 
     def __init__(
-        self, party: str, roles: Iterable[str] = (CPO, EMSP), limits: Limits | None = None
+        self,
+        party: str,
+        roles: Iterable[str] = (CPO, EMSP),
+        limits: Limits | None = None,
+        more: Iterable[str] = (),
     ) -> None:
         self.party = party
         self.now = NOW
@@ -117,7 +137,9 @@ class Side:
             keyring=Keyring(KEYS, "k1"),
             vault=Vault(KEYS, "k1"),
             client=client,
-            roles=tuple(OwnRole(role, party, f"Network {party}") for role in roles),
+            roles=tuple(
+                OwnRole(role, one, f"Network {one}") for one in (party, *more) for role in roles
+            ),
             clock=lambda: self.now,
             new_id=new_id,
             new_secret=lambda: secrets.token_hex(20),

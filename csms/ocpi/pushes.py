@@ -1,0 +1,172 @@
+"""Pushing: what changes here in one module is sent to one partner.
+
+The journal is only a hint: its rows are collapsed to the set of changed things, and the present
+state of each is sent, several at once but never two requests for one thing. A thing that does not
+arrive is set aside and tried again, after what is new, so that it holds up no other. What the
+partner fails on again and again while it takes other things is given up and shown: its own reading
+of our list heals that (transport_and_format, push and pull). The cursor in the store waits for what
+is set aside, so that after a restart everything that had not arrived goes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+import structlog
+
+from csms.core.errors import CsmsError
+from csms.core.partners import Partner, PartnerModule
+from csms.core.ports import JournalRow
+from csms.ocpi.feeds import PUSH, Feed, Thing, collapsed, note
+from csms.ocpi.network import RECEIVER, Network
+
+log = structlog.get_logger("ocpi.pushes")
+ROWS_AT_ONCE = 500
+# Beyond so many things that have not arrived the journal is not read.
+MOST_LEFT = 500
+# So many faults in a row are the partner's and not those of a thing: the turn ends.
+FAULTS_IN_A_ROW = 3
+# How often a thing may fail while others arrive.
+TRIES = 5
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """Why a thing has not arrived. `tries`: how often it failed since something else did; `arrived`
+    is how much had arrived before it failed at all."""
+
+    why: str
+    arrived: int
+    tries: int = 0
+
+
+class Pushes:
+    """The pushes of one feed to one partner, `at_once` of them at a time. `arrived` counts what the
+    partner has answered."""
+
+    def __init__(self, network: Network, feed: Feed, at_once: int) -> None:
+        self._network = network
+        self._feed = feed
+        self._at_once = at_once
+        self.arrived = 0
+        # Up to which row of the journal everything has arrived or is left.
+        self._read_to = 0
+        self._left: dict[Thing, _Trouble | None] = {}
+        self._left_since: datetime | None = None
+        self._in_a_row = 0
+        self._refused: list[str] = []
+
+    async def turn(self, partner: Partner) -> bool:
+        """Send what changed since the last turn, and what is left of it; False when something did
+        not arrive."""
+        reader = self._network.store.reader
+        row = await reader.get(PartnerModule, partner.id, self._feed.name, PUSH)
+        if row is None:
+            # What was there before is for the partner to pull.
+            end = await reader.journal_end()
+            await note(self._network, partner, self._feed, PUSH, cursor=end)
+            return True
+        if partner.endpoint(self._feed.name, RECEIVER) is None:
+            return True
+        self._read_to = max(self._read_to, row.cursor)
+        self._in_a_row = 0
+        again: Iterable[Thing] = sorted(self._left, key=self._tries)
+        while True:
+            room = ROWS_AT_ONCE if len(self._left) < MOST_LEFT else 0
+            rows = await reader.journal(self._read_to, room)
+            hinted = self._hinted(rows)
+            worth_noting = bool(hinted or self._left)
+            await self._send(partner, collapsed((*hinted, *again)))
+            again = ()
+            if self._left:
+                await self._note_left(partner)
+            elif worth_noting or self._read_to - row.cursor >= ROWS_AT_ONCE:
+                await self._note_done(partner)
+            if len(rows) < ROWS_AT_ONCE or self._in_a_row >= FAULTS_IN_A_ROW:
+                return not self._left
+
+    def _tries(self, thing: Thing) -> int:
+        trouble = self._left[thing]
+        return trouble.tries if trouble is not None else 0
+
+    def _hinted(self, rows: Sequence[JournalRow]) -> list[Thing]:
+        """What changed by these rows: it is left until it arrives."""
+        found: dict[Thing, None] = {}
+        for row in rows:
+            thing_of = self._feed.things.get(row.kind)
+            thing = thing_of(orjson.loads(row.data)) if thing_of else None
+            if thing is not None:
+                if not self._left and not found:
+                    self._left_since = row.at
+                found[thing] = None
+            self._read_to = row.seq
+        for thing in collapsed(found):
+            self._left.setdefault(thing, None)
+        return list(found)
+
+    async def _send(self, partner: Partner, things: Sequence[Thing]) -> None:
+        """The present state of each thing, once."""
+        free = asyncio.Semaphore(self._at_once)
+
+        # What begins alike is of one object (an EVSE and its location): one after the other.
+        groups: dict[Thing, list[Thing]] = {}
+        for thing in things:
+            groups.setdefault(thing[:2], []).append(thing)
+
+        async def group(members: Sequence[Thing]) -> None:
+            async with free:
+                for thing in members:
+                    if self._in_a_row >= FAULTS_IN_A_ROW:
+                        return
+                    try:
+                        told = await self._feed.push(self._network, partner, *thing)
+                    except CsmsError as error:
+                        self._failed(partner, thing, error.detail or error.code)
+                    else:
+                        self._has_arrived(thing, asked=told is not None)
+                        self._refused += told or ()
+
+        await asyncio.gather(*(group(members) for members in groups.values()))
+
+    def _has_arrived(self, thing: Thing, *, asked: bool) -> None:
+        """`asked`: the partner has answered; else there was nothing to send."""
+        if asked:
+            self.arrived += 1
+            self._in_a_row = 0
+        whole = len(thing) < 3 or not thing[2]
+        for other in [t for t in self._left if t == thing or (whole and t[:2] == thing[:2])]:
+            del self._left[other]
+
+    def _failed(self, partner: Partner, thing: Thing, why: str) -> None:
+        """Keep it to be tried again, unless that is over: then it is shown."""
+        self._in_a_row += 1
+        trouble = self._left.get(thing) or _Trouble(why, self.arrived)
+        trouble.why = why
+        trouble.tries += self.arrived > trouble.arrived
+        if trouble.tries < TRIES:
+            self._left[thing] = trouble
+            return
+        self._left.pop(thing, None)
+        name = " ".join(part for part in thing if part)
+        log.warning(
+            "push_given_up", partner=partner.name, module=self._feed.name, thing=name, why=why
+        )
+        self._refused.append(f"{name} is given up: {why}")
+
+    async def _note_done(self, partner: Partner) -> None:
+        """What they refuse is shown, and does not hold up the rest."""
+        shown = next(iter(self._refused), None)
+        self._refused.clear()
+        cursor = self._read_to
+        await note(self._network, partner, self._feed, PUSH, shown, cursor=cursor, behind_s=0)
+
+    async def _note_left(self, partner: Partner) -> None:
+        troubles = [trouble for trouble in self._left.values() if trouble is not None]
+        why = troubles[0].why if troubles else "it did not answer"
+        since = self._left_since or self._network.clock()
+        behind = max(0, int((self._network.clock() - since).total_seconds()))
+        await note(self._network, partner, self._feed, PUSH, why, behind_s=behind)

@@ -1,0 +1,201 @@
+"""What changes here arrives there, and a partner that fails is caught up with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from csms.bus.local import LocalBus
+from csms.core import tokens as own
+from csms.core.partners import PartnerModule
+from csms.core.tokens import Token
+from csms.core.visitors import VisitorToken
+from csms.ocpi import tokens
+from csms.ocpi.feeds import FEEDS, PUSH
+from csms.ocpi.network import Limits
+from csms.ocpi.publisher import Pace, Publisher
+from tests.support.ocpi import Side, connected, said
+
+FEED = FEEDS[0]
+
+
+@asynccontextmanager
+async def networks() -> AsyncIterator[tuple[Side, Side, Publisher]]:
+    sides = [Side(party).offers(*tokens.MODULES) for party in ("CA*NTH", "US*STH")]
+    async with connected(*sides) as (north, south):
+        publisher = Publisher(
+            north.network, LocalBus(), Pace(first_s=0.01, idle_s=0.01, turn_s=0.01)
+        )
+        # The first turn sets the cursor.
+        assert await publisher.push(await north.partner(south), FEED)
+        yield north, south, publisher
+
+
+def add(side: Side, uid: str) -> None:
+    side.store.run(own.add, Token(side.party, "", "rfid", uid, side.now), side.now)
+
+
+def block(side: Side, uid: str, blocked: bool) -> None:
+    side.later(seconds=1)
+    side.store.run(own.set_blocked, side.party, uid, "rfid", blocked, side.now)
+
+
+async def there(side: Side) -> dict[str, bool]:
+    return {row.uid: row.valid for row in await side.store.reader.page(VisitorToken)}
+
+
+async def noted(side: Side, other: Side, direction: str = PUSH) -> PartnerModule:
+    partner = await side.partner(other)
+    row = await side.store.reader.get(PartnerModule, partner.id, "tokens", direction)
+    assert row is not None
+    return row
+
+
+async def test_changes_arrive_once_in_their_present_state() -> None:
+    async with networks() as (north, south, publisher):
+        add(north, "A")
+        add(north, "B")
+        for n in range(9):
+            block(north, "A", n % 2 == 0)
+        north.faults.sent.clear()
+        assert await publisher.push(await north.partner(south), FEED)
+        assert await there(south) == {"A": False, "B": True}
+        # Eleven changes of two things are two requests.
+        assert len(north.faults.sent) == 2
+        north.faults.sent.clear()
+        assert await publisher.push(await north.partner(south), FEED)
+        assert north.faults.sent == []
+        row = await noted(north, south)
+        assert (row.error, row.behind_s) == (None, 0)
+
+
+async def test_what_was_there_before_is_for_the_partner_to_pull() -> None:
+    sides = [Side(party).offers(*tokens.MODULES) for party in ("CA*NTH", "US*STH")]
+    async with connected(*sides) as (north, south):
+        add(north, "OLD")
+        publisher = Publisher(north.network, LocalBus())
+        for _ in range(2):
+            assert await publisher.push(await north.partner(south), FEED)
+        assert await there(south) == {}
+
+
+async def test_a_partner_that_is_away_is_caught_up_with() -> None:
+    async with networks() as (north, south, publisher):
+        add(north, "A")
+        north.later(seconds=90)
+        north.faults.heal()
+        north.faults.break_at = 1
+        assert not await publisher.push(await north.partner(south), FEED)
+        row = await noted(north, south)
+        assert row.failures == 1
+        assert row.behind_s >= 90
+        assert "broke" in str(row.error)
+        north.heal()
+        assert await publisher.push(await north.partner(south), FEED)
+        assert await there(south) == {"A": True}
+        assert (await noted(north, south)).failures == 0
+
+
+async def test_what_a_partner_refuses_is_shown_and_holds_nothing_up() -> None:
+    async with networks() as (north, south, _):
+        # A party that South does not know of.
+        stranger = north.network.roles[1]
+        assert stranger.role == "EMSP"
+        roles = (*north.network.roles, type(stranger)("EMSP", "CA*NEW", "New"))
+        object.__setattr__(north.network, "roles", roles)
+        north.store.run(own.add, Token("CA*NEW", "", "rfid", "X", north.now), north.now)
+        add(north, "A")
+        publisher = Publisher(north.network, LocalBus())
+        assert await publisher.push(await north.partner(south), FEED)
+        assert await there(south) == {"A": True}
+        assert "OCPI 2" in str((await noted(north, south)).error)
+
+
+async def test_more_changes_than_a_partner_takes_at_once_all_arrive() -> None:
+    """A limit on requests slows a push down; it neither loses anything nor begins anew for ever."""
+    north = Side("CA*NTH").offers(*tokens.MODULES)
+    south = Side("US*STH", limits=Limits(per_s=50, burst=10)).offers(*tokens.MODULES)
+    async with connected(north, south):
+        publisher = Publisher(north.network, LocalBus())
+        partner = await north.partner(south)
+        assert await publisher.push(partner, FEED)
+        for number in range(60):
+            add(north, f"T{number}")
+        assert await publisher.push(partner, FEED)
+        assert len(await there(south)) == 60
+        assert (await noted(north, south)).error is None
+
+
+async def test_what_arrived_before_a_push_broke_off_does_not_go_again() -> None:
+    async with networks() as (north, south, publisher):
+        for uid in "ABCD":
+            add(north, uid)
+        north.faults.heal()
+        north.faults.break_at = 4
+        partner = await north.partner(south)
+        assert not await publisher.push(partner, FEED)
+        arrived = len(await there(south))
+        block(north, "A", True)
+        north.heal()
+        assert await publisher.push(partner, FEED)
+        # What had not arrived, and what has changed since.
+        assert len(north.faults.sent) == 4 - arrived + 1
+        assert (await there(south))["A"] is False
+
+
+def failing(uid: str) -> Any:
+    """South answers 3000 to everything about one token."""
+    return lambda request: said(3000) if request.url.path.endswith(f"/{uid}") else None
+
+
+async def test_a_thing_that_a_partner_fails_on_holds_up_no_other_and_is_given_up() -> None:
+    async with networks() as (north, south, publisher):
+        partner = await north.partner(south)
+        north.faults.instead = failing("BAD")
+        add(north, "BAD")
+        for uid in "ABCDE":
+            add(north, uid)
+            assert not await publisher.push(partner, FEED)
+            assert uid in await there(south)
+        row = await noted(north, south)
+        assert (row.failures, row.error) == (5, "OCPI 3000: on purpose")
+        add(north, "F")
+        assert await publisher.push(partner, FEED)
+        assert "BAD is given up: OCPI 3000" in str((await noted(north, south)).error)
+        assert "BAD" not in await there(south)
+        # It is sent again when it changes.
+        north.faults.instead = lambda request: None
+        block(north, "BAD", True)
+        assert await publisher.push(partner, FEED)
+        assert (await there(south))["BAD"] is False
+        assert (await noted(north, south)).error is None
+
+
+async def test_nothing_is_given_up_while_a_partner_takes_nothing() -> None:
+    async with networks() as (north, south, publisher):
+        partner = await north.partner(south)
+        north.faults.instead = lambda request: said(3000)
+        for uid in "ABCDEFGH":
+            add(north, uid)
+            for _ in range(3):
+                north.faults.sent.clear()
+                assert not await publisher.push(partner, FEED)
+                # One that is away is not asked for everything that waits.
+                assert len(north.faults.sent) <= 3 + Pace().at_once
+        north.faults.instead = lambda request: None
+        assert await publisher.push(partner, FEED)
+        assert set(await there(south)) == set("ABCDEFGH")
+        assert (await noted(north, south)).error is None
+
+
+async def test_what_was_set_aside_goes_again_after_a_restart() -> None:
+    async with networks() as (north, south, publisher):
+        partner = await north.partner(south)
+        north.faults.instead = failing("BAD")
+        add(north, "BAD")
+        add(north, "A")
+        assert not await publisher.push(partner, FEED)
+        north.faults.instead = lambda request: None
+        assert await Publisher(north.network, LocalBus()).push(partner, FEED)
+        assert await there(south) == {"A": True, "BAD": True}
