@@ -6,13 +6,15 @@ mistake is reported with file, key and what is allowed, and never with a secret'
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import tomllib
+from collections.abc import Sequence
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -385,11 +387,35 @@ def _explain(file: Path | None, fault: Any) -> str:
     variable = "CSMS_" + "__".join(str(part).upper() for part in fault["loc"])
     where = f"environment {variable}" if variable in os.environ else str(file or "settings")
     if fault["type"] == "extra_forbidden":
-        return f"{where}: {key}: there is no such setting"
+        return f"{where}: {key}: there is no such setting{_instead(fault['loc'])}"
+    if fault["type"] == "model_type":
+        wanted = ", ".join(_fields_at(fault["loc"])) or "a table"
+        return f"{where}: {key}: a table is expected, with {wanted}"
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "string_pattern_mismatch" and key.rpartition(".")[2] == "party":
         message = "a country code, '*' and three letters or digits, like CA*NTH"
     return f"{where}: {key}: {message[:1].lower()}{message[1:]}"
+
+
+def _instead(loc: Sequence[Any]) -> str:
+    """The settings there are in its place, the likeliest first."""
+    known = _fields_at(loc[:-1])
+    near = difflib.get_close_matches(str(loc[-1]), known, n=3)
+    if near:
+        return f"; is it {' or '.join(near)}?"
+    return f"; there are: {', '.join(known)}" if known else ""
+
+
+def _fields_at(loc: Sequence[Any]) -> list[str]:
+    """The settings of a table, by its place."""
+    kind: Any = Settings
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = getattr(kind, "model_fields", {}).get(part)
+        kind = field.annotation if field is not None else None
+        kind = next((a for a in get_args(kind) if hasattr(a, "model_fields")), kind)
+    return list(getattr(kind, "model_fields", {}))
 
 
 def catalogue(own_file: str = "") -> Catalogue:

@@ -92,7 +92,7 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[ocpp]\nprot = 9000", "ocpp.prot: there is no such setting"),
+        ("[ocpp]\nprot = 9000", "ocpp.prot: there is no such setting; is it port"),
         ("colour = 1", "colour: there is no such setting"),
         ("[ocpp]\nport = 70000", "ocpp.port: input should be less than or equal to 65535"),
         ('[ocpp]\nport = "x"', "ocpp.port: input should be a valid integer"),
@@ -110,7 +110,7 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
             '[security]\nkeys = {k1 = "ab"}',
             "security.keys: key k1 must have at least 32 hex digits",
         ),
-        ("ocpp = 5", "ocpp: input should be"),
+        ("ocpp = 5", "ocpp: a table is expected, with host, port"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, words: str) -> None:

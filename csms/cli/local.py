@@ -58,10 +58,33 @@ def _settings(file: Path) -> Settings:
 
     try:
         settings = load(file)
-        keyring_of(settings)
     except Invalid as error:
         fail(USAGE, error.detail)
+    wrong = _unusable(settings)
+    try:
+        keyring_of(settings)
+    except Invalid as error:
+        wrong.append(error.detail)
+    if wrong:
+        fail(USAGE, "\n".join(f"{file}: {what}" for what in wrong))
     return settings
+
+
+def _unusable(settings: Settings) -> list[str]:
+    """What the machine has not got, setting by setting."""
+    from csms.storage.open import sqlite_path
+
+    wrong = []
+    for name, host in (("ocpp.host", settings.ocpp.host), ("http.host", settings.http.host)):
+        try:
+            socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except OSError as error:
+            wrong.append(f"{name}: {host} is no address of this machine: {error.strerror}")
+    folder = sqlite_path(settings.store.url).parent
+    there = next((f for f in (folder, *folder.parents) if f.exists()), folder)
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        wrong.append(f"store.url: nothing can be written in {there}; name another folder")
+    return wrong
 
 
 # -- init --------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ LOST = "lost"
 # on). Both go when the end is reported.
 END_MISSING = "end_missing"
 CLOCK_SUSPECT = "clock_suspect"
+CONTRADICTED = "contradicted"
 END_MISSING_PERHAPS = "end_missing?"
 _UNTIL_REPORTED = frozenset({SUPERSEDED, END_MISSING, END_MISSING_PERHAPS})
 
@@ -247,22 +248,25 @@ def _end_of_row(t: Transaction) -> tuple[str, str, str]:
 
 
 def _said_once(t: Transaction, report: TransactionReport) -> dict[str, Any]:
-    """Fields that a station says once; the first value stays (OCPP 2.0.1 E01.FR.16)."""
+    """Fields that a station says once (OCPP 2.0.1 E01.FR.16). One that says two things is marked,
+    and the smaller number counts, so that it does not matter which came first."""
     changes: dict[str, Any] = {}
     seen = add_seen(t.seen, report.seq)
     if seen != t.seen:
         changes["seen"] = seen
-    if report.clock_suspect and CLOCK_SUSPECT not in t.flags:
-        changes["flags"] = with_flag(t.flags, CLOCK_SUSPECT)
+    flags = with_flag(t.flags, CLOCK_SUSPECT) if report.clock_suspect else t.flags
     if report.offline and not t.offline:
         changes["offline"] = True
-    if report.evse and not t.evse:
-        changes["evse"] = report.evse
-    for name in ("connector", "remote_start_id", "reservation_id"):
-        said = getattr(report, name)
-        if said is not None and getattr(t, name) is None:
+    for name in ("evse", "connector", "remote_start_id", "reservation_id"):
+        said, known = getattr(report, name), getattr(t, name)
+        if said is None or said == known or (name == "evse" and not said):
+            continue
+        if known is None or (name == "evse" and not known):
             changes[name] = said
-    return changes
+        else:
+            flags = with_flag(flags, CONTRADICTED)
+            changes |= {name: said} if said < known else {}
+    return changes if flags == t.flags else {**changes, "flags": flags}
 
 
 def _fold_token(t: Transaction, token: Shown, order: str, changes: dict[str, Any]) -> None:

@@ -73,6 +73,24 @@ async def test_a_configuration_without_keys_cannot_serve(tmp_path: Path) -> None
     assert "security.current" in err
 
 
+@pytest.mark.parametrize("command", ["check", "serve"])
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ('[ocpp]\nhost = "nowhere.invalid"', "ocpp.host: nowhere.invalid is no address"),
+        ('[store]\nurl = "sqlite:///csms.toml/csms.db"', "store.url: nothing can be written in"),
+    ],
+)
+async def test_what_this_machine_has_not_got_is_named_by_its_setting(
+    tmp_path: Path, command: str, changed: str, said: str
+) -> None:
+    config = tmp_path / "csms.toml"
+    config.write_text(f'{changed}\n[security]\ncurrent = "k"\nkeys = {{ k = "{"0" * 64}" }}\n')
+    code, _, err = await csms(command, "--config", str(config))
+    assert code == 2
+    assert f"{config}: {said}" in err
+
+
 async def test_check_says_what_will_happen_to_the_database(tmp_path: Path) -> None:
     config = tmp_path / "csms.toml"
     assert (await csms("init", "--config", str(config)))[0] == 0

@@ -140,6 +140,28 @@ async def test_a_slow_function_holds_up_nobody_who_reads(store: QueuedStore) -> 
     assert await asyncio.gather(*waiting) == [2, 3, 4]
 
 
+async def test_a_function_that_takes_5_s_is_waited_for(store: QueuedStore) -> None:
+    """Shorter than the grace of the store: nobody is told that it hangs, and reads do not wait."""
+
+    def slow(tx: Tx) -> str:
+        threading.Event().wait(5)
+        tx.save(knocker("SLOW"))
+        return "done"
+
+    await store.transact(put, knocker("A"))
+    waiting = asyncio.ensure_future(store.transact(slow))
+    behind = asyncio.ensure_future(store.transact(knock_again, "A"))
+    reads = 0
+    while not waiting.done():
+        assert await store.reader.get(UnknownStation, "A") == knocker("A")
+        assert store.trouble is None
+        reads += 1
+        await asyncio.wait((waiting,), timeout=0.05)
+    assert (await waiting, await behind) == ("done", 2)
+    assert reads > 10
+    assert await store.reader.get(UnknownStation, "SLOW") is not None
+
+
 async def test_stop_runs_what_has_queued(site: Site) -> None:
     async with running(site) as store:
         async with held(store):

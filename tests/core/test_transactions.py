@@ -261,6 +261,18 @@ def test_an_end_without_a_clock_is_repeated_without_evidence(site: Site) -> None
     assert site.rows(Quarantined) == []
 
 
+def test_what_a_station_contradicts_is_marked_whichever_came_first(site: Site) -> None:
+    """E01.FR.16 says each once; where two things are said, both ways end alike."""
+    said = (
+        report(STARTED, 0, 0, evse=2, connector=1, remote_start_id=7),
+        report(UPDATED, 1, 60, evse=1, connector=2, remote_start_id=7),
+    )
+    there, back = outcome(told(said)), outcome(told(said[::-1]))
+    assert there == back
+    assert (there[0]["evse"], there[0]["connector"], there[0]["remote_start_id"]) == (1, 1, 7)
+    assert there[0]["flags"] == ("contradicted",)
+
+
 def test_ids_are_per_station(site: Site) -> None:
     """E01.FR.08: unique for the life of the station, not beyond it."""
     site.event(report(STARTED, 0, 0), station="s1")
