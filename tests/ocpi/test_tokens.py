@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -76,6 +77,22 @@ async def test_a_patch_changes_what_it_names_and_needs_last_updated() -> None:
         assert (kept.valid, kept.contract_id) == (False, token()["contract_id"])
         unknown = await south.asks(north, "PATCH", f"{RECEIVER}/US/STH/NONE", change)
         assert (unknown.status_code, unknown.json()["status_code"]) == (200, 2000)
+
+
+async def test_two_changes_at_once_are_both_kept() -> None:
+    async with networks() as (north, south):
+        path = f"{RECEIVER}/US/STH/CARD"
+        await south.asks(north, "PUT", path, token())
+        for _ in range(5):
+            when = south.later(minutes=1).strftime("%Y-%m-%dT%H:%M:%SZ")
+            changes = [{"group_id": when}, {"visual_number": when}, {"issuer": when}]
+            await asyncio.gather(
+                *(south.asks(north, "PATCH", path, {**c, "last_updated": when}) for c in changes)
+            )
+            kept = await visitor(north)
+            assert kept is not None
+            for change in changes:
+                assert change.items() <= kept.data.items()
 
 
 async def test_what_is_older_is_taken_and_changes_nothing() -> None:
