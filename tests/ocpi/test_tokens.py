@@ -79,8 +79,26 @@ async def test_a_patch_changes_what_it_names_and_needs_last_updated() -> None:
         assert (unknown.status_code, unknown.json()["status_code"]) == (200, 2000)
 
 
+class Slow:
+    """A reader that takes its time to tell what was there when it was asked for a token."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def get(self, kind: type[Any], *key: Any) -> Any:
+        found = await self._inner.get(kind, *key)
+        if kind is VisitorToken:
+            for _ in range(100):
+                await asyncio.sleep(0)
+        return found
+
+
 async def test_two_changes_at_once_are_both_kept() -> None:
     async with networks() as (north, south):
+        north.store.reader = Slow(north.store.reader)  # type: ignore[assignment]
         path = f"{RECEIVER}/US/STH/CARD"
         await south.asks(north, "PUT", path, token())
         for _ in range(5):
