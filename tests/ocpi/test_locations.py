@@ -238,6 +238,27 @@ async def test_a_partner_reaches_only_places_of_its_own_parties() -> None:
             assert await kept(north) == reading.load(reading.dump(theirs()))
 
 
+async def test_an_evse_that_is_gone_without_a_word_stays_as_removed() -> None:
+    """M2, and pitfall 8 of the field: what refers to it still finds it."""
+    async with networks() as (north, south):
+        path = f"{RECEIVER}/US/STH/L1"
+        both = theirs(evses=[objects.evse("E1"), objects.evse("E2")])
+        await south.asks(north, "PUT", path, both)
+        for _ in range(2):
+            await south.asks(north, "PUT", path, theirs(last_updated=LATER))
+            found = {e["uid"]: e for e in (await kept(north))["evses"]}
+            assert {uid: e["status"] for uid, e in found.items()} == {
+                "E1": "AVAILABLE",
+                "E2": "REMOVED",
+            }
+            assert found["E2"]["last_updated"] == LATER
+        partner = await north.partner(south)
+        assert partner.deviations == {"evses: gone without REMOVED": 1}
+        # It may come back.
+        await south.asks(north, "PUT", path, {**both, "last_updated": LATER})
+        assert {e["status"] for e in (await kept(north))["evses"]} == {"AVAILABLE"}
+
+
 # -- the client ------------------------------------------------------------------------------------
 
 
