@@ -49,7 +49,7 @@ MUST_ASK = frozenset({Whitelist.ALLOWED_OFFLINE, Whitelist.NEVER})
 class VisitorToken(NamedTuple):
     """One token of another network. `data` is the object as it came. `answer`: what the home
     network said when it was last asked (an `Outcome`), `answered_at` when; `reference` is what it
-    wants to see again in the session and the bill."""
+    wants to see again in the session and the bill. `missing_since`: as of a `NeighbourObject`."""
 
     party_id: str
     uid_key: str
@@ -67,6 +67,7 @@ class VisitorToken(NamedTuple):
     answer: str | None = None
     answered_at: datetime | None = None
     reference: str | None = None
+    missing_since: datetime | None = None
 
     @property
     def kind(self) -> str:

@@ -60,6 +60,7 @@ COLUMNS: Columns = {
         text("answer", null=True),
         moment("answered_at", null=True),
         text("reference", null=True),
+        moment("missing_since", null=True),
     ],
     Order: [
         text("partner_id"),
@@ -97,6 +98,7 @@ COLUMNS: Columns = {
         moment("received_at"),
         text("body"),
         text("cell", null=True),
+        moment("missing_since", null=True),
     ],
     PastTariff: [
         text("party_id"),
@@ -174,5 +176,6 @@ COLUMNS: Columns = {
         number("failures"),
         text("error", null=True),
         number("behind_s"),
+        number("missing"),
     ],
 }
