@@ -1,4 +1,4 @@
-"""What the list of a partner did not hold when it was read in full."""
+"""What the list of a partner did not hold when it was read in full; errands by their token."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ down_revision = "0013"
 def upgrade() -> None:
     for table in ("neighbour_objects", "visitor_tokens"):
         op.add_column(table, sa.Column("missing_since", MOMENT, nullable=True))
+    op.create_index("errands_token", "errands", ["token_uid"])
     op.add_column(
         "partner_modules", sa.Column("missing", sa.BigInteger(), nullable=False, server_default="0")
     )
