@@ -345,3 +345,14 @@ async def test_tokens_are_sealed_again_with_a_new_key() -> None:
 
 
 _KEYS = {"k1": b"\1" * 32, "k2": b"\2" * 32}
+
+
+async def test_no_routing_headers_go_with_versions_and_credentials() -> None:
+    """transport_and_format, message routing: they are for functional modules only."""
+    async with two() as (a, b):
+        await a.register(b, b.invite(a.party))
+        await exchange.rotate(a.network, await a.partner(b), Progress())
+        await exchange.unregister(a.network, await a.partner(b), Progress())
+        sent = [*a.faults.sent, *b.faults.sent]
+        assert {r.method for r in sent} == {"GET", "POST", "PUT", "DELETE"}
+        assert not [r for r in sent if any(name.startswith("ocpi-") for name in r.headers)]

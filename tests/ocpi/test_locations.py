@@ -100,6 +100,17 @@ async def test_an_evse_that_does_not_say_what_is_required_is_left_out() -> None:
         assert [e["uid"] for e in told["evses"]] == ["E1"]
 
 
+async def test_what_is_private_and_what_is_removed_is_told_as_such() -> None:
+    """M2, M3: nothing is deleted, and who may see a place is for the reader to heed."""
+    async with networks() as (north, south):
+        named = {"publish_allowed_to": [{"uid": "CARD", "type": "RFID"}]}
+        place(north, "LOC1", evse("E1"), evse("E2"), publish=False, data=named)
+        north.store.run(places.remove_evse, "CA*NTH", "E1", north.now)
+        (told,) = (await south.asks(north, "GET", SENDER)).json()["data"]
+        assert (told["publish"], told["publish_allowed_to"]) == (False, named["publish_allowed_to"])
+        assert {e["uid"]: e["status"] for e in told["evses"]} == {"E1": "REMOVED", "E2": "UNKNOWN"}
+
+
 async def test_the_tariffs_that_apply_are_named() -> None:
     async with networks() as (north, south):
         place(north, "LOC1", evse("E1"), evse("E2"))
