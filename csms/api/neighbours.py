@@ -43,6 +43,9 @@ class NeighbourLocationOut(BaseModel):
     tariff_ids: list[str]
     last_updated: datetime
     received_at: datetime
+    missing_since: datetime | None = Field(
+        description="When its network's list was first read in full without it: it may be gone"
+    )
 
     @classmethod
     def of(
@@ -65,6 +68,7 @@ class NeighbourLocationOut(BaseModel):
             tariff_ids=_tariffs(place),
             last_updated=row.last_updated,
             received_at=row.received_at,
+            missing_since=row.missing_since,
             **told,
         )
 

@@ -95,6 +95,9 @@ class ModuleOut(BaseModel):
     failures: int = Field(description="In a row since the last success")
     error: str | None
     behind_s: int
+    missing: int = Field(
+        description="What is known and was not in their list when it was last read in full"
+    )
 
 
 class PartnerDetails(PartnerOut):

@@ -90,6 +90,7 @@ _MODULES = (
     column("done", "done", right=True),
     column("failures", "failures", right=True),
     column("behind s", "behind_s", right=True),
+    column("missing", "missing", right=True),
     column("error", "error"),
 )
 

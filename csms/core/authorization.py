@@ -39,12 +39,13 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Authorization:
     """The outcome and what the station may be told of the token. `ask`: its home network has to be
-    asked first; the outcome is then what holds if that gives no answer."""
+    asked first; the outcome is then what holds if that gives no answer. `reason`: for operators."""
 
     outcome: Outcome
     group_id: str | None = None
     expires_at: datetime | None = None
     ask: HomeAsked | None = None
+    reason: str | None = None
 
 
 def needs(uid: str) -> tuple[Need, ...]:
@@ -120,7 +121,11 @@ def told(
 def _journal(tx: Tx, origin: Origin, shown: Shown, found: Authorization) -> None:
     tx.record(
         events.TokenAuthorized(
-            at=origin.at, station_id=origin.station_id, uid=shown.told, outcome=found.outcome
+            at=origin.at,
+            station_id=origin.station_id,
+            uid=shown.told,
+            outcome=found.outcome,
+            reason=found.reason,
         )
     )
 
@@ -142,7 +147,9 @@ def _visitor(tx: Tx, shown: Shown, now: datetime) -> Authorization:
     """A token that is not ours: what its home network has told us of it, or has to be asked."""
     visitor = visitors.resolve(tx, shown.uid)
     if visitor is None:
-        return Authorization(Outcome.INVALID)
+        claimed = visitors.claimants(tx, shown.uid)
+        several = f"several networks claim it: {', '.join(claimed)}" if len(claimed) > 1 else None
+        return Authorization(Outcome.INVALID, reason=several)
     outcome = visitors.standing(visitor, now)
     if outcome is not None:
         return Authorization(Outcome(outcome), visitor.group_id)

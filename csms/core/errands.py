@@ -9,7 +9,7 @@ it asks its station. An errand is never sent twice; a result that comes late is 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -18,10 +18,15 @@ from csms.core.authorization import Outcome
 from csms.core.commands import Status as CommandStatus
 from csms.core.entities import entity
 from csms.core.errors import NotFound, Refused
+from csms.core.ids import folded
+from csms.core.orders import Wish
 from csms.core.ports import Tx
 from csms.core.tokens import Token, uid_key
 
 MAX_DETAIL = 500
+# How long after it was asked for a charge may begin, and how far clocks may differ.
+BEGINS_WITHIN = timedelta(minutes=15)
+CLOCKS_DIFFER = timedelta(minutes=2)
 
 
 class Status(StrEnum):
@@ -43,7 +48,7 @@ ANSWERED = frozenset({Status.ACCEPTED, Status.REJECTED, Status.FAILED})
 _NO = frozenset({"REJECTED", "EVSE_OCCUPIED", "EVSE_INOPERATIVE", "NOT_SUPPORTED"})
 
 
-@entity("errands", key=("id",), finders={"status": ("status",)})
+@entity("errands", key=("id",), finders={"status": ("status",), "token": ("token_uid",)})
 class Errand(NamedTuple):
     """One errand. `wish`: what is asked (`core.orders.Wish`); `party_id`: whose station;
     `token_party` and `token_uid`: of a start. `result`: the other network's word for what became of
@@ -67,6 +72,14 @@ class Errand(NamedTuple):
     result: str | None = None
     detail: str | None = None
     finished_at: datetime | None = None
+
+
+class Charge(NamedTuple):
+    """What a session says of the charge that it is about."""
+
+    uid: str
+    evse_uid: str
+    started_at: datetime
 
 
 def enter(tx: Tx, errand: Errand, kind: str | None = None) -> Errand:
@@ -137,15 +150,43 @@ def overdue(tx: Tx, errand_id: str, now: datetime) -> None:
         _move(tx, errand, late, now, detail=detail, finished_at=now)
 
 
-def began(tx: Tx, reference: str | None, partner_id: str, session_id: str, now: datetime) -> None:
-    """A session carries this reference: it is the one that a start of ours asked for. Repeating
-    changes nothing."""
-    errand = tx.get(Errand, reference) if reference else None
+def began(
+    tx: Tx,
+    reference: str | None,
+    partner_id: str,
+    session_id: str,
+    now: datetime,
+    charge: Charge | None = None,
+) -> None:
+    """A session carries this reference: it is the one that a start of ours asked for. Networks that
+    give none are known by the charge. Repeating changes nothing."""
+    errand = tx.get(Errand, reference) if reference else _behind(tx, partner_id, session_id, charge)
     if errand is None or errand.partner_id != partner_id or errand.session_id is not None:
         return
     errand = errand._replace(session_id=session_id)
     tx.save(errand)
     _journal(tx, errand, now)
+
+
+def _behind(tx: Tx, partner_id: str, session_id: str, charge: Charge | None) -> Errand | None:
+    """The latest start at that place with that token for which this charge may be."""
+    if charge is None:
+        return None
+    found = [e for e in tx.find(Errand, "token", charge.uid) if e.partner_id == partner_id]
+    if any(e.session_id == session_id for e in found):
+        return None
+    fitting = [
+        e
+        for e in found
+        if e.session_id is None
+        and e.wish == Wish.START
+        and e.status not in (Status.REJECTED, Status.FAILED)
+        and folded(e.evse_uid or "") == folded(charge.evse_uid)
+        and -CLOCKS_DIFFER <= charge.started_at - e.created_at <= BEGINS_WITHIN
+    ]
+    if fitting:
+        tx.mark("errand_known_by_its_charge")
+    return max(fitting, key=lambda e: e.created_at, default=None)
 
 
 def _require(tx: Tx, errand_id: str) -> Errand:

@@ -176,10 +176,12 @@ class TokenForgotten(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenAuthorized(Event):
-    """A station asked about a token; `outcome` is an `authorization.Outcome`."""
+    """A station asked about a token; `outcome` is an `authorization.Outcome`. `reason`: why, where
+    an operator has to do something about it."""
 
     uid: str
     outcome: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,16 @@ for the party may change it. The text is kept as it came, with every digit and u
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from csms.core.entities import entity
 from csms.core.forgetting import still_forgotten
 from csms.core.ids import folded
 from csms.core.partners import check_teller
 from csms.core.ports import Tx
+from csms.core.visitors import VisitorToken
 
 TARIFFS = "tariffs"
 
@@ -25,7 +27,8 @@ TARIFFS = "tariffs"
 )
 class NeighbourObject(NamedTuple):
     """One object of another network; `body` is its JSON text. `cell`: where a location is
-    (`geography.cell`)."""
+    (`geography.cell`). `missing_since`: when its owner's list was first read in full without it; it
+    is suspect, not gone."""
 
     module: str
     party_id: str
@@ -36,6 +39,7 @@ class NeighbourObject(NamedTuple):
     received_at: datetime
     body: str
     cell: str | None = None
+    missing_since: datetime | None = None
 
 
 @entity(
@@ -75,6 +79,20 @@ def put(tx: Tx, given: NeighbourObject) -> bool:
             _keep_past(tx, before, given.received_at)
         tx.save(given)
     return before is None
+
+
+def missed(
+    tx: Tx,
+    kind: type[NeighbourObject | VisitorToken],
+    keys: Sequence[tuple[Any, ...]],
+    now: datetime,
+) -> None:
+    """These objects were not in the list of their owner, which was read in full. Being told of one
+    again ends that."""
+    for key in keys:
+        found = tx.get(kind, *key)
+        if found is not None and found.missing_since is None:
+            tx.save(found._replace(missing_since=now))
 
 
 def forget(tx: Tx, module: str, party_id: str, object_id: str, now: datetime) -> bool:

@@ -20,6 +20,10 @@ from csms.core.visitors import VisitorToken, put
 
 # How long the token of an order to start is good where it was ordered.
 TOKEN_HOLDS = timedelta(minutes=15)
+# An app's token cannot be shown to a reader: only the order brings it there, however late its
+# station hears it (OCPI 2.2.1 mod_commands, StartSession).
+APP_TOKEN_HOLDS = timedelta(days=1)
+APP_TYPES = frozenset({"APP_USER", "AD_HOC_USER"})
 # How often the result is tried to be told.
 MAX_TRIES = 8
 
@@ -146,7 +150,8 @@ def holding(tx: Tx, station_id: str, key: str, now: datetime, evse: int | None =
     which)."""
     for order in tx.find(Order, "place", station_id, key):
         good = order.wish == Wish.START and order.state != State.REFUSED
-        if good and now - order.received_at <= TOKEN_HOLDS and evse in (None, 0, order.evse):
+        holds = APP_TOKEN_HOLDS if order.token_type in APP_TYPES else TOKEN_HOLDS
+        if good and now - order.received_at <= holds and evse in (None, 0, order.evse):
             return True
     return False
 

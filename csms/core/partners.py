@@ -124,7 +124,8 @@ class PartnerParty(NamedTuple):
 class PartnerModule(NamedTuple):
     """How one module of a connection is doing. `direction`: push or pull by us, in by them.
     `cursor`: how far the journal was handled; `watermark`: how far their list was read. `failures`
-    in a row since the last success; `behind_s`: how far we lag."""
+    in a row since the last success; `behind_s`: how far we lag; `missing`: how much of what is
+    known here their list did not hold when it was last read in full."""
 
     partner_id: str
     module: str
@@ -136,6 +137,7 @@ class PartnerModule(NamedTuple):
     failures: int = 0
     error: str | None = None
     behind_s: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ MUST_ASK = frozenset({Whitelist.ALLOWED_OFFLINE, Whitelist.NEVER})
 class VisitorToken(NamedTuple):
     """One token of another network. `data` is the object as it came. `answer`: what the home
     network said when it was last asked (an `Outcome`), `answered_at` when; `reference` is what it
-    wants to see again in the session and the bill."""
+    wants to see again in the session and the bill. `missing_since`: as of a `NeighbourObject`."""
 
     party_id: str
     uid_key: str
@@ -67,6 +67,7 @@ class VisitorToken(NamedTuple):
     answer: str | None = None
     answered_at: datetime | None = None
     reference: str | None = None
+    missing_since: datetime | None = None
 
     @property
     def kind(self) -> str:
@@ -129,13 +130,23 @@ def resolve(tx: Tx, uid: str) -> VisitorToken | None:
     """The one token that a uid can stand for. Known to several home networks: the only one that may
     be good; with several of those none (marked, so that it is seen)."""
     found = [t for t in tx.find(VisitorToken, "uid", uid_key(uid)) if _connected(tx, t)]
-    good = [token for token in found if token.valid or token.whitelist in MUST_ASK]
+    good = [token for token in found if _may_be_good(token)]
     if len({token.party_id for token in good}) > 1:
         tx.mark("visitor_token_ambiguous")
         return None
     usable = good or found
     # Of several types of one party: the one that needs no question first.
     return min(usable, key=lambda t: (t.whitelist in MUST_ASK, t.type)) if usable else None
+
+
+def claimants(tx: Tx, uid: str) -> list[str]:
+    """The parties whose token that uid may be."""
+    found = [t for t in tx.find(VisitorToken, "uid", uid_key(uid)) if _connected(tx, t)]
+    return sorted({token.party_id for token in found if _may_be_good(token)})
+
+
+def _may_be_good(token: VisitorToken) -> bool:
+    return token.valid or token.whitelist in MUST_ASK
 
 
 def _connected(tx: Tx, token: VisitorToken) -> bool:

@@ -13,8 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from csms.core import partners
+from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner
 from csms.core.ports import Tx
+from csms.core.visitors import VisitorToken
 from csms.ocpi import cdrs, locations, sessions, tariffs, tokens
 from csms.ocpi.lists import Pulled
 from csms.ocpi.network import Network
@@ -28,13 +30,14 @@ class Feed:
     """One module as a pump handles it. `things`: the journal kinds that hint at a change, and what
     changed; `push` sends the present state of one thing and says what was refused, None where there
     was nothing to send; `pull` takes in their list. `settle`: send what waits in an outbox, and say
-    what is in the way."""
+    what is in the way. `kept`: as what is kept of what a full list holds all of."""
 
     name: str
     things: dict[str, Callable[[dict[str, Any]], Thing | None]]
     push: Callable[..., Awaitable[list[str] | None]]
     pull: Callable[[Network, Partner, datetime | None], Awaitable[Pulled]]
     settle: Callable[[Network, Partner], Awaitable[str | None]] | None = None
+    kept: type[NeighbourObject | VisitorToken] | None = None
 
 
 def _place(event: dict[str, Any]) -> Thing:
@@ -67,18 +70,21 @@ FEEDS = (
         {"token_changed": lambda event: (event["party_id"], event["uid"])},
         tokens.push,
         tokens.pull,
+        kept=VisitorToken,
     ),
     Feed(
         locations.NAME,
         {"location_changed": _place},
         locations.push,
         locations.pull,
+        kept=NeighbourObject,
     ),
     Feed(
         tariffs.NAME,
         {"tariff_changed": lambda event: (event["party_id"], event["tariff_id"])},
         tariffs.push,
         tariffs.pull,
+        kept=NeighbourObject,
     ),
     Feed(
         sessions.NAME,

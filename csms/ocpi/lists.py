@@ -8,12 +8,13 @@ from being read.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from csms.core.errors import Invalid, PartnerRefused, Refused
+from csms.core.ids import folded
 from csms.core.partners import Partner
 from csms.ocpi import paging
 from csms.ocpi.headers import Routing
@@ -27,11 +28,13 @@ Take = Callable[[Any], Awaitable[Read[Any]]]
 @dataclass
 class Pulled:
     """What reading a partner's list has brought: the newest `last_updated` seen, the faults of
-    objects that could not be used, and what had to be forgiven."""
+    objects that could not be used, and what had to be forgiven. `held`: what was in it, usable or
+    not, by owner and folded id."""
 
     newest: datetime | None = None
     faults: list[str] = field(default_factory=list)
     deviations: list[str] = field(default_factory=list)
+    held: set[tuple[str, str]] = field(default_factory=set)
 
     def seen(self, last_updated: datetime) -> None:
         self.newest = max(self.newest or last_updated, last_updated)
@@ -68,6 +71,9 @@ async def pull(
 
 async def _take_all(page: list[Any], take: Take, result: Pulled) -> None:
     for body in page:
+        if isinstance(body, Mapping):
+            owner = f"{body.get('country_code')}*{body.get('party_id')}".upper()
+            result.held.add((owner, folded(str(body.get("uid", body.get("id"))))))
         try:
             read = await take(body)
         except (Invalid, Refused) as error:

@@ -38,6 +38,7 @@ from csms.ocpi.wire.v221 import locations as wire
 
 log = structlog.get_logger("ocpi.locations")
 NAME = "locations"
+REMOVED = "REMOVED"
 READERS = (EMSP, "NSP", "NAP", "OTHER", "HUB")
 # Our word for a status, where the wire has another.
 _STATUS = {"out_of_order": "OUTOFORDER"}
@@ -265,7 +266,32 @@ def _keep(
             return False, ()
     read = reading.parse(wire.Location, place, now)
     same_as_address(call, read.value.country_code, read.value.party_id, read.value.id)
-    return neighbours.put(tx, neighbour(read.value, call.partner.id, now)), read.deviations
+    return _enter(tx, read, call.partner.id, now)
+
+
+def _enter(
+    tx: Tx, read: Read[wire.Location], partner_id: str, now: datetime
+) -> tuple[bool, tuple[str, ...]]:
+    """Keep a place; whether it is new, and what was forgiven. An EVSE that is gone without having
+    been removed stays as removed, so that what refers to it finds it (mod_locations, EVSE: nothing
+    is deleted)."""
+    row = neighbour(read.value, partner_id, now)
+    before = tx.get(NeighbourObject, NAME, row.party_id, row.id_key)
+    if before is None or before.partner_id != partner_id:
+        return neighbours.put(tx, row), read.deviations
+    place = reading.load(row.body.encode())
+    named = {folded(str(evse["uid"])) for evse in place.get("evses") or ()}
+    known = reading.load(before.body.encode()).get("evses") or ()
+    gone = [evse for evse in known if folded(str(evse["uid"])) not in named]
+    vanished = [evse for evse in gone if evse["status"] != REMOVED]
+    if not gone:
+        return neighbours.put(tx, row), read.deviations
+    for evse in vanished:
+        evse |= {"status": REMOVED, "last_updated": reading.moment(row.last_updated)}
+    place["evses"] = [*(place.get("evses") or ()), *gone]
+    new = neighbours.put(tx, row._replace(body=reading.dump(place).decode()))
+    silent = ("evses: gone without REMOVED",) if vanished else ()
+    return new, (*read.deviations, *silent)
 
 
 def _replaced(place: dict[str, Any], call: Call) -> bool:
@@ -371,10 +397,10 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
 
     async def take(body: Any) -> Read[wire.Location]:
         read = reading.parse(wire.Location, body, network.clock())
-        row = neighbour(read.value, partner.id, network.clock())
-        must_tell(network, partner, row.party_id, CPO)
-        await network.store.transact(neighbours.put, row)
-        return read
+        party = f"{read.value.country_code}*{read.value.party_id}".upper()
+        must_tell(network, partner, party, CPO)
+        _, deviations = await network.store.transact(_enter, read, partner.id, network.clock())
+        return Read(read.value, deviations)
 
     ways = network.ways(partner, (CPO,), network.parties(EMSP)[:1])
     return await lists.pull(network, partner, NAME, ways, date_from, take)

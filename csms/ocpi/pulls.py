@@ -6,17 +6,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
-from csms.core import partners
+from csms.core import neighbours, partners
+from csms.core.entities import SHAPES
 from csms.core.errors import CsmsError
+from csms.core.ids import folded
+from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner, PartnerModule
 from csms.ocpi.feeds import PULL, Feed, note
+from csms.ocpi.lists import Pulled
 from csms.ocpi.network import SENDER, Network
 
 log = structlog.get_logger("ocpi.pulls")
 MOST_FAULTS_LOGGED = 10
+MARKED_AT_ONCE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,30 @@ class Pulls:
             return False
         newest = max((t for t in (watermark, pulled.newest) if t is not None), default=None)
         cursor = int(now.timestamp()) if full else last_full
-        await note(network, partner, feed, PULL, watermark=newest, cursor=cursor)
+        counted: dict[str, Any] = {}
+        if full and feed.kept:
+            counted["missing"] = await self._missing(partner, pulled)
+        await note(network, partner, feed, PULL, watermark=newest, cursor=cursor, **counted)
         for fault in pulled.faults[:MOST_FAULTS_LOGGED]:
             log.warning("partner_object_refused", partner=partner.name, module=feed.name, why=fault)
         if pulled.deviations:
             forgiven = tuple(pulled.deviations)
             await network.store.transact(partners.forgive, partner.id, forgiven)
         return True
+
+    async def _missing(self, partner: Partner, pulled: Pulled) -> int:
+        """Mark what is known of the partner and was not in its list; how much it is."""
+        network, kind = self._network, self._feed.kept
+        assert kind is not None
+        where: dict[str, Any] = {"partner_id": partner.id}
+        if kind is NeighbourObject:
+            where["module"] = self._feed.name
+        missing: list[tuple[Any, ...]] = []
+        async for row in network.every(kind, where):
+            named = row.id if isinstance(row, NeighbourObject) else row.uid
+            if (row.party_id, folded(named)) not in pulled.held:
+                missing.append(SHAPES[kind].key_of(row))
+        for n in range(0, len(missing), MARKED_AT_ONCE):
+            some = missing[n : n + MARKED_AT_ONCE]
+            await network.store.transact(neighbours.missed, kind, some, network.clock())
+        return len(missing)

@@ -205,7 +205,8 @@ def _keep(
 def _enter(tx: Tx, row: NeighbourObject, value: wire.Session) -> bool:
     """Keep a session elsewhere, and know it again that a start of ours asked for."""
     reference = value.authorization_reference
-    errands.began(tx, reference, row.partner_id, row.id, row.received_at)
+    charge = errands.Charge(value.cdr_token.uid, value.evse_uid, value.start_date_time)
+    errands.began(tx, reference, row.partner_id, row.id, row.received_at, charge)
     return neighbours.put(tx, row)
 
 

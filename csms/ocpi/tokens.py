@@ -6,7 +6,7 @@ what home networks tell us and ask them at the moment where a token demands it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from csms.core.disclosures import LOCATION, Told
 from csms.core.disclosures import Module as Disclosing
 from csms.core.errors import Invalid, PartnerUnreachable
 from csms.core.partners import Partner, State
+from csms.core.ports import Tx
 from csms.core.tokens import Token, contract_id, uid_key
 from csms.core.visitors import HomeAnswer, HomeAsked, VisitorToken
 from csms.ocpi import lists, paging
@@ -171,43 +172,59 @@ def visitor(value: WireToken, partner_id: str, now: datetime) -> VisitorToken:
     )
 
 
-async def _known(call: Call) -> VisitorToken:
-    """The token of an address, as far as this partner may know. Raises `Gone`, `Foreign`."""
-    party = call.owner(EMSP)
-    found = await call.network.store.reader.get(
-        VisitorToken, party, uid_key(call.rest[2]), call.query.get("type") or RFID
-    )
+def _key(call: Call) -> tuple[str, str, str]:
+    """The key of the token of an address. Raises `Foreign`."""
+    return call.owner(EMSP), uid_key(call.rest[2]), call.query.get("type") or RFID
+
+
+def _known(found: VisitorToken | None, call: Call) -> VisitorToken:
+    """A token as far as this partner may know. Raises `Gone`."""
     if found is None or found.partner_id != call.partner.id:
         raise Gone("this token is not known here")
     return found
 
 
 async def _get(call: Call) -> Answer:
-    return Answer(dict((await _known(call)).data))
+    found = await call.network.store.reader.get(VisitorToken, *_key(call))
+    return Answer(dict(_known(found, call).data))
 
 
 async def _put(call: Call) -> Answer:
-    call.owner(EMSP)
-    return await _take(call, call.body)
+    return await _take(call, _key(call), call.body, _whole)
 
 
 async def _patch(call: Call) -> Answer:
-    change = patch_of(call)
-    known = await _known(call)
-    return await _take(call, {**known.data, **change})
+    return await _take(call, _key(call), patch_of(call), _changed)
 
 
-async def _take(call: Call, body: Any) -> Answer:
+Body = Callable[[VisitorToken | None, Any, Call], Any]
+
+
+def _whole(before: VisitorToken | None, given: Any, call: Call) -> Any:
+    return given
+
+
+def _changed(before: VisitorToken | None, given: Any, call: Call) -> Any:
+    return {**_known(before, call).data, **given}
+
+
+async def _take(call: Call, key: tuple[str, str, str], given: Any, body: Body) -> Answer:
+    """Keep the token that becomes of what is known and what was given, in one transaction."""
     now = call.network.clock()
-    read = reading.parse(WireToken, body, now)
-    call.noted.extend(read.deviations)
+    new, deviations = await call.network.store.transact(_keep, call, key, given, body, now)
+    call.noted.extend(deviations)
+    return Answer(http=201 if new else 200)
+
+
+def _keep(
+    tx: Tx, call: Call, key: tuple[str, str, str], given: Any, body: Body, now: datetime
+) -> tuple[bool, tuple[str, ...]]:
+    read = reading.parse(WireToken, body(tx.get(VisitorToken, *key), given, call), now)
     value = read.value
     same_as_address(call, value.country_code, value.party_id, value.uid)
-    if value.type != (call.query.get("type") or RFID):
+    if value.type != key[2]:
         raise Invalid("type: differs from the address")
-    row = visitor(value, call.partner.id, now)
-    new = await call.network.store.transact(visitors.put, row)
-    return Answer(http=201 if new else 200)
+    return visitors.put(tx, visitor(value, call.partner.id, now)), read.deviations
 
 
 async def refused(network: Network, partner: Partner, heard: Heard) -> list[str]:

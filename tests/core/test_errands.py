@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from csms.core import errands, tokens
-from csms.core.errands import Errand, Status
+from csms.core.errands import Charge, Errand, Status
 from csms.core.errors import NotFound, Refused
 from csms.core.orders import Wish
 from tests.support.charging import NOW, Site, at
@@ -124,3 +124,36 @@ def test_the_session_that_began_is_known_by_its_reference(site: Site) -> None:
     site.run(errands.began, "e1", "p1", "10", at(4))
     assert site.get(Errand, "e1").session_id == "9"
     site.run(errands.began, None, "p1", "9", at(3))
+
+
+@pytest.mark.parametrize(
+    ("charge", "known"),
+    [
+        (Charge("CARD", "E1", at(10)), True),
+        (Charge("CARD", "e1", at(-60)), True),
+        (Charge("CARD", "E2", at(10)), False),
+        (Charge("OTHER", "E1", at(10)), False),
+        (Charge("CARD", "E1", at(-3_600)), False),
+        (Charge("CARD", "E1", at(901)), False),
+    ],
+)
+def test_a_session_without_a_reference_is_known_by_its_charge(
+    site: Site, charge: Charge, known: bool
+) -> None:
+    """Peers that leave out the reference: token, EVSE and time."""
+    site.run(errands.enter, start(evse_uid="E1"), "rfid")
+    site.run(errands.began, None, "p2", "9", at(20), charge)
+    assert site.get(Errand, "e1").session_id is None, "only the partner that was asked tells it"
+    site.run(errands.began, None, "p1", "9", at(20), charge)
+    assert site.get(Errand, "e1").session_id == ("9" if known else None)
+
+
+def test_each_session_is_one_start(site: Site) -> None:
+    for name, status in (("e1", Status.SENT), ("e2", Status.SENT), ("e3", Status.REJECTED)):
+        row = start(id=name, evse_uid="E1", status=status)
+        site.run(errands.enter, row, "rfid")
+    for session, when in (("8", 1), ("8", 2), ("9", 3), ("10", 4)):
+        site.run(errands.began, None, "p1", session, at(when), Charge("CARD", "E1", at(when)))
+    begun = {site.get(Errand, name).session_id for name in ("e1", "e2")}
+    assert begun == {"8", "9"}
+    assert site.get(Errand, "e3").session_id is None

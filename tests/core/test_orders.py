@@ -67,7 +67,7 @@ def test_its_token_is_good_at_that_evse_for_a_quarter_of_an_hour(site: Site) -> 
     """M11: the driver's network has authorized it; it need not have been known."""
     shown = Shown("guest")
     assert site.run(authorize, shown, NOW, "s1", 1).outcome is Outcome.INVALID
-    enter(site)
+    enter(site, GUEST._replace(type="RFID"), token_type="RFID")
     assert site.run(authorize, shown, at(900), "s1", 1).outcome is Outcome.ACCEPTED
     assert site.run(authorize, shown, at(900), "s1").outcome is Outcome.ACCEPTED
     for where in (("s1", 2), ("s2", 1), (None, None)):
@@ -89,6 +89,16 @@ def test_a_start_that_follows_belongs_to_the_order(site: Site) -> None:
     assert site.get(Command, "c1").transaction_id == started.transaction_id
     assert site.get(Order, *KEY).command_id == "c1"
     assert charging.START_RETRY_WINDOW < orders.TOKEN_HOLDS
+
+
+@pytest.mark.parametrize("kind", ["APP_USER", "AD_HOC_USER"])
+def test_the_token_of_an_app_is_good_for_longer(site: Site, kind: str) -> None:
+    """M11: it is nothing that a reader could be shown."""
+    enter(site, GUEST._replace(type=kind), token_type=kind)
+    shown = Shown("guest")
+    assert site.run(authorize, shown, at(86_400), "s1", 1).outcome is Outcome.ACCEPTED
+    late = site.run(authorize, shown, at(86_401), "s1", 1)
+    assert late.outcome is Outcome.INVALID
 
 
 def test_a_result_is_fixed_once_and_told_once(site: Site) -> None:

@@ -122,6 +122,15 @@ def test_of_several_home_networks_the_only_one_that_may_be_good_counts(run: Run)
     assert shown(run).outcome is Outcome.INVALID
 
 
+def test_a_uid_that_several_networks_claim_is_told_to_operators(run: Run) -> None:
+    for party in ("NL*EXA", "DE*OTH"):
+        run(visitors.put, visitor(party=party))
+    found = run(authorization.ask, ORIGIN, Shown("card"))
+    assert found.outcome == Outcome.INVALID
+    assert found.reason == "several networks claim it: DE*OTH, NL*EXA"
+    assert run(authorization.ask, ORIGIN, Shown("stranger")).reason is None
+
+
 def test_a_partner_that_is_suspended_has_no_visitors(run: Run) -> None:
     run(visitors.put, visitor(whitelist="ALWAYS"))
     run(partners.suspend, "p1", NOW)

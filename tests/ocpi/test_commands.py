@@ -308,3 +308,19 @@ async def test_results_are_told_by_themselves() -> None:
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
         assert d.heard == [("X/1", {"result": "ACCEPTED"})]
+
+
+async def test_a_partner_stops_no_session_of_another_partner() -> None:
+    async with desk() as d:
+        await d.start()
+        number = d.charges()
+        east = Side("DE*EST").offers(Module("commands", SENDER, {("POST", 2): d._hear}))
+        async with east.up():
+            await east.register(d.north, d.north.invite(east.party))
+            url = f"{east.base}/2.2.1/sender/commands/X/1"
+            body = {"response_url": url, "session_id": str(number)}
+            said = (await east.asks(d.north, "POST", f"{PATH}/STOP_SESSION", body)).json()
+            assert said["data"]["result"] == "UNKNOWN_SESSION"
+        t = await d.north.store.reader.get(Transaction, number)
+        assert t is not None
+        assert t.open

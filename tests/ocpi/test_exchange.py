@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -15,7 +17,7 @@ from csms.core.errors import (
     Refused,
 )
 from csms.core.partners import Partner, State, TokenKind
-from csms.ocpi import exchange
+from csms.ocpi import exchange, tokens
 from csms.ocpi.exchange import Progress
 from csms.ocpi.headers import presented
 from csms.ocpi.network import CPO, EMSP
@@ -193,6 +195,42 @@ async def test_credentials_that_cannot_be_called_back_get_3001() -> None:
         assert (await b.partner(a)).state == State.INVITED
 
 
+@pytest.mark.parametrize(
+    ("listed", "endpoints", "status"),
+    [
+        ([{"version": "2.1.1", "url": "https://x.example.com/2.1.1"}], [], 3002),
+        ([], [], 3002),
+        (None, [("tokens", "SENDER")], 3003),
+        (None, [("credentials", "SENDER"), ("chargingprofiles", "SENDER")], 3003),
+    ],
+)
+async def test_who_answers_says_what_is_missing_over_there(
+    listed: list[Any] | None, endpoints: list[tuple[str, str]], status: int
+) -> None:
+    """C2: 3002 without a version in common, 3003 without the modules that are needed."""
+    first, second = (Side(p).offers(*tokens.MODULES) for p in ("CA*NTH", "US*STH"))
+    async with two(first, second) as (a, b):
+        versions = listed if listed is not None else [{"version": "2.2.1", "url": a.network.url()}]
+        details = {
+            "version": "2.2.1",
+            "endpoints": [
+                {"identifier": m, "role": role, "url": a.network.url(m)} for m, role in endpoints
+            ],
+        }
+
+        def told(request: httpx.Request) -> httpx.Response:
+            data = versions if request.url.path.endswith("/versions") else details
+            return httpx.Response(200, json={"status_code": 1000, "data": data})
+
+        b.faults.instead = told
+        token = b.invite(a.party)
+        body = objects.credentials(url=a.network.versions_url)
+        async with httpx.AsyncClient(headers={"Authorization": f"Token {token}"}) as client:
+            answer = await client.post(f"{b.base}/2.2.1/credentials", json=body)
+        assert (answer.status_code, answer.json()["status_code"]) == (200, status)
+        assert (await b.partner(a)).state == State.INVITED
+
+
 async def test_a_party_belongs_to_one_connection() -> None:
     async with connected() as (a, b):
         impostor = Side("CA*NTH")
@@ -345,3 +383,14 @@ async def test_tokens_are_sealed_again_with_a_new_key() -> None:
 
 
 _KEYS = {"k1": b"\1" * 32, "k2": b"\2" * 32}
+
+
+async def test_no_routing_headers_go_with_versions_and_credentials() -> None:
+    """transport_and_format, message routing: they are for functional modules only."""
+    async with two() as (a, b):
+        await a.register(b, b.invite(a.party))
+        await exchange.rotate(a.network, await a.partner(b), Progress())
+        await exchange.unregister(a.network, await a.partner(b), Progress())
+        sent = [*a.faults.sent, *b.faults.sent]
+        assert {r.method for r in sent} == {"GET", "POST", "PUT", "DELETE"}
+        assert not [r for r in sent if any(name.startswith("ocpi-") for name in r.headers)]

@@ -100,6 +100,17 @@ async def test_an_evse_that_does_not_say_what_is_required_is_left_out() -> None:
         assert [e["uid"] for e in told["evses"]] == ["E1"]
 
 
+async def test_what_is_private_and_what_is_removed_is_told_as_such() -> None:
+    """M2, M3: nothing is deleted, and who may see a place is for the reader to heed."""
+    async with networks() as (north, south):
+        named = {"publish_allowed_to": [{"uid": "CARD", "type": "RFID"}]}
+        place(north, "LOC1", evse("E1"), evse("E2"), publish=False, data=named)
+        north.store.run(places.remove_evse, "CA*NTH", "E1", north.now)
+        (told,) = (await south.asks(north, "GET", SENDER)).json()["data"]
+        assert (told["publish"], told["publish_allowed_to"]) == (False, named["publish_allowed_to"])
+        assert {e["uid"]: e["status"] for e in told["evses"]} == {"E1": "REMOVED", "E2": "UNKNOWN"}
+
+
 async def test_the_tariffs_that_apply_are_named() -> None:
     async with networks() as (north, south):
         place(north, "LOC1", evse("E1"), evse("E2"))
@@ -236,6 +247,27 @@ async def test_a_partner_reaches_only_places_of_its_own_parties() -> None:
                 answer = await east.asks(north, method, f"{RECEIVER}/{path}", body)
                 assert answer.status_code == 404, (method, path)
             assert await kept(north) == reading.load(reading.dump(theirs()))
+
+
+async def test_an_evse_that_is_gone_without_a_word_stays_as_removed() -> None:
+    """M2, and pitfall 8 of the field: what refers to it still finds it."""
+    async with networks() as (north, south):
+        path = f"{RECEIVER}/US/STH/L1"
+        both = theirs(evses=[objects.evse("E1"), objects.evse("E2")])
+        await south.asks(north, "PUT", path, both)
+        for _ in range(2):
+            await south.asks(north, "PUT", path, theirs(last_updated=LATER))
+            found = {e["uid"]: e for e in (await kept(north))["evses"]}
+            assert {uid: e["status"] for uid, e in found.items()} == {
+                "E1": "AVAILABLE",
+                "E2": "REMOVED",
+            }
+            assert found["E2"]["last_updated"] == LATER
+        partner = await north.partner(south)
+        assert partner.deviations == {"evses: gone without REMOVED": 1}
+        # It may come back.
+        await south.asks(north, "PUT", path, {**both, "last_updated": LATER})
+        assert {e["status"] for e in (await kept(north))["evses"]} == {"AVAILABLE"}
 
 
 # -- the client ------------------------------------------------------------------------------------

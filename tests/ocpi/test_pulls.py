@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from csms.bus.local import LocalBus
+from csms.core.tokens import Token
+from csms.core.visitors import VisitorToken
 from csms.ocpi.feeds import PULL
 from csms.ocpi.publisher import Pace, Publisher
 from csms.ocpi.pulls import Intervals, Pulls
@@ -68,3 +70,29 @@ async def test_lists_are_read_at_intervals_with_some_splay() -> None:
             assert not await pulls.turn(partner)
         south.faults.instead = lambda request: None
         assert await asked() == 1
+
+
+async def test_what_is_missing_in_a_full_list_is_suspect_until_it_is_told_again() -> None:
+    """I6: never deleted, because a list may be incomplete."""
+    async with networks() as (north, south, _):
+        reading = Publisher(south.network, LocalBus())
+        for uid in ("A", "B"):
+            add(north, uid)
+        partner = await south.partner(north)
+
+        async def missing(*, full: bool, well: bool = True) -> set[str]:
+            assert await reading.pull(partner, FEED, full=full) is well
+            rows = await south.store.reader.page(VisitorToken)
+            return {row.uid for row in rows if row.missing_since is not None}
+
+        assert await missing(full=True) == set()
+        north.store.run(lambda tx: tx.delete(Token, "CA*NTH", "b", "rfid"))
+        assert await missing(full=False) == set()
+        assert await missing(full=True) == {"B"}
+        assert (await noted(south, north, PULL)).missing == 1
+        south.faults.instead = lambda request: said(3000)
+        assert await missing(full=True, well=False) == {"B"}
+        south.faults.instead = lambda request: None
+        add(north, "B")
+        assert await missing(full=True) == set()
+        assert (await noted(south, north, PULL)).missing == 0

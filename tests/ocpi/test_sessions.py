@@ -262,3 +262,19 @@ async def test_sessions_elsewhere_end_with_transactions() -> None:
     assert rule.judge(row, later, None) is True
     assert rule.judge(row, NOW, None) is False
     assert rule.judge(row._replace(module="locations"), later, None) is False
+
+
+async def test_a_partner_reaches_only_sessions_that_it_told_of() -> None:
+    async with two() as t:
+        number = t.start()
+        await t.push()
+        before = await t.kept(number)
+        east = Side("DE*EST").offers(*sessions.MODULES, *tokens.MODULES)
+        async with east.up():
+            await east.register(t.south, t.south.invite(east.party))
+            change = {"kwh": 99, "last_updated": reading.moment(t.north.later(minutes=1))}
+            for method, body in (("GET", None), ("PUT", before), ("PATCH", change)):
+                path = f"{RECEIVER}/{number}"
+                body = reading.storable(body) if body is not None else None
+                assert (await east.asks(t.south, method, path, body)).status_code == 404, method
+        assert await t.kept(number) == before

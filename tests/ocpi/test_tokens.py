@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -79,6 +80,40 @@ async def test_a_patch_changes_what_it_names_and_needs_last_updated() -> None:
         assert (kept.valid, kept.contract_id) == (False, token()["contract_id"])
         unknown = await south.asks(north, "PATCH", f"{RECEIVER}/US/STH/NONE", change)
         assert (unknown.status_code, unknown.json()["status_code"]) == (200, 2000)
+
+
+class Slow:
+    """A reader that takes its time to tell what was there when it was asked for a token."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def get(self, kind: type[Any], *key: Any) -> Any:
+        found = await self._inner.get(kind, *key)
+        if kind is VisitorToken:
+            for _ in range(100):
+                await asyncio.sleep(0)
+        return found
+
+
+async def test_two_changes_at_once_are_both_kept() -> None:
+    async with networks() as (north, south):
+        north.store.reader = Slow(north.store.reader)  # type: ignore[assignment]
+        path = f"{RECEIVER}/US/STH/CARD"
+        await south.asks(north, "PUT", path, token())
+        for _ in range(5):
+            when = south.later(minutes=1).strftime("%Y-%m-%dT%H:%M:%SZ")
+            changes = [{"group_id": when}, {"visual_number": when}, {"issuer": when}]
+            await asyncio.gather(
+                *(south.asks(north, "PATCH", path, {**c, "last_updated": when}) for c in changes)
+            )
+            kept = await visitor(north)
+            assert kept is not None
+            for change in changes:
+                assert change.items() <= kept.data.items()
 
 
 async def test_what_is_older_is_taken_and_changes_nothing() -> None:

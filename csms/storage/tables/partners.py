@@ -63,6 +63,7 @@ COLUMNS: Columns = {
         text("answer", null=True),
         moment("answered_at", null=True),
         text("reference", null=True),
+        moment("missing_since", null=True),
     ],
     Order: [
         text("partner_id"),
@@ -112,6 +113,7 @@ COLUMNS: Columns = {
         moment("received_at"),
         text("body"),
         text("cell", null=True),
+        moment("missing_since", null=True),
     ],
     PastTariff: [
         text("party_id"),
@@ -202,5 +204,6 @@ COLUMNS: Columns = {
         number("failures"),
         text("error", null=True),
         number("behind_s"),
+        number("missing"),
     ],
 }

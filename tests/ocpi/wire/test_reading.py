@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from csms.core.errors import Invalid
 from csms.ocpi.wire import reading
@@ -101,3 +103,31 @@ def test_what_has_no_form_in_json_is_a_mistake_of_ours() -> None:
 def test_what_is_stored_is_what_comes_back() -> None:
     given = DisplayText(language="en", text="one")
     assert reading.storable(given) == {"language": "en", "text": "one"}
+
+
+@pytest.mark.parametrize(
+    ("given", "excluding", "including"),
+    [
+        ({"before_taxes": 10}, "10", None),
+        ({"before_taxes": 10, "taxes": []}, "10", None),
+        (
+            {"before_taxes": 10, "taxes": [{"name": "GST", "amount": 0.5}, {"amount": 1}]},
+            "10",
+            "11.5",
+        ),
+        ({"before_taxes": 10, "taxes": [{"name": "GST"}]}, "10", None),
+        ({"excl_vat": 1, "before_taxes": 10}, "1", None),
+    ],
+)
+def test_a_price_in_the_shape_of_the_next_version_is_understood(
+    given: Any, excluding: str, including: str | None
+) -> None:
+    read = reading.parse(Price, reading.load(json.dumps(given).encode()), NOW)
+    assert read.value.excl_vat == Decimal(excluding)
+    assert read.value.incl_vat == (Decimal(including) if including else None)
+    assert len(read.deviations) == ("excl_vat" not in given)
+
+
+def test_a_price_of_ours_has_its_own_shape() -> None:
+    with pytest.raises(ValidationError):
+        Price.model_validate({"before_taxes": 10})

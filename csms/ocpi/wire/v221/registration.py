@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, model_validator
 
-from csms.ocpi.wire.types import Address, Ci, Decimal4, Integer, Text, Wire, one_of
+from csms.ocpi.wire.types import Address, Ci, Decimal4, Integer, Leniency, Text, Wire, one_of
 
 ROLE = one_of("Role", "CPO EMSP HUB NAP NSP OTHER SCSP", open=True)
 INTERFACE_ROLE = one_of("InterfaceRole", "SENDER RECEIVER")
@@ -29,6 +31,23 @@ class DisplayText(Wire):
 class Price(Wire):
     excl_vat: Decimal4
     incl_vat: Decimal4 | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_2_3_0(cls, given: Any, info: ValidationInfo) -> Any:
+        """Peers mix up the shapes of the versions: before taxes, and a list of these."""
+        if not isinstance(info.context, Leniency) or not isinstance(given, Mapping):
+            return given
+        if given.get("excl_vat") is not None or "before_taxes" not in given:
+            return given
+        info.context.note("price: in the shape of 2.3.0")
+        made = {**given, "excl_vat": given["before_taxes"]}
+        try:
+            taxes = [Decimal(str(tax["amount"])) for tax in given.get("taxes") or ()]
+            made["incl_vat"] = Decimal(str(given["before_taxes"])) + sum(taxes, Decimal(0))
+        except (ArithmeticError, KeyError, TypeError):
+            return made
+        return made if taxes else {**made, "incl_vat": given.get("incl_vat")}
 
 
 class Image(Wire):
