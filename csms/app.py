@@ -59,8 +59,7 @@ from csms.ocpp.tls import Certificates
 from csms.ocpp.treatment import Treatments
 from csms.ocpp.v16.registration import Intervals
 from csms.settings import Settings, catalogue, taxes
-from csms.storage.open import open_store
-from csms.storage.store import QueuedStore
+from csms.storage.open import OpenStore, open_store
 
 log = structlog.get_logger("app")
 
@@ -86,7 +85,7 @@ class Running:
     http_port: int
     station_url: str
     api: System
-    store: QueuedStore
+    store: OpenStore
     registry: Registry
     reload: Callable[[], None]
 
@@ -132,6 +131,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 settings.store.url,
                 max_queue=settings.store.max_queue,
                 grace_s=settings.store.grace_s,
+                lanes=settings.store.lanes,
                 on_commit=lambda events: bus.wake(),
                 on_mark=lambda name: metrics.marks.labels(name).inc(),
             )
@@ -270,7 +270,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 task.cancel()
 
 
-def _retention(settings: Settings, store: QueuedStore, metrics: Metrics) -> Retention:
+def _retention(settings: Settings, store: OpenStore, metrics: Metrics) -> Retention:
     return Retention(
         store,
         settings.retention.ages(),
@@ -279,7 +279,7 @@ def _retention(settings: Settings, store: QueuedStore, metrics: Metrics) -> Rete
     )
 
 
-def _message_log(settings: Settings, store: QueuedStore) -> MessageLog | None:
+def _message_log(settings: Settings, store: OpenStore) -> MessageLog | None:
     wanted = settings.messages
     if not wanted.enabled:
         return None
@@ -289,7 +289,7 @@ def _message_log(settings: Settings, store: QueuedStore) -> MessageLog | None:
 
 @asynccontextmanager
 async def _network(
-    settings: Settings, store: QueuedStore, keyring: Keyring, pricer: Pricer
+    settings: Settings, store: OpenStore, keyring: Keyring, pricer: Pricer
 ) -> AsyncIterator[Network]:
     """This network as partners see it, until the block ends."""
     ocpi = settings.ocpi
@@ -330,7 +330,7 @@ async def _network(
 
 
 def _contact(
-    settings: Settings, store: QueuedStore, registry: Registry, configuration: Configuration
+    settings: Settings, store: OpenStore, registry: Registry, configuration: Configuration
 ) -> Contact:
     """What is asked of stations after they connect, told of every link."""
     ocpp = settings.ocpp
@@ -446,7 +446,7 @@ def _note_late(
 def _expose(
     settings: Settings,
     metrics: Metrics,
-    store: QueuedStore,
+    store: OpenStore,
     gateway: Gateway,
     registry: Registry,
     commander: Commander,
@@ -463,6 +463,11 @@ def _expose(
         store_commit_seconds=Read("histogram", "Time of a commit", lambda: store.commit_seconds),
         store_trouble=Read(
             "gauge", "1 while the store cannot write", lambda: float(store.trouble is not None)
+        ),
+        store_conflicts=Read(
+            "counter",
+            "Batches run again because another writer was quicker",
+            lambda: store.conflicts,
         ),
         reader_connections_busy=Read(
             "gauge", "Reads under way", lambda: getattr(store.reader, "busy", 0)
@@ -490,7 +495,7 @@ def _expose(
 
 
 def _warnings(
-    settings: Settings, store: QueuedStore, registry: Registry, certificates: Certificates | None
+    settings: Settings, store: OpenStore, registry: Registry, certificates: Certificates | None
 ) -> list[str]:
     """What an operator should see to before it becomes trouble."""
     found = list(certificates.warnings) if certificates else []
@@ -567,7 +572,7 @@ def settle_memory() -> None:
     gc.set_threshold(50_000, 50, 100)
 
 
-async def ensure_admin_key(store: QueuedStore, keyring: Keyring, secret: str) -> None:
+async def ensure_admin_key(store: OpenStore, keyring: Keyring, secret: str) -> None:
     """Make the first admin key known, from the secret that `csms init` showed; may be repeated."""
     key_id, _, text = secret.partition(".")
     if await store.reader.get(ApiKey, key_id) is None:

@@ -153,6 +153,14 @@ class Tally:
         self.buckets[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
+    @classmethod
+    def sum_of(cls, tallies: Sequence[Tally]) -> Tally:
+        """One that holds the values of all of them; all have the same bounds."""
+        total = cls(tallies[0].bounds)
+        total.buckets = [sum(counts) for counts in zip(*(t.buckets for t in tallies), strict=True)]
+        total.sum = sum(t.sum for t in tallies)
+        return total
+
     @property
     def count(self) -> int:
         """How many values."""

@@ -31,6 +31,8 @@ from csms.core.taxes import TaxTable, table
 
 DEFAULT_FILE = Path("csms.toml")
 MIN_KEY_HEX = 32
+SQLITE = "sqlite:///"
+POSTGRES = ("postgresql://", "postgres://")
 
 
 class CertificatePair(BaseModel):
@@ -180,15 +182,19 @@ class StoreSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = "sqlite:///csms.db"
+    url: str = Field("sqlite:///csms.db", repr=False)
+    """It may hold a password: it is shown by `storage.open.shown` only."""
     max_queue: int = Field(20_000, ge=200)
     grace_s: float = Field(10.0, ge=0)
+    lanes: int = Field(4, ge=1, le=32)
 
     @field_validator("url")
     @classmethod
     def _supported(cls, url: str) -> str:
-        if not url.startswith("sqlite:///") or url == "sqlite:///":
-            raise ValueError("must be sqlite:///PATH")
+        file = url.startswith(SQLITE) and url != SQLITE
+        server = url.startswith(POSTGRES) and url not in POSTGRES
+        if not file and not server:
+            raise ValueError("must be sqlite:///PATH or postgresql://USER@HOST/DATABASE")
         return url
 
 
@@ -359,8 +365,10 @@ def load(file: Path | None) -> Settings:
 def _beside(file: Path, url: str) -> str:
     """A relative database path is relative to the file that names it, not to where we were
     started."""
-    path = Path(url.removeprefix("sqlite:///")).expanduser()
-    return f"sqlite:///{file.parent.resolve() / path}"
+    if not url.startswith(SQLITE):
+        return url
+    path = Path(url.removeprefix(SQLITE)).expanduser()
+    return f"{SQLITE}{file.parent.resolve() / path}"
 
 
 def taxes(prices: PricesSettings) -> TaxTable:

@@ -100,8 +100,14 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
         ("[ocpp]\nmax_message_bytes = 1", "ocpp.max_message_bytes: input should be greater than"),
         ('[ocpp]\ntrusted_proxies = ["10.0.0.1/8"]', "ocpp.trusted_proxies: "),
         ('[ocpp]\ntrusted_proxies = ["proxy.local"]', "ocpp.trusted_proxies: "),
-        ('[store]\nurl = "mysql://x"', "store.url: must be sqlite:///PATH"),
-        ('[store]\nurl = "sqlite:///"', "store.url: must be sqlite:///PATH"),
+        (
+            '[store]\nurl = "mysql://x"',
+            "store.url: must be sqlite:///PATH or postgresql://USER@HOST/DATABASE",
+        ),
+        (
+            '[store]\nurl = "sqlite:///"',
+            "store.url: must be sqlite:///PATH or postgresql://USER@HOST/DATABASE",
+        ),
         ('party = "Canada"', "party: a country code, '*' and three letters or digits, like CA*NTH"),
         ('log_level = "loud"', "log_level: input should be 'debug', 'info'"),
         ('node = ""', "node: string should have at least 1 character"),

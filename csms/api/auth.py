@@ -150,7 +150,7 @@ class Writer:
             party_id=party_id,
             facts=self.asked if facts is None else facts,
         )
-        return await self.provided.store.transact(once, write, fn, *args)
+        return await self.provided.store.transact(once, write, fn, *args, lane=station_id)
 
     @property
     def actor(self) -> Actor:

@@ -433,7 +433,9 @@ async def apply_template(template: str, writer: AdminWriter) -> Applied:
         fitting = [s for s in stations if templates.matches(found, s)]
         results = await asyncio.gather(
             *(
-                provided.store.transact(templates.apply, s.id, provided.clock(), template)
+                provided.store.transact(
+                    templates.apply, s.id, provided.clock(), template, lane=s.id
+                )
                 for s in fitting
             )
         )

@@ -5,6 +5,7 @@ The same text without keys is `config/csms.toml`; a test compares both with the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 _TEXT = """\
@@ -139,9 +140,15 @@ party = "{party}"
 # forget_within_days = 7.0
 
 [store]
-# A file beside this one, unless the path is absolute (sqlite:////var/lib/csms/csms.db).
-# url = "sqlite:///csms.db"
+# A file beside this one, unless the path is absolute (sqlite:////var/lib/csms/csms.db), or a
+# database of a PostgreSQL server (14 or newer): postgresql://csms@db.example.com/csms. Its password
+# is better in ~/.pgpass or PGPASSWORD than here; special characters of one in here are written %XX.
+# Connect to the server itself: a pooler that changes sessions between transactions will not do.
+{store_url}
 # max_queue = 20000
+
+# Batches under way at once, each with a connection of its own (PostgreSQL only).
+# lanes = 4
 
 # When the database cannot write: how long messages wait before links are closed, so that stations
 # keep what they have to say.
@@ -196,6 +203,7 @@ keys = {{ {key_id} = "{key}" }}
 """
 
 
+_NO_STORE_URL = '# url = "sqlite:///csms.db"'
 _NO_CERTIFICATES = "# certificates = []"
 _NO_URL = '# public_url = "wss://ocpp.example.com:9443/ocpp"'
 
@@ -207,11 +215,21 @@ def commented(
     *,
     certificates: Sequence[tuple[str, str]] = (),
     public_url: str | None = None,
+    store_url: str | None = None,
 ) -> str:
     """The text of a new configuration. `certificates`: pairs of certificate and key file."""
     listed = _listed(certificates) if certificates else _NO_CERTIFICATES
     url = _NO_URL if public_url is None else _public_url(public_url)
-    return _TEXT.format(party=party, key=key, key_id=key_id, certificates=listed, public_url=url)
+    # A TOML string is written as one of JSON.
+    store = _NO_STORE_URL if store_url is None else f"url = {json.dumps(store_url)}"
+    return _TEXT.format(
+        party=party,
+        key=key,
+        key_id=key_id,
+        certificates=listed,
+        public_url=url,
+        store_url=store,
+    )
 
 
 def with_certificates(

@@ -28,7 +28,7 @@ from csms.cli import configuration
 from csms.cli.demo import DemoFailed, run_demo
 from csms.cli.output import Format
 from csms.core.errors import CsmsError, Invalid
-from csms.settings import DEFAULT_FILE, Settings, catalogue, load
+from csms.settings import DEFAULT_FILE, SQLITE, Settings, catalogue, load
 
 if TYPE_CHECKING:
     from csms.cli.authority import Made
@@ -80,6 +80,8 @@ def _unusable(settings: Settings) -> list[str]:
             socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError as error:
             wrong.append(f"{name}: {host} is no address of this machine: {error.strerror}")
+    if not settings.store.url.startswith(SQLITE):
+        return wrong
     folder = sqlite_path(settings.store.url).parent
     there = next((f for f in (folder, *folder.parents) if f.exists()), folder)
     if not (there.is_dir() and os.access(there, os.W_OK)):
@@ -101,6 +103,13 @@ def init(
         str | None,
         typer.Option(help="With --tls: the name stations reach us by.", show_default=False),
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Where state is kept: sqlite:///PATH or postgresql://USER@HOST/DATABASE.",
+            show_default="sqlite:///csms.db",
+        ),
+    ] = None,
     output: Annotated[
         Format, typer.Option("--output", "-o", help="For people or programs.")
     ] = Format.TABLE,
@@ -116,12 +125,14 @@ def init(
 
     Example: `csms init --tls --host ocpp.example.com`
 
+    Example: `csms init --store postgresql://csms@db.example.com/csms`
+
     Example: `export CSMS_API_KEY=$(csms init --output json | jq -r .admin_key)`
     """
     import uvloop
 
     from csms.app import new_id, new_secret
-    from csms.storage.open import sqlite_path
+    from csms.storage.open import on_server, shown
 
     if host is not None and not tls:
         fail(USAGE, "--host is the name in the certificates: it needs --tls")
@@ -140,6 +151,7 @@ def init(
             key=secrets.token_hex(32),
             certificates=_relative(made, config.parent) if made else (),
             public_url=_tls_url(host),
+            store_url=store,
         )
         # The file holds the key that all secrets are hashed with: for its owner only.
         descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -154,12 +166,15 @@ def init(
         config.unlink()
         fail(USAGE if isinstance(error, Invalid) else FAILED, error.detail)
     if output == "json":
-        facts = {"config": str(config), "database": settings.store.url, "admin_key": admin_key}
+        kept_in = shown(settings.store.url)
+        if not on_server(settings.store.url):
+            kept_in = settings.store.url
+        facts = {"config": str(config), "database": kept_in, "admin_key": admin_key}
         if made is not None:
             facts["ca"] = str(made.authority)
         print(json.dumps(facts))
         return
-    print(f"Wrote {config} and {sqlite_path(settings.store.url)}. Back up both: the configuration")
+    print(f"Wrote {config} and {shown(settings.store.url)}. Back up both: the configuration")
     print("holds the key that all tokens are hashed with.")
     print()
     if made is not None:
@@ -319,20 +334,22 @@ def check(config: ConfigFile = DEFAULT_FILE) -> None:
 
     Example: `csms check --config csms.toml`
     """
-    from csms.storage.open import sqlite_path
+    from csms.storage.open import shown, state_of
 
     settings = _settings(config)
     try:
         catalogue(settings.ocpp.quirks_file)
+        database, found = shown(settings.store.url), state_of(settings.store.url)
     except CsmsError as error:
         fail(FAILED, error.detail)
-    path = sqlite_path(settings.store.url)
-    if path.exists():
-        current, head = _revisions(path)
-        state = "up to date" if current == head else f"schema {current}, will be upgraded to {head}"
-        print(f"{config}: ok; the database {path} is {state}")
+    if found is None:
+        print(f"{config}: ok; the database {database} will be made at the first start")
     else:
-        print(f"{config}: ok; the database {path} will be made at the first start")
+        current, head = found
+        state = "up to date" if current == head else f"schema {current}, will be upgraded to {head}"
+        if current is None:
+            state = "empty and gets its schema at the first start"
+        print(f"{config}: ok; the database {database} is {state}")
     if settings.ocpp.tls.certificates:
         _check_certificates(settings)
     for warning in settings.retention.nonsense():
@@ -359,35 +376,22 @@ def _check_certificates(settings: Settings) -> None:
         fail(FAILED, "\n".join(fatal))
 
 
-def _revisions(path: Path) -> tuple[str | None, str | None]:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from csms.storage.schema import engine_for, revisions
-
-    try:
-        return revisions(engine_for(path))
-    except SQLAlchemyError as error:
-        fail(FAILED, f"cannot read the database {path}: {error}")
-
-
 @db.command("upgrade")
 def db_upgrade(config: ConfigFile = DEFAULT_FILE) -> None:
     """Bring the database to the schema of this version (`serve` does it by itself).
 
     Example: `csms db upgrade`
     """
-    from csms.storage.open import sqlite_path
-    from csms.storage.schema import engine_for, upgrade
+    from csms.storage.open import shown, upgrade_schema
 
     settings = _settings(config)
-    path = sqlite_path(settings.store.url)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        before, after = upgrade(engine_for(path))
+        database = shown(settings.store.url)
+        before, after = upgrade_schema(settings.store.url)
     except CsmsError as error:
         fail(FAILED, error.detail)
     done = "is up to date" if before == after else f"upgraded from {before or 'nothing'}"
-    print(f"{path}: {done}, schema {after}")
+    print(f"{database}: {done}, schema {after}")
 
 
 # -- demo --------------------------------------------------------------------------------------

@@ -165,12 +165,20 @@ class Store(Protocol):
     reader: Reader
 
     def transact(
-        self, fn: Callable[..., R], *args: Any, needs: Sequence[Need] = ()
+        self,
+        fn: Callable[..., R],
+        *args: Any,
+        needs: Sequence[Need] = (),
+        lane: str | None = None,
     ) -> Awaitable[R]:
         """Run `fn(tx, *args)` in the next batch; its result after the commit.
 
-        Functions run one after the other in the order of the calls. `fn` must be pure but for
-        `tx`, because it may be run again. Raises what `fn` raised (nothing was stored),
+        Functions of the same `lane` (the id of the station that they are about) run one after the
+        other in the order of the calls, and no other process runs one of that lane meanwhile; so do
+        those of no lane, in this process. Between lanes only a commit that was awaited is before a
+        later call. `fn` must be pure but for `tx`, because it may be run again.
+
+        Raises what `fn` raised (nothing was stored),
         `StoreRefused` (the database refused this function's values), `StoreOverloaded` or
         `StoreUnavailable` (nothing was stored; do not acknowledge).
         """

@@ -118,6 +118,7 @@ class Availability:
             station_id,
             self._clock(),
             needs=desired_availability.needs(station_id),
+            lane=station_id,
         )
 
 

@@ -100,6 +100,7 @@ class Commander:
             self._clock(),
             idempotency_key,
             actor,
+            lane=station_id,
         )
         if is_new:
             if not self._links.holds(station_id):
@@ -122,7 +123,9 @@ class Commander:
         """Send one command and note what becomes of it."""
 
         async def sending() -> None:
-            await self._store.transact(commands.sent, command.id, self._node, self._clock())
+            await self._store.transact(
+                commands.sent, command.id, self._node, self._clock(), lane=command.station_id
+            )
 
         try:
             try:

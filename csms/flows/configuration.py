@@ -73,12 +73,14 @@ class Configuration:
         """Ask, and remember what the station cannot answer at all."""
         answer = await self._stations.ask(station_id, inquiry, self._timeout_s)
         if isinstance(answer, Unsupported):
-            await self._store.transact(device_model.lacks, station_id, word_of(inquiry))
+            await self._store.transact(
+                device_model.lacks, station_id, word_of(inquiry), lane=station_id
+            )
         return answer
 
     async def apply(self, station_id: str) -> Answer | None:
         """Set the desired values that have yet to be set; None when there are none."""
-        work = await self._store.transact(_work, station_id)
+        work = await self._store.transact(_work, station_id, lane=station_id)
         if not work.values:
             return None
         answer = await self._stations.ask(
@@ -86,13 +88,23 @@ class Configuration:
         )
         if isinstance(answer, Settings):
             await self._store.transact(
-                device_model.settle, station_id, answer.outcomes, self._clock(), dict(work.values)
+                device_model.settle,
+                station_id,
+                answer.outcomes,
+                self._clock(),
+                dict(work.values),
+                lane=station_id,
             )
             if len(answer.outcomes) < len(work.values):
                 return NoAnswer("timed_out")
         elif isinstance(answer, Unsupported | Declined):
             await self._store.transact(
-                device_model.refused, station_id, dict(work.values), answer, self._clock()
+                device_model.refused,
+                station_id,
+                dict(work.values),
+                answer,
+                self._clock(),
+                lane=station_id,
             )
         return answer
 
@@ -101,17 +113,21 @@ class Configuration:
         if not names:
             report = await self.report(station_id, Scope.FULL, reports.SYSTEM)
             return NoAnswer("offline") if report is None else Announced()
-        work = await self._store.transact(_work, station_id)
+        work = await self._store.transact(_work, station_id, lane=station_id)
         answer = await self.ask(station_id, ReadVariables(tuple(names), work.read))
         if isinstance(answer, Variables):
-            await self._store.transact(device_model.learn, station_id, answer.found, self._clock())
+            await self._store.transact(
+                device_model.learn, station_id, answer.found, self._clock(), lane=station_id
+            )
         return answer
 
     async def verify(self, station_id: str, names: Sequence[str]) -> Answer:
         """Compare desired values with what the station has."""
         answer = await self.refresh(station_id, names)
         if not isinstance(answer, NoAnswer):
-            await self._store.transact(device_model.verified, station_id, self._clock())
+            await self._store.transact(
+                device_model.verified, station_id, self._clock(), lane=station_id
+            )
         return answer
 
     async def report(self, station_id: str, scope: Scope, by: str) -> Report | None:
@@ -119,12 +135,16 @@ class Configuration:
         parts may come later."""
         if not self._stations.holds(station_id):
             return None
-        report = await self._store.transact(reports.begin, station_id, scope, by, self._clock())
+        report = await self._store.transact(
+            reports.begin, station_id, scope, by, self._clock(), lane=station_id
+        )
         answer = await self.ask(station_id, MakeReport(report.request_id, scope))
         number, now = report.request_id, self._clock()
         match answer:
             case Variables(found, _, raw):
-                await self._store.transact(reports.filled, station_id, number, found, raw, now)
+                await self._store.transact(
+                    reports.filled, station_id, number, found, raw, now, lane=station_id
+                )
             case Unsupported(reason):
                 await self._fail(station_id, number, Progress.UNSUPPORTED, reason)
             case Declined(reason):
@@ -134,7 +154,9 @@ class Configuration:
         return await self._store.reader.get(Report, station_id, number) or report
 
     async def _fail(self, station_id: str, number: int, state: Progress, reason: str) -> None:
-        await self._store.transact(reports.fail, station_id, number, state, self._clock(), reason)
+        await self._store.transact(
+            reports.fail, station_id, number, state, self._clock(), reason, lane=station_id
+        )
 
 
 def _work(tx: Tx, station_id: str) -> _Work:

@@ -124,6 +124,7 @@ class Contact:
             answer,
             self._clock(),
             timedelta(seconds=self._limits.again_s * 0.9),
+            lane=station_id,
         )
 
     # -- the loop --------------------------------------------------------------------------------
@@ -216,6 +217,7 @@ class Contact:
             settle,
             again * 0.9,
             needs=contact.needs(station_id),
+            lane=station_id,
         )
 
     def _next_time(self, station_id: str) -> float:
@@ -255,7 +257,11 @@ class Contact:
                 if word_of(trigger) not in todo.lacks:
                     await self._ask(station_id, trigger)
         await self._store.transact(
-            reconciliation.not_answered, station_id, question.transaction_id, self._clock()
+            reconciliation.not_answered,
+            station_id,
+            question.transaction_id,
+            self._clock(),
+            lane=station_id,
         )
 
     async def _connectors(self, station_id: str, todo: Todo) -> None:

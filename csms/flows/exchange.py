@@ -18,8 +18,11 @@ log = structlog.get_logger("flows.exchange")
 R = TypeVar("R")
 
 
-async def exchange(store: Store, outside: Outside, ask: Ask[R]) -> Reply[R]:
-    """Ask, at most `ask.deadline_s` seconds, then run `ask.then` with the answer or None.
+async def exchange(
+    store: Store, outside: Outside, ask: Ask[R], lane: str | None = None
+) -> Reply[R]:
+    """Ask, at most `ask.deadline_s` seconds, then run `ask.then` with the answer or None, in
+    that lane of the store.
 
     Raises what the store raises. What the outside raises counts as no answer.
     """
@@ -37,7 +40,7 @@ async def exchange(store: Store, outside: Outside, ask: Ask[R]) -> Reply[R]:
         log.info("no_answer_in_time", deadline_s=ask.deadline_s)
     except Exception as error:
         log.warning("asking_failed", error=repr(error))
-    return await store.transact(ask.then, answer)
+    return await store.transact(ask.then, answer, lane=lane)
 
 
 class Answerers:

@@ -70,17 +70,23 @@ class Logins:
         Otherwise both work until the station has used the new one."""
         told = await self._tell(station, GivePassword(secret))
         if told.taken is Taken.REFUSED:
-            await self._store.transact(logins.withdraw, station.id, credential_id, self._clock())
+            await self._store.transact(
+                logins.withdraw, station.id, credential_id, self._clock(), lane=station.id
+            )
         return told
 
     async def change_profile(self, station: Station, wanted: ChangeProfile) -> Told:
         """Bring a station to a higher profile. Lower ones are refused once it has booted on it, and
         not before: it may fall back (A05.FR.08)."""
         profile = Profile(wanted.profile)
-        await self._store.transact(logins.want_profile, station.id, profile, self._clock())
+        await self._store.transact(
+            logins.want_profile, station.id, profile, self._clock(), lane=station.id
+        )
         told = await self._tell(station, wanted)
         if told.taken in (Taken.REFUSED, Taken.NOT_SENT):
-            await self._store.transact(logins.unwant_profile, station.id, self._clock())
+            await self._store.transact(
+                logins.unwant_profile, station.id, self._clock(), lane=station.id
+            )
         return told
 
     async def _tell(self, station: Station, inquiry: Inquiry) -> Told:

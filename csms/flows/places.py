@@ -58,7 +58,7 @@ class Watch:
                 heard = locations.is_heard(station, now, self._grace)
                 if self._heard.get(station.id) is not heard:
                     changed += await self._store.transact(
-                        locations.refresh, station.id, now, self._grace
+                        locations.refresh, station.id, now, self._grace, lane=station.id
                     )
                     self._heard[station.id] = heard
             if len(page) < PAGE:

@@ -188,7 +188,7 @@ class Admission:
                 del self._told[next(iter(self._told))]
             try:
                 await self._store.transact(
-                    stations.link_refused, station.id, reason, remote_address, now
+                    stations.link_refused, station.id, reason, remote_address, now, lane=station.id
                 )
             except CsmsError:
                 pass  # The log has it; the answer is the same.

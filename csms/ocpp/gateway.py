@@ -371,6 +371,7 @@ class Gateway:
                 address,
                 connection.login,
                 needs=(stations.needs(station.id), security.needs_credentials(station.id)),
+                lane=station.id,
             )
         except StoreUnavailable:
             await connection.close(TRY_AGAIN_LATER, "store unavailable, try again later")
@@ -442,6 +443,7 @@ class Gateway:
                     ended_at,
                     reason,
                     needs=(stations.needs(link.station_id),),
+                    lane=link.station_id,
                 )
                 return
             except StoreUnavailable:
@@ -468,6 +470,7 @@ class Gateway:
                     max(filter(None, (station.last_seen_at, station.connected_at)), default=now),
                     now,
                     "the node was restarted",
+                    lane=station.id,
                 )
             if len(page) < RECOVERY_PAGE:
                 return

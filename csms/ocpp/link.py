@@ -242,10 +242,12 @@ class Link:
             await self.count(f"{call.action[:40]}: {work.code}")
             return work
         origin = self._origin()
-        return await self._store.transact(serve, origin, work, needs=needs(origin, work))
+        return await self._store.transact(
+            serve, origin, work, needs=needs(origin, work), lane=self.station_id
+        )
 
     async def _outside_answer(self, ask: Ask[Payload]) -> Answer:
-        return await exchange(self._store, self._outside, ask)
+        return await exchange(self._store, self._outside, ask, self.station_id)
 
     async def _guarded(self, call: Call | Notice, coming: Awaitable[Answer]) -> Answer:
         """The answer that is coming, or what a station is told when we fail on its call."""
@@ -318,7 +320,7 @@ class Link:
     async def count(self, kind: str) -> None:
         """Count a violation with the station; losing the count in an outage is no harm."""
         try:
-            await self._store.transact(count_refusal, self._origin(), kind)
+            await self._store.transact(count_refusal, self._origin(), kind, lane=self.station_id)
         except StoreUnavailable:
             log.warning("violation_not_counted", station=self.identity, kind=kind)
 
@@ -326,7 +328,9 @@ class Link:
         """A call that we failed on: what it said must not be lost with the error."""
         facts = {"action": call.action, "payload": call.payload}
         try:
-            await self._store.transact(quarantine.put, self._origin(), "call", reason, facts)
+            await self._store.transact(
+                quarantine.put, self._origin(), "call", reason, facts, lane=self.station_id
+            )
         except Exception:
             log.exception("call_not_kept", station=self.identity, action=call.action)
 

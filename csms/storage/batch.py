@@ -8,7 +8,9 @@ refuses one, runs it again in halves until the culprit stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import ne
@@ -21,7 +23,7 @@ from csms.core.errors import StoreRefused, StoreUnavailable
 from csms.core.events import Event, event_name
 from csms.core.ports import Need
 from csms.observability import STORE_SECONDS, Tally
-from csms.storage.statements import MAX_FOUND, MAX_KEYS, Statements, padded
+from csms.storage.statements import MAX_FOUND, MAX_KEYS, Statements
 from csms.storage.tables.columns import MOMENT
 
 
@@ -29,12 +31,30 @@ class RefusedByDatabase(Exception):
     """The driver or the database refuses a value; some function of the batch is to blame."""
 
 
+class Conflict(Exception):
+    """Another writer of the same database was quicker; the batch is run again, on what is there
+    now. `taken`: the unique value that is taken, None where it is about a row that has changed."""
+
+    def __init__(self, detail: str, taken: str | None = None) -> None:
+        super().__init__(detail)
+        self.taken = taken
+
+
 class Database(Protocol):
     """One connection, used by one thread at a time. Raises `RefusedByDatabase` for values that
-    it will never take and `StoreUnavailable` for trouble of its own."""
+    it will never take, `StoreUnavailable` for trouble of its own, and `Conflict` where there may
+    be other writers.
+
+    `claim`, before `begin`: until commit or rollback no other connection runs functions of these
+    keys; what is read afterwards includes all that those before have done. `begin` to `commit` sees
+    one state of the database, and is refused where another has changed a row that it writes.
+    """
 
     statements: Statements
+    numbers_outlive_rollback: bool
+    """`take_numbers` is no part of the transaction: what was taken is nobody else's."""
 
+    def claim(self, keys: Collection[str]) -> None: ...
     def begin(self) -> None: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
@@ -42,6 +62,10 @@ class Database(Protocol):
     def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None: ...
     def take_numbers(self, sequence: str, count: int) -> int: ...
     def probe(self) -> None: ...
+
+
+MAX_ATTEMPTS = 8
+PAUSE_S = 0.005
 
 
 class Sequences:
@@ -74,6 +98,8 @@ class Job:
     done: Callable[[Job], None]
     result: Any = None
     error: BaseException | None = None
+    lane: str | None = None
+    """What it is about: functions about the same thing run in order."""
     marks: list[str] = field(default_factory=list)
     given_up: bool = False
     """Its caller has been told that it failed, so it must not be tried again."""
@@ -121,12 +147,8 @@ class WorkingSet:
         said = self.database.statements.of[kind]
         shape = said.shape
         fields = shape.key if finder is None else shape.finders[finder]
-        encode = said.encoder(fields)
-        size = padded(len(keys))
-        parameters = [value for key in keys for value in encode(key)]
-        parameters += encode(keys[-1]) * (size - len(keys))
-        rows = self.database.fetch(said.select(fields, size), parameters)
-        if len(rows) >= MAX_FOUND * size and len(keys) > 1:
+        rows = self.database.fetch(*said.look_up(fields, keys))
+        if len(rows) >= MAX_FOUND * len(keys) and len(keys) > 1:
             # One look-up with very many rows must not cut off those of the others.
             for alone in keys:
                 self._query(kind, finder, [alone])
@@ -359,13 +381,15 @@ class Runner:
         self._budget_s = budget_s
         self._sequences = Sequences()
         self.commit_seconds = Tally(STORE_SECONDS)
+        self.conflicts = 0
+        """How often a batch was run again because another writer was quicker."""
 
     def run(self, jobs: Sequence[Job]) -> tuple[int, int]:
         """Run a batch: how many of the jobs, from the front, are done (the rest did not fit the
         time budget), and how many events were recorded. Raises `StoreUnavailable`; then none is
         done and nothing is stored."""
         try:
-            return self._attempt(jobs)
+            return self._among_others(jobs)
         except StoreUnavailable:
             self._abandon()
             raise
@@ -395,10 +419,35 @@ class Runner:
             raise
 
     def _abandon(self) -> None:
-        self._sequences.forget()
+        if not self._database.numbers_outlive_rollback:
+            self._sequences.forget()
         self._database.rollback()
 
+    def _among_others(self, jobs: Sequence[Job]) -> tuple[int, int]:
+        """Run a batch beside other writers: where one of them was quicker it is run again, and
+        sees what that one has done. A unique value that is still taken then was not taken by
+        somebody at the same moment: that is the function's own fault."""
+        taken: str | None = None
+        for attempt in range(MAX_ATTEMPTS):
+            try:
+                return self._attempt(jobs)
+            except Conflict as conflict:
+                self._abandon()
+                self.conflicts += 1
+                if conflict.taken is not None and conflict.taken == taken:
+                    raise RefusedByDatabase(str(conflict)) from conflict
+                taken = conflict.taken
+                if any(job.given_up for job in jobs):
+                    raise StoreUnavailable("the database did not answer in time") from conflict
+            # Two that wait for each other's rows would go on in step.
+            time.sleep(random.uniform(0, PAUSE_S * attempt))  # noqa: S311 - no secret
+        if len(jobs) > 1:
+            # Fewer functions meet fewer others.
+            raise RefusedByDatabase("too many conflicts with other writers")
+        raise StoreUnavailable("other writers of the database are always quicker")
+
     def _attempt(self, jobs: Sequence[Job]) -> tuple[int, int]:
+        self._database.claim({job.lane for job in jobs if job.lane is not None})
         self._database.begin()
         work = WorkingSet(self._database)
         work.load(need for job in jobs for need in job.needs)
@@ -424,7 +473,7 @@ class Runner:
         job.result, job.error = None, None
         try:
             job.result = job.fn(overlay, *job.args)
-        except (RefusedByDatabase, StoreUnavailable):
+        except (RefusedByDatabase, StoreUnavailable, Conflict):
             # Not the function's own doing: the whole batch is in question.
             raise
         except BaseException as error:

@@ -26,6 +26,8 @@ from csms.storage.tables.columns import MOMENT
 
 E = TypeVar("E")
 MAX_PAGE = 1_000
+_WHOLE = sa.BigInteger()
+_MOST = sa.bindparam("most", type_=_WHOLE)
 
 
 class EntityReader:
@@ -116,10 +118,14 @@ class EntityReader:
             )
             query = query.where(beyond)
         query = query.order_by(*(c.desc() if newest_first else c for c in columns))
-        # A bound OFFSET-free LIMIT as text, so that the driver gets plain positional values.
-        return f"{query.compile(dialect=self._dialect)} LIMIT {self._placeholder}"
+        return self._limited(query)
 
-    _placeholder = "?"
+    def _limited(self, query: sa.Select[Any]) -> str:
+        """The text of a query whose last parameter is how many rows."""
+        if self._dialect.name == "sqlite":
+            # Without the OFFSET that would be bound as well.
+            return f"{query.compile(dialect=self._dialect)} LIMIT ?"
+        return str(query.limit(_MOST).compile(dialect=self._dialect))
 
     async def count(self, kind: type[Any], where: Mapping[str, Any] | None = None) -> int:
         where = where or {}
@@ -138,12 +144,11 @@ class EntityReader:
         return self._statements.of[kind].encoder(tuple(f for f, _ in pairs))([v for _, v in pairs])
 
     async def journal(self, after: int, limit: int) -> list[JournalRow]:
-        columns = ", ".join(c.name for c in journal.c)
-        mark = self._placeholder
-        rows = await self.fetch(
-            f"SELECT {columns} FROM journal WHERE seq > {mark} ORDER BY seq LIMIT {mark}",  # noqa: S608
-            [after, max(0, min(limit, MAX_PAGE))],
-        )
+        sql = self._compiled.get(journal)
+        if sql is None:
+            beyond = sa.select(journal).where(journal.c.seq > sa.bindparam("after", type_=_WHOLE))
+            sql = self._compiled[journal] = self._limited(beyond.order_by(journal.c.seq))
+        rows = await self.fetch(sql, [after, max(0, min(limit, MAX_PAGE))])
         return [
             JournalRow(seq, MOMENT.from_db(at), kind, station, data)
             for seq, at, kind, station, data in rows

@@ -7,7 +7,7 @@ at a time for writing; other processes may read.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,11 @@ class SqliteDatabase:
             raise RefusedByDatabase(str(error)) from error
         except sqlite3.Error as error:
             raise StoreUnavailable(f"SQLite: {error}") from error
+
+    numbers_outlive_rollback = False
+
+    def claim(self, keys: Collection[str]) -> None:
+        """Nothing to do: there is one writer."""
 
     def begin(self) -> None:
         self._run("BEGIN IMMEDIATE")

@@ -6,7 +6,7 @@ the first time its shape occurs, and is not touched again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Dialect
 
 from csms.core.entities import SHAPES, Shape
 from csms.storage.tables import TABLES, journal
+from csms.storage.tables.columns import codec_of
 
 # Look-ups are padded to one of these numbers of keys, so that few statements exist.
 _SIZES = (1, 4, 16, 64, 256)
@@ -53,13 +54,10 @@ class EntityStatements:
         self.shape = shape
         self.table = TABLES[shape.kind]
         self._dialect = dialect
-        self._encoders: dict[str, Convert] = {}
-        decoders: list[Convert | None] = []
-        for column in self.table.c:
-            codec = column.info.get("codec")
-            decoders.append(codec.from_db if codec else None)
-            if codec is not None:
-                self._encoders[column.name] = codec.to_db
+        codecs = {column.name: codec_of(column, dialect.name) for column in self.table.c}
+        self._encoders = {name: codec.to_db for name, codec in codecs.items() if codec}
+        self._decoders = {name: codec.from_db for name, codec in codecs.items() if codec}
+        decoders = [self._decoders.get(name) for name in codecs]
         self.decode: Callable[[Sequence[Any]], Any] = _row_function(decoders, shape.kind._make)
         """The entity of a database row."""
         self._selects: dict[tuple[tuple[str, ...], int], str] = {}
@@ -82,12 +80,21 @@ class EntityStatements:
         """A function from driver values of these fields to theirs, in order."""
         known = self._decode.get(fields)
         if known is None:
-            codecs = [self.table.c[f].info.get("codec") for f in fields]
-            converts = [codec.from_db if codec else None for codec in codecs]
+            converts = [self._decoders.get(f) for f in fields]
             known = self._decode[fields] = _row_function(converts, tuple)
         return known
 
     # -- statements --------------------------------------------------------------------------
+
+    def look_up(
+        self, fields: tuple[str, ...], keys: Sequence[tuple[Any, ...]]
+    ) -> tuple[str, list[Any]]:
+        """The query for rows whose `fields` equal one of `keys`, at most `MAX_FOUND` for each, in
+        key order; and its parameters."""
+        encode, size = self.encoder(fields), padded(len(keys))
+        parameters = [value for key in keys for value in encode(key)]
+        parameters += encode(keys[-1]) * (size - len(keys))
+        return self.select(fields, size), parameters
 
     def select(self, fields: tuple[str, ...], keys: int) -> str:
         """Rows whose `fields` equal one of `keys` tuples, given flat, one after the other."""
@@ -140,12 +147,18 @@ class EntityStatements:
 
 
 class Statements:
-    """The statements of every entity, and of the journal and the sequences."""
+    """The statements of every entity, and of the journal: a statement writes one row, and is run
+    with many."""
+
+    of: Mapping[type[Any], EntityStatements]
+    journal_trim: str
+    """Remove the oldest rows; parameters are the last number, and how many at most."""
+    journal_rewrite: str
+    """Other data for a row; parameters are the new data, the number, the data before."""
+    journal_insert: str
 
     def __init__(self, dialect: Dialect) -> None:
-        self.of: dict[type[Any], EntityStatements] = {
-            kind: EntityStatements(shape, dialect) for kind, shape in SHAPES.items()
-        }
+        self.of = {kind: EntityStatements(shape, dialect) for kind, shape in SHAPES.items()}
         # A range of numbers: what is missing in it makes the chunk smaller.
         oldest, newest = (sa.select(f(journal.c.seq)) for f in (sa.func.min, sa.func.max))
         self.journal_trim = str(
@@ -157,14 +170,12 @@ class Statements:
             )
             .compile(dialect=dialect)
         )
-        """Remove the oldest rows; parameters are the last number, and how many at most."""
         self.journal_rewrite = str(
             journal.update()
             .where(journal.c.seq == sa.bindparam("row"), journal.c.data == sa.bindparam("before"))
             .values(data=sa.bindparam("after"))
             .compile(dialect=dialect)
         )
-        """Other data for a row; parameters are the new data, the number, the data before."""
         columns = [c.name for c in journal.c if c.name != "seq"]
         self.journal_insert = str(
             journal.insert()

@@ -80,6 +80,11 @@ class QueuedStore:
         """Functions waiting to run."""
         return len(self._queue)
 
+    @property
+    def conflicts(self) -> int:
+        """Batches that were run again because another writer was quicker."""
+        return self._runner.conflicts
+
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
@@ -103,7 +108,11 @@ class QueuedStore:
         return ended
 
     def transact(
-        self, fn: Callable[..., R], *args: Any, needs: Sequence[Need] = ()
+        self,
+        fn: Callable[..., R],
+        *args: Any,
+        needs: Sequence[Need] = (),
+        lane: str | None = None,
     ) -> Awaitable[R]:
         """See `core.ports.Store.transact`. The result may be dropped by cancelling the future; the
         function runs all the same."""
@@ -127,7 +136,7 @@ class QueuedStore:
                 for name in job.marks:
                     self.on_mark(name)
 
-        self._queue.append(Job(fn, args, needs, done))
+        self._queue.append(Job(fn, args, needs, done, lane=lane))
         # The thread looks at the queue before it sleeps, so only a sleeping one needs the signal.
         if self._asleep:
             with self._wake:
@@ -290,6 +299,12 @@ class InlineStore:
         result: R = job.result
         return result
 
-    async def transact(self, fn: Callable[..., R], *args: Any, needs: Sequence[Need] = ()) -> R:
+    async def transact(
+        self,
+        fn: Callable[..., R],
+        *args: Any,
+        needs: Sequence[Need] = (),
+        lane: str | None = None,
+    ) -> R:
         """See `core.ports.Store.transact`."""
         return self.run(fn, *args)

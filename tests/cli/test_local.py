@@ -55,7 +55,7 @@ async def test_a_bad_configuration_names_file_key_and_what_is_allowed(
     code, out, err = await csms(*command, "--config", str(config))
     assert (code, out) == (2, "")
     assert f"{config}: ocpp.port: input should be less than or equal to 65535" in err
-    assert f"{config}: store.url: must be sqlite:///PATH" in err
+    assert f"{config}: store.url: must be sqlite:///PATH or postgresql://USER@HOST/DATABASE" in err
     assert "Traceback" not in err
 
 

@@ -10,6 +10,7 @@ import pytest
 from csms.core.ports import Ask, Need, Reader, Reply, Store, Tx
 from csms.core.stations import Station
 from csms.storage.batch import Overlay
+from csms.storage.lanes import LanedStore
 from csms.storage.reader import EntityReader
 from csms.storage.store import InlineStore, QueuedStore
 
@@ -21,8 +22,8 @@ def names(kind: type[Any]) -> set[str]:
 
 @pytest.mark.parametrize(
     ("port", "given"),
-    [(Tx, Overlay), (Reader, EntityReader), (Store, QueuedStore)],
-    ids=["Tx", "Reader", "Store"],
+    [(Tx, Overlay), (Reader, EntityReader), (Store, QueuedStore), (Store, LanedStore)],
+    ids=["Tx", "Reader", "Store", "lanes"],
 )
 def test_what_is_asked_is_given(port: type[Any], given: type[Any]) -> None:
     assert names(port) <= names(given)

@@ -22,7 +22,7 @@ class Direct:
     def __init__(self, site: Site) -> None:
         self.site = site
 
-    async def transact(self, fn: Any, *args: Any, needs: Any = ()) -> Any:
+    async def transact(self, fn: Any, *args: Any, needs: Any = (), lane: Any = None) -> Any:
         return self.site.run(fn, *args)
 
 

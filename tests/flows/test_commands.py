@@ -274,10 +274,10 @@ async def test_an_outcome_is_stored_as_soon_as_the_store_can() -> None:
     await desk.wire.sent.get()
     attempts = 0
 
-    def write_down(*args: Any) -> Any:
+    def write_down(*args: Any, **more: Any) -> Any:
         nonlocal attempts
         attempts += 1
-        return transact(*args)
+        return transact(*args, **more)
 
     transact, desk.store.transact = desk.store.transact, write_down
     database.down = "disk full"

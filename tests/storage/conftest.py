@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from csms.storage.store import QueuedStore
-from tests.support.stores import SITES, Site, running
+from tests.support.stores import SITES, Site, kinds_of_site, running
 
 
-@pytest.fixture(params=sorted(SITES))
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
+@pytest.fixture(params=kinds_of_site())
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """An empty database of each kind."""
-    return SITES[request.param](tmp_path)
+    with SITES[request.param](tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from csms.core.ports import Need
 from csms.core.stations import UnknownStation
 from csms.storage.open import open_inline
 from csms.storage.store import QueuedStore
-from tests.support.stores import SITES, knocker, running
+from tests.support.stores import SqliteSite, knocker, running
 
 
 def test_inline_runs_at_once() -> None:
@@ -54,14 +54,14 @@ async def test_inline_is_a_store_to_await() -> None:
 
 
 async def test_functions_run_on_one_thread_that_is_not_the_callers(tmp_path: Any) -> None:
-    async with running(SITES["sqlite"](tmp_path)) as store:
+    async with running(SqliteSite(tmp_path)) as store:
         names = {await store.transact(lambda tx: threading.current_thread().name) for _ in range(3)}
         assert names == {"store"}
     assert not any(thread.name == "store" for thread in threading.enumerate())
 
 
 async def test_a_store_is_used_between_start_and_stop(tmp_path: Any) -> None:
-    site = SITES["sqlite"](tmp_path)
+    site = SqliteSite(tmp_path)
     database = site.database()
     async with site.reader() as reader:
         store = QueuedStore(database, reader)
@@ -77,7 +77,7 @@ async def test_a_store_is_used_between_start_and_stop(tmp_path: Any) -> None:
 
 def test_a_loop_that_is_gone_ends_the_thread(tmp_path: Any) -> None:
     """Nobody waits for results any more; the thread must not spin or raise."""
-    site = SITES["sqlite"](tmp_path)
+    site = SqliteSite(tmp_path)
     database = site.database()
     entered, release = threading.Event(), threading.Event()
     stores: list[QueuedStore] = []

@@ -100,7 +100,9 @@ class FailingStore:
     def heal(self) -> None:
         self.fail_at, self.writes = None, 0
 
-    def transact(self, fn: Callable[..., Any], *args: Any, needs: Any = ()) -> Any:
+    def transact(
+        self, fn: Callable[..., Any], *args: Any, needs: Any = (), lane: str | None = None
+    ) -> Any:
         self.writes += 1
         if self.writes == self.fail_at:
             raise StoreUnavailable("on purpose")

@@ -9,11 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
+
+import pytest
 
 from csms.core import events
 from csms.core.errors import AlreadyExists, StoreUnavailable
@@ -22,16 +29,23 @@ from csms.core.quarantine import Quarantined
 from csms.core.stations import Station, UnknownStation
 from csms.core.tokens import Token
 from csms.storage.batch import Database
+from csms.storage.lanes import LanedStore
+from csms.storage.postgres import PostgresDatabase
+from csms.storage.postgres_reader import PostgresReader
 from csms.storage.reader import SqliteReader
 from csms.storage.schema import engine_for, upgrade
+from csms.storage.server import server_of
 from csms.storage.sqlite import DIALECT, STATEMENTS, SqliteDatabase
 from csms.storage.store import QueuedStore
+from tests.support import postgres
 
 NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 
 
 class Site(Protocol):
-    """One database, its schema in place."""
+    """One database, its schema in place. `lanes`: how many a store on it has."""
+
+    lanes: int
 
     def database(self) -> Any:
         """A new writer's connection (`batch.Database` with `close`)."""
@@ -44,6 +58,8 @@ class Site(Protocol):
 
 class SqliteSite:
     """A SQLite file."""
+
+    lanes = 1
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "store.db"
@@ -62,23 +78,74 @@ class SqliteSite:
             await reader.close()
 
 
-SITES: dict[str, Callable[[Path], Site]] = {"sqlite": SqliteSite}
+class PostgresSite:
+    """A database of the PostgreSQL server that all tests share."""
+
+    def __init__(self, url: str, lanes: int = 1) -> None:
+        self.url, self.lanes = url, lanes
+        self._server = server_of(url)
+
+    def database(self) -> PostgresDatabase:
+        return PostgresDatabase(self._server)
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[PostgresReader]:
+        reader = PostgresReader(self._server)
+        await reader.open()
+        try:
+            yield reader
+        finally:
+            await reader.close()
+
+
+@contextmanager
+def sqlite_site(folder: Path) -> Iterator[Site]:
+    yield SqliteSite(folder)
+
+
+@contextmanager
+def postgres_site(folder: Path) -> Iterator[PostgresSite]:
+    with postgres.database() as url:
+        yield PostgresSite(url)
+
+
+@contextmanager
+def postgres_lanes(folder: Path) -> Iterator[PostgresSite]:
+    with postgres.database() as url:
+        yield PostgresSite(url, lanes=3)
+
+
+SITES: dict[str, Callable[[Path], AbstractContextManager[Site]]] = {
+    "sqlite": sqlite_site,
+    "postgres": postgres_site,
+    "postgres-lanes": postgres_lanes,
+}
+
+
+def kinds_of_site() -> list[Any]:
+    """The kinds of `SITES`, as parameters of a fixture."""
+    needs = pytest.mark.postgres
+    return [pytest.param(k, marks=[needs] if "postgres" in k else []) for k in sorted(SITES)]
 
 
 @asynccontextmanager
-async def running(
-    site: Site, database: Any | None = None, **options: Any
-) -> AsyncIterator[QueuedStore]:
-    """A started store on that site; stopped and closed at the end."""
-    connection = database or site.database()
+async def running(site: Site, database: Any | None = None, **options: Any) -> AsyncIterator[Any]:
+    """A started store on that site; stopped and closed at the end. The given connection is the
+    first lane's."""
+    connections = [database or site.database()]
+    connections += [site.database() for _ in range(site.lanes - 1)]
     async with site.reader() as reader:
-        store = QueuedStore(connection, reader, **options)
+        queued = [QueuedStore(connection, reader, **options) for connection in connections]
+        store: Any = queued[0]
+        if site.lanes > 1:
+            store = LanedStore(reader, queued, queued[0].max_queue)
         await store.start()
         try:
             yield store
         finally:
             if await store.stop():
-                connection.close()
+                for connection in connections:
+                    connection.close()
 
 
 class FaultyDatabase:
@@ -92,6 +159,7 @@ class FaultyDatabase:
     def __init__(self, inner: Any) -> None:
         self.inner: Database = inner
         self.statements = inner.statements
+        self.numbers_outlive_rollback = self.inner.numbers_outlive_rollback
         self.failing_commits = 0
         self.failing_at: set[int] = set()
         self.attempts = 0
@@ -101,6 +169,9 @@ class FaultyDatabase:
     def _check(self) -> None:
         if self.down is not None:
             raise StoreUnavailable(self.down)
+
+    def claim(self, keys: Collection[str]) -> None:
+        self.inner.claim(keys)
 
     def begin(self) -> None:
         self._check()

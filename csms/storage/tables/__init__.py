@@ -46,10 +46,13 @@ TABLES: dict[type[Any], sa.Table] = {
 }
 assert set(TABLES) == set(SHAPES), "every entity has a table"
 
+# SQLite counts up by itself only where the type is INTEGER, which has 64 bits there.
+_SERIAL = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+
 journal = sa.Table(
     "journal",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seq", _SERIAL, primary_key=True, autoincrement=True),
     moment("at"),
     text("kind"),
     text("station_id", null=True),
@@ -63,6 +66,6 @@ journal = sa.Table(
 sequences = sa.Table(
     "sequences",
     metadata,
-    sa.Column("name", sa.Text, primary_key=True),
+    text("name", key=True),
     sa.Column("next", sa.BigInteger, nullable=False),
 )

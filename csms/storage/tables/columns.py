@@ -1,7 +1,9 @@
 """How a value of each kind is kept: as text, number, time, JSON or words.
 
-Times are RFC 3339 UTC text on SQLite (readable, sortable) and timestamptz on PostgreSQL;
-structured values are JSON.
+Times are RFC 3339 UTC text on SQLite (readable, sortable) and timestamptz on PostgreSQL. Structured
+values are JSON text; on PostgreSQL the type is `json` and not `jsonb`, which refuses the escape
+\\u0000 (what a station really sent must be kept), rewrites numbers and reorders keys. Text on
+PostgreSQL has the collation "C", so that key order is the same in every database and in Python.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ Columns = Mapping[type[Any], list[sa.Column[Any]]]
 
 
 class Codec(NamedTuple):
-    """How a value goes into SQLite and comes back; None is never passed."""
+    """How a value goes into a database and comes back; None is never passed."""
 
     to_db: Callable[[Any], Any]
     from_db: Callable[[Any], Any]
@@ -62,10 +64,20 @@ MOMENT = Codec(_Moments().to_text, datetime.fromisoformat)
 JSON = Codec(_json_text, orjson.loads)
 FLAGS = Codec(" ".join, lambda text: tuple(text.split()))
 BOOL = Codec(int, bool)
+TRUTH = Codec(lambda value: bool(int(value)), bool)
+
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
-def text(name: str, *, null: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, nullable=null)
+def codec_of(column: sa.Column[Any], dialect: str) -> Codec | None:
+    """How values of that column are converted for a database of that kind; None: not at all. The
+    one place where databases differ in it: PostgreSQL knows booleans."""
+    codec: Codec | None = column.info.get("codec")
+    return TRUTH if codec is BOOL and dialect == "postgresql" else codec
+
+
+def text(name: str, *, null: bool = False, key: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, _TEXT, nullable=null, primary_key=key)
 
 
 def number(name: str, *, null: bool = False) -> sa.Column[Any]:
@@ -82,9 +94,9 @@ def moment(name: str, *, null: bool = False) -> sa.Column[Any]:
 
 
 def structure(name: str, *, null: bool = False) -> sa.Column[Any]:
-    kind = sa.Text().with_variant(postgresql.JSONB(), "postgresql")
+    kind = sa.Text().with_variant(postgresql.JSON(), "postgresql")
     return sa.Column(name, kind, nullable=null, info={"codec": JSON})
 
 
 def flags(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, nullable=False, info={"codec": FLAGS})
+    return sa.Column(name, _TEXT, nullable=False, info={"codec": FLAGS})

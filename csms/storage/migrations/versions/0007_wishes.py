@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 MOMENT = sa.Text().with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
 
 revision = "0007"
@@ -13,19 +14,19 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    op.add_column("tokens", sa.Column("technology", sa.Text(), nullable=True))
+    op.add_column("tokens", sa.Column("technology", TEXT, nullable=True))
     op.create_table(
         "desired_availability",
-        sa.Column("station_id", sa.Text(), nullable=False),
+        sa.Column("station_id", TEXT, nullable=False),
         sa.Column("evse", sa.BigInteger(), nullable=False),
         sa.Column("connector", sa.BigInteger(), nullable=False),
         sa.Column("available", sa.Boolean(), nullable=False),
         sa.Column("since", MOMENT, nullable=False),
-        sa.Column("requested_by", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("requested_by", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
         sa.Column("told_at", MOMENT, nullable=True),
-        sa.Column("command_id", sa.Text(), nullable=True),
-        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("command_id", TEXT, nullable=True),
+        sa.Column("detail", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("station_id", "evse", "connector"),
         sqlite_with_rowid=False,
     )

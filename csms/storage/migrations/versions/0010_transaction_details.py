@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-JSON = sa.Text().with_variant(postgresql.JSONB(), "postgresql")
+JSON = sa.Text().with_variant(postgresql.JSON(), "postgresql")
 
 revision = "0010"
 down_revision = "0009"

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 MOMENT = sa.Text().with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
 
 revision = "0011"
@@ -15,22 +16,22 @@ down_revision = "0010"
 def upgrade() -> None:
     op.create_table(
         "partner_orders",
-        sa.Column("partner_id", sa.Text(), nullable=False),
-        sa.Column("response_url", sa.Text(), nullable=False),
-        sa.Column("wish", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("partner_id", TEXT, nullable=False),
+        sa.Column("response_url", TEXT, nullable=False),
+        sa.Column("wish", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
         sa.Column("received_at", MOMENT, nullable=False),
         sa.Column("expires_at", MOMENT, nullable=False),
-        sa.Column("answer", sa.Text(), nullable=False),
-        sa.Column("message", sa.Text(), nullable=True),
-        sa.Column("station_id", sa.Text(), nullable=True),
+        sa.Column("answer", TEXT, nullable=False),
+        sa.Column("message", TEXT, nullable=True),
+        sa.Column("station_id", TEXT, nullable=True),
         sa.Column("evse", sa.BigInteger(), nullable=True),
-        sa.Column("party_id", sa.Text(), nullable=True),
-        sa.Column("uid_key", sa.Text(), nullable=True),
-        sa.Column("token_type", sa.Text(), nullable=True),
-        sa.Column("reference", sa.Text(), nullable=True),
-        sa.Column("command_id", sa.Text(), nullable=True),
-        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("party_id", TEXT, nullable=True),
+        sa.Column("uid_key", TEXT, nullable=True),
+        sa.Column("token_type", TEXT, nullable=True),
+        sa.Column("reference", TEXT, nullable=True),
+        sa.Column("command_id", TEXT, nullable=True),
+        sa.Column("result", TEXT, nullable=True),
         sa.Column("tries", sa.BigInteger(), nullable=False),
         sa.Column("try_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("partner_id", "response_url"),
@@ -41,9 +42,9 @@ def upgrade() -> None:
     op.create_index("partner_orders_state", "partner_orders", ["state"])
     op.create_table(
         "token_aliases",
-        sa.Column("alias_key", sa.Text(), nullable=False),
-        sa.Column("alias", sa.Text(), nullable=False),
-        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("alias_key", TEXT, nullable=False),
+        sa.Column("alias", TEXT, nullable=False),
+        sa.Column("uid", TEXT, nullable=False),
         sa.Column("used_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("alias_key"),
         sqlite_with_rowid=True,

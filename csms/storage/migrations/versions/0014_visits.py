@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-JSON = sa.Text().with_variant(postgresql.JSONB(), "postgresql")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+JSON = sa.Text().with_variant(postgresql.JSON(), "postgresql")
 
 revision = "0014"
 down_revision = "0013"
@@ -16,18 +17,18 @@ def upgrade() -> None:
     op.create_table(
         "visits",
         sa.Column("transaction_id", sa.BigInteger(), nullable=False),
-        sa.Column("party_id", sa.Text(), nullable=False),
-        sa.Column("uid_key", sa.Text(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("uid", sa.Text(), nullable=False),
-        sa.Column("partner_id", sa.Text(), nullable=False),
-        sa.Column("contract_id", sa.Text(), nullable=False),
-        sa.Column("auth_method", sa.Text(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("party_id", TEXT, nullable=False),
+        sa.Column("uid_key", TEXT, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("uid", TEXT, nullable=False),
+        sa.Column("partner_id", TEXT, nullable=False),
+        sa.Column("contract_id", TEXT, nullable=False),
+        sa.Column("auth_method", TEXT, nullable=False),
+        sa.Column("reference", TEXT, nullable=True),
         sa.Column("contract", JSON, nullable=False),
         sa.PrimaryKeyConstraint("transaction_id"),
     )
     op.create_index("visits_token", "visits", ["party_id", "uid_key"])
     for table, column in (("partners", "contract"), ("transaction_prices", "place")):
         op.add_column(table, sa.Column(column, JSON, nullable=False, server_default="{}"))
-    op.add_column("received_cdrs", sa.Column("fee", sa.Text(), nullable=True))
+    op.add_column("received_cdrs", sa.Column("fee", TEXT, nullable=True))

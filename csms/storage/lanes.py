@@ -1,0 +1,79 @@
+"""A store of several lanes: each a queue, a thread and a connection of its own.
+
+While one lane waits for the database another runs its functions. Functions about the same thing
+(`lane=`, the id of a station) are always in the same lane and so in order; what names nothing runs
+in the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from csms.core.errors import StoreOverloaded
+from csms.core.ports import Need, Reader
+from csms.observability import Tally
+from csms.storage.store import QueuedStore
+
+R = TypeVar("R")
+
+
+class LanedStore:
+    """`core.ports.Store` over several stores of one database, used like one of them."""
+
+    def __init__(self, reader: Reader, lanes: Sequence[QueuedStore], max_queue: int) -> None:
+        assert lanes
+        self.reader = reader
+        self.lanes = tuple(lanes)
+        self.max_queue = max_queue
+
+    @property
+    def trouble(self) -> str | None:
+        """Why writes fail at the moment, None when they work."""
+        return next((lane.trouble for lane in self.lanes if lane.trouble), None)
+
+    @property
+    def queued(self) -> int:
+        """Functions waiting to run."""
+        return sum(lane.queued for lane in self.lanes)
+
+    @property
+    def conflicts(self) -> int:
+        """Batches that were run again because another writer was quicker."""
+        return sum(lane.conflicts for lane in self.lanes)
+
+    @property
+    def batch_functions(self) -> Tally:
+        return Tally.sum_of([lane.batch_functions for lane in self.lanes])
+
+    @property
+    def batch_seconds(self) -> Tally:
+        return Tally.sum_of([lane.batch_seconds for lane in self.lanes])
+
+    @property
+    def commit_seconds(self) -> Tally:
+        return Tally.sum_of([lane.commit_seconds for lane in self.lanes])
+
+    async def start(self) -> None:
+        for lane in self.lanes:
+            await lane.start()
+
+    async def stop(self) -> bool:
+        """Run what has queued, then end the threads. False when one of them hangs: see
+        `QueuedStore.stop`."""
+        return all(await asyncio.gather(*(lane.stop() for lane in self.lanes)))
+
+    def transact(
+        self,
+        fn: Callable[..., R],
+        *args: Any,
+        needs: Sequence[Need] = (),
+        lane: str | None = None,
+    ) -> Awaitable[R]:
+        """See `core.ports.Store.transact`."""
+        waiting = self.queued
+        if waiting >= self.max_queue:
+            raise StoreOverloaded(f"{waiting} functions are waiting for the store")
+        number = 0 if lane is None else hash(lane) % len(self.lanes)
+        return self.lanes[number].transact(fn, *args, needs=needs, lane=lane)

@@ -1,0 +1,265 @@
+"""PostgreSQL: one writer connection, beside those of other lanes and other nodes.
+
+A transaction sees one state of the database (REPEATABLE READ): a row that another has changed
+meanwhile makes the batch a `Conflict`, which is run again. What a batch is about (its claims) is
+locked before that state is taken, so that a decision about one station is never made twice at once;
+locks are always taken in one order: claims, rows by table and key, the journal.
+
+What is written waits until the commit and is sent in one go. The connection is made when it is
+needed and made again when it was lost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg import RawCursor
+from psycopg.pq import ConnStatus, TransactionStatus
+
+from csms.core.errors import StoreUnavailable
+from csms.core.ids import MAX_INT32
+from csms.storage.batch import RefusedByDatabase
+from csms.storage.recordsets import NAMES, Recordsets
+from csms.storage.server import (
+    ADAPTERS,
+    ANSWER_WITHIN_S,
+    DIALECT,
+    WRITER,
+    Server,
+    examine,
+    fault_of,
+)
+from csms.storage.statements import Statements
+
+STATEMENTS = Recordsets(DIALECT)
+SETTLE_WITHIN_S = 5.0
+SETTLE_EVERY_S = 0.1
+
+# Advisory locks: the pair of numbers is another space than the one number of a claim.
+_LOCK_SPACE = 0x4353_4D53
+JOURNAL_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, 1)"
+UPGRADE_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, 2)"
+
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_CLAIM = "SELECT count(pg_advisory_lock(key)) FROM unnest($1::bigint[]) AS key"
+_RELEASE = "SELECT pg_advisory_unlock_all()"
+_NUMBERS = f"""
+INSERT INTO sequences AS known (name, next) VALUES ($1::text, 1 + $2::bigint)
+ON CONFLICT (name) DO UPDATE SET next = $2::bigint
+    + CASE WHEN known.next + $2::bigint > {MAX_INT32} THEN 1 ELSE known.next END
+RETURNING next - $2::bigint
+"""  # noqa: S608 - our own number
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that waits for no answer for ever."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        return super().wait(gen, interval, ANSWER_WITHIN_S if timeout is None else timeout)
+
+
+class PostgresDatabase:
+    """A writer's connection; see `batch.Database`. May move between threads, not be shared."""
+
+    numbers_outlive_rollback = True
+
+    def __init__(self, server: Server) -> None:
+        self.statements: Statements = STATEMENTS
+        self._server = server
+        self._connection: _Connection | None = None
+        # Numbers are taken beside the transaction: it may be run again, and must hold no lock
+        # that everybody waits for.
+        self._numbers: _Connection | None = None
+        self._claims: list[int] = []
+        self._claimed = False
+        self._unsent: list[tuple[str, Sequence[Sequence[Any]]]] = []
+
+    def connect(self) -> _Connection:
+        """The connection, made if there is none. Raises `StoreUnavailable`."""
+        if self._connection is None or self._connection.closed:
+            self._connection = None
+            self._claimed = False
+            self._connection = self._connected()
+        return self._connection
+
+    def _connected(self) -> _Connection:
+        try:
+            connection = _Connection.connect(
+                **self._server.options(WRITER),
+                autocommit=True,
+                cursor_factory=RawCursor,
+                context=ADAPTERS,
+                prepare_threshold=0,
+            )
+        except psycopg.Error as error:
+            raise self._server.trouble(error, f"cannot connect to {self._server.shown}") from error
+        connection.prepared_max = None
+        try:
+            examine(self._server, connection)
+        except StoreUnavailable:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.Error, TypeError, ValueError, OverflowError) as error:
+            fault = fault_of(error, self._server)
+            if isinstance(fault, StoreUnavailable):
+                # A new connection may find a server that works.
+                self._drop()
+            raise fault from error
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        self._claimed = False
+        self._unsent.clear()
+        if connection is not None:
+            connection.pgconn.finish()
+
+    # -- a batch -----------------------------------------------------------------------------
+
+    def claim(self, keys: Collection[str]) -> None:
+        """Sent with `begin`. Claims are numbers made of the keys: two that are equal by chance
+        only wait for each other."""
+        self._claims = sorted({_number(key) for key in keys})
+
+    def begin(self) -> None:
+        connection, claims, self._claims = self.connect(), self._claims, []
+        self._unsent.clear()
+        with self._translated():
+            if not claims:
+                connection.execute(_BEGIN)
+                return
+            self._claimed = True
+            with connection.pipeline() as pipeline:
+                connection.execute(_CLAIM, (claims,))
+                # Its own transaction: what is read later must include what was done meanwhile.
+                pipeline.sync()
+                connection.execute(_BEGIN)
+
+    def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._send()
+        connection = self.connect()
+        with self._translated():
+            given = [_rows(p) if isinstance(p, list) else p for p in parameters]
+            return connection.execute(sql, given).fetchall()
+
+    def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        if sql is self.statements.journal_insert:
+            # From here to the commit there is one writer, so that numbers are in commit order and
+            # no reader sees one before a smaller one.
+            self._unsent.append((JOURNAL_LOCK, ()))
+        self._unsent.append((sql, rows))
+
+    def _send(self) -> str | None:
+        """Send what was written; the number of the transaction, None if nothing was."""
+        if not self._unsent:
+            return None
+        unsent, self._unsent = self._unsent, []
+        connection = self.connect()
+        with self._translated():
+            ready = [(sql, (_rows(rows),) if rows else ()) for sql, rows in unsent]
+            with connection.pipeline():
+                for sql, given in ready:
+                    connection.execute(sql, given)
+                number = connection.execute("SELECT pg_current_xact_id_if_assigned()::text")
+            found: str | None = (number.fetchone() or (None,))[0]
+        return found
+
+    def commit(self) -> None:
+        """Raises `StoreUnavailable` also where the connection was lost before the server said what
+        became of the commit, and it cannot be found out: the batch is run again then, and its
+        functions recognise what they have done."""
+        number = self._send()
+        connection = self.connect()
+        try:
+            with connection.pipeline() as pipeline:
+                done = connection.execute("COMMIT")
+                if self._claimed:
+                    pipeline.sync()
+                    connection.execute(_RELEASE)
+                    self._claimed = False
+        except psycopg.Error as error:
+            self._drop()
+            if number is None or not self._was_committed(number):
+                raise fault_of(error, self._server) from error
+            return
+        if done.statusmessage != "COMMIT":
+            raise StoreUnavailable(f"PostgreSQL: {done.statusmessage} instead of COMMIT")
+
+    def _was_committed(self, transaction: str) -> bool:
+        """Whether that transaction was committed, by what the server says when it is there again;
+        False also when it is not soon."""
+        until = time.monotonic() + SETTLE_WITHIN_S
+        while time.monotonic() < until:
+            with suppress(StoreUnavailable, psycopg.Error):
+                query = "SELECT pg_xact_status($1::text::xid8)"
+                (status,) = self.connect().execute(query, (transaction,)).fetchone() or (None,)
+                if status != "in progress":
+                    return bool(status == "committed")
+            time.sleep(SETTLE_EVERY_S)
+        return False
+
+    def rollback(self) -> None:
+        self._unsent.clear()
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            if connection.info.transaction_status != TransactionStatus.IDLE:
+                connection.execute("ROLLBACK")
+            if self._claimed:
+                connection.execute(_RELEASE)
+                self._claimed = False
+        except psycopg.Error:
+            self._drop()
+
+    # -- beside batches ------------------------------------------------------------------------
+
+    def take_numbers(self, sequence: str, count: int) -> int:
+        """The first of `count` fresh numbers. They start again at 1 after the largest int32."""
+        if self._numbers is None or self._numbers.closed:
+            self._numbers = self._connected()
+        try:
+            row = self._numbers.execute(_NUMBERS, (sequence, count)).fetchone()
+        except (psycopg.Error, TypeError, ValueError) as error:
+            fault = fault_of(error, self._server)
+            if not isinstance(fault, RefusedByDatabase):
+                self._numbers.pgconn.finish()
+                self._numbers = None
+                raise self._server.trouble(error) from error
+            raise fault from error
+        assert row is not None
+        return int(row[0])
+
+    def probe(self) -> None:
+        """Write and commit something of no meaning."""
+        connection = self.connect()
+        with self._translated():
+            connection.execute(_NUMBERS, ("probe", 1))
+
+    def close(self) -> None:
+        for connection in (self._connection, self._numbers):
+            if connection is not None and connection.pgconn.status == ConnStatus.OK:
+                connection.close()
+        self._connection = self._numbers = None
+
+
+def _rows(rows: Sequence[Sequence[Any]]) -> str:
+    """A set of rows as `recordsets` takes it."""
+    return orjson.dumps([dict(zip(NAMES, row, strict=False)) for row in rows]).decode()
+
+
+def _number(key: str) -> int:
+    """The claim of a key."""
+    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

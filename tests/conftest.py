@@ -1,0 +1,29 @@
+"""What holds for the whole suite: which servers it has, and what was left out without them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.support import postgres
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers find the server of their run by the process that started them."""
+    os.environ.setdefault(postgres.RUN, str(os.getpid()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("postgres") and postgres.binaries() is None:
+        pytest.skip(postgres.MISSING)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Loudly: a suite that was left out looks like one that passed."""
+    skipped = terminalreporter.getreports("skipped")
+    left_out = sum(postgres.MISSING in str(report.longrepr) for report in skipped)
+    if left_out:
+        terminalreporter.section("LEFT OUT", red=True)
+        terminalreporter.line(f"{left_out} tests: {postgres.MISSING}", red=True)
