@@ -9,7 +9,7 @@ FOREIGN := $(INTEROP)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test fuzz fuzz-api lint types conformance interop bench format clean
+.PHONY: help demo serve test test-deps fuzz fuzz-api lint types conformance interop bench format clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/'
@@ -27,6 +27,9 @@ demo: $(READY)  ## Run a central system with six simulated chargers (ARGS="--sec
 
 test: $(READY)  ## Run the whole test suite (ARGS="-k name")
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+
+test-deps:  ## Install the servers that tests use, as root (Debian, Ubuntu): PostgreSQL, Mosquitto
+	@sh tools/test-deps.sh
 
 fuzz: $(READY)  ## Send everything a station could send, on all versions (ARGS="--seconds 600 --seed 7")
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -98,7 +98,8 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
             connection.commit()
     except sa.exc.DBAPIError as error:
         said = " ".join(str(error.orig).split())
-        raise StoreUnavailable(f"cannot upgrade the database: {said}") from error
+        hint = "; make its user the owner of the database" if "permission denied" in said else ""
+        raise StoreUnavailable(f"cannot upgrade the database: {said}{hint}") from error
     return current, head
 
 

@@ -81,7 +81,6 @@ _NEXT_STEPS = (
     ("could not translate host name", "there is no such host: correct store.url"),
     ("failed to resolve host", "there is no such host: correct store.url"),
     ("timeout", "nobody answers there: see firewalls and store.url"),
-    ("permission denied", "make the user the owner of the database"),
 )
 
 

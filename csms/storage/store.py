@@ -181,10 +181,12 @@ class QueuedStore:
         began = time.monotonic()
         self._running, self._began = jobs, began
         try:
-            return self._runner.run(jobs)
+            done, events = self._runner.run(jobs)
+            # What did not fit is counted with the batch that does it.
+            self.batch_functions.add(done)
+            return done, events
         finally:
             self._running, self._began = (), None
-            self.batch_functions.add(len(jobs))
             self.batch_seconds.add(time.monotonic() - began)
 
     def _wait(self) -> bool:

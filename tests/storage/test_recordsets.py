@@ -28,9 +28,11 @@ def plan(database: PostgresDatabase, sql: str, *parameters: object) -> list[str]
 
 
 def in_the_order_given(steps: list[str]) -> bool:
-    """The rows given are gone through first, and each is looked up by an index."""
-    places = [n for n, step in enumerate(steps) if "Function Scan" in step or "Index" in step]
-    return "Function Scan" in steps[places[0]] and not any("Seq Scan" in step for step in steps)
+    """The rows given are gone through first, and each is looked up by an index; or (in a table with
+    hardly a row) all are gone through by the key, which is the order that they are given in."""
+    places = [step for step in steps if "Function Scan" in step or "Index" in step]
+    first = "Function Scan" in places[0] or "_pkey" in places[0]
+    return first and not any("Seq Scan" in step for step in steps)
 
 
 @pytest.mark.postgres

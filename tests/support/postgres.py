@@ -36,6 +36,8 @@ RUN = "CSMS_TEST_RUN"
 START_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.5
 TEMPLATE = "template_csms"
+SECURED = "secured"
+"""The user that needs a password, for tests that make it; all others get in without."""
 MISSING = (
     "PostgreSQL is not installed, so what concerns it was LEFT OUT; "
     "as root: make test-deps (or apt-get install postgresql)"
@@ -75,6 +77,9 @@ class Cluster:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
         how = ("--username=csms", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
         self._run("initdb", f"--pgdata={self.data}", *how)
+        rules = self.data / "pg_hba.conf"
+        by_password = f"host all {SECURED} 127.0.0.1/32 scram-sha-256\n"
+        rules.write_text(by_password + rules.read_text())
 
     def start(self) -> None:
         """Start it, and return when it takes connections."""
@@ -108,10 +113,9 @@ class Cluster:
             self._process.wait()
             self._process = None
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+    def remove(self) -> None:
+        """The folder, when it has been stopped."""
+        shutil.rmtree(self.data.parent, ignore_errors=True)
 
     def ended(self) -> bool:
         return self._process is None or self._process.poll() is not None

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
+
+from csms.storage.server import ADAPTERS
 
 READY_WITHIN_S = 30.0
 
@@ -131,3 +134,19 @@ class System:
         """Rows straight from the database file."""
         with sqlite3.connect(self.database) as connection:
             return connection.execute(sql, parameters).fetchall()
+
+
+class SystemOnServer(System):
+    """The same with its state on a PostgreSQL server."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        super().__init__(folder)
+        self.url = url
+
+    async def init(self, *arguments: str, **environment: str) -> None:
+        await super().init("--store", self.url, *arguments, **environment)
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows straight from the database; times as text."""
+        with psycopg.connect(self.url, context=ADAPTERS) as connection:
+            return connection.execute(sql.replace("?", "%s"), parameters).fetchall()
