@@ -144,11 +144,17 @@ class Publisher:
         self._sent: dict[tuple[str, str], dict[Thing, int]] = {}
 
     async def run(self) -> None:
-        """Everything that is due, again and again; one partner does not hold up the others."""
+        """Everything that is due, again and again; one partner does not hold up the others, and a
+        store that is away for a while ends nothing."""
         pumps: dict[str, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as tasks:
             while True:
-                connected = await self._registered()
+                try:
+                    connected = await self._registered()
+                except CsmsError as error:
+                    log.warning("partners_not_read", error=error.detail)
+                    await asyncio.sleep(self._pace.idle_s)
+                    continue
                 for partner in connected:
                     running = pumps.get(partner.id)
                     if running is None or running.done():
