@@ -15,6 +15,7 @@ from typing import Protocol
 
 import structlog
 
+from csms.core.errors import CsmsError
 from csms.core.partners import Partner, State
 from csms.ocpi.feeds import FEEDS, PULL, PUSH, Feed, note
 from csms.ocpi.network import SENDER, Network
@@ -163,10 +164,16 @@ class Publisher:
         return found
 
     async def run(self) -> None:
-        """Everything that is due, again and again; one partner does not hold up the others."""
+        """Everything that is due, again and again; one partner does not hold up the others, and a
+        store that is away for a while ends nothing."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                connected = await self._registered()
+                try:
+                    connected = await self._registered()
+                except CsmsError as error:
+                    log.warning("partners_not_read", error=error.detail)
+                    await asyncio.sleep(self._pace.idle_s)
+                    continue
                 for partner in connected:
                     self.pump(partner).start(partner, tasks)
                 known = {partner.id for partner in connected}

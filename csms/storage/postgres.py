@@ -78,6 +78,7 @@ class PostgresDatabase:
         self._numbers: _Connection | None = None
         self._claims: list[int] = []
         self._claimed = False
+        self._began = False
         self._unsent: list[tuple[str, Sequence[Sequence[Any]]]] = []
 
     def connect(self) -> _Connection:
@@ -125,6 +126,13 @@ class PostgresDatabase:
         if connection is not None:
             connection.pgconn.finish()
 
+    def _same(self) -> _Connection:
+        """The connection that the transaction began on; there is no other for the rest of it."""
+        if self._began and (self._connection is None or self._connection.closed):
+            self._drop()
+            raise StoreUnavailable("PostgreSQL: the connection was lost")
+        return self.connect()
+
     # -- a batch -----------------------------------------------------------------------------
 
     def claim(self, keys: Collection[str]) -> None:
@@ -133,9 +141,11 @@ class PostgresDatabase:
         self._claims = sorted({_number(key) for key in keys})
 
     def begin(self) -> None:
+        self._began = False
         connection, claims, self._claims = self.connect(), self._claims, []
         self._unsent.clear()
         with self._translated():
+            self._began = True
             if not claims:
                 connection.execute(_BEGIN)
                 return
@@ -148,7 +158,7 @@ class PostgresDatabase:
 
     def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._send()
-        connection = self.connect()
+        connection = self._same()
         with self._translated():
             given = [_rows(p) if isinstance(p, list) else p for p in parameters]
             return connection.execute(sql, given).fetchall()
@@ -165,7 +175,7 @@ class PostgresDatabase:
         if not self._unsent:
             return None
         unsent, self._unsent = self._unsent, []
-        connection = self.connect()
+        connection = self._same()
         with self._translated():
             ready = [(sql, (_rows(rows),) if rows else ()) for sql, rows in unsent]
             with connection.pipeline():
@@ -180,7 +190,8 @@ class PostgresDatabase:
         became of the commit, and it cannot be found out: the batch is run again then, and its
         functions recognise what they have done."""
         number = self._send()
-        connection = self.connect()
+        connection = self._same()
+        self._began = False
         try:
             with connection.pipeline() as pipeline:
                 done = connection.execute("COMMIT")
@@ -210,6 +221,7 @@ class PostgresDatabase:
         return False
 
     def rollback(self) -> None:
+        self._began = False
         self._unsent.clear()
         connection = self._connection
         if connection is None:

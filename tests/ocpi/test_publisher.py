@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from csms.bus.local import LocalBus
+from csms.core.errors import StoreUnavailable
 from csms.core.partners import Partner
 from csms.ocpi import tariffs, tokens
 from csms.ocpi.feeds import PULL, PUSH
@@ -57,6 +58,29 @@ async def test_the_pumps_run_by_themselves_and_survive_a_partner_that_breaks() -
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert len(north.faults.sent) > 1
+
+
+async def test_a_store_that_cannot_be_read_for_a_while_ends_no_pump() -> None:
+    async with networks() as (north, south, publisher):
+        add(north, "A")
+        reader, away = north.store.reader, [1, 2, 3]
+        fetch = reader.fetch
+
+        async def fails_at_first(sql: str, parameters: Any) -> Any:
+            if away:
+                away.pop()
+                raise StoreUnavailable("no connection")
+            return await fetch(sql, parameters)
+
+        reader.fetch = fails_at_first  # type: ignore[method-assign]
+        running = asyncio.create_task(publisher.run())
+        async with asyncio.timeout(20):
+            while await there(south) != {"A": True}:
+                assert not running.done()
+                await publisher._bus.grown(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert away == []
 
 
 async def test_a_feed_that_fails_holds_up_neither_another_nor_its_other_direction() -> None:

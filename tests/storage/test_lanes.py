@@ -80,8 +80,10 @@ async def test_what_is_counted_is_counted_over_all_lanes(site: PostgresSite) -> 
         await asyncio.gather(
             *(store.transact(knock_again, f"A{n}", lane=f"s{n}") for n in range(60))
         )
-        assert store.batch_functions.sum == 60
-        assert store.batch_seconds.count == store.commit_seconds.count >= 3
+        assert store.batch_functions.sum == sum(lane.batch_functions.sum for lane in store.lanes)
+        assert store.batch_functions.sum >= 60
+        assert store.batch_seconds.count >= 3
+        assert store.commit_seconds.count >= 3
         assert store.conflicts == sum(lane.conflicts for lane in store.lanes)
 
 

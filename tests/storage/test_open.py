@@ -10,8 +10,18 @@ import pytest
 
 from csms.core.errors import Invalid, StoreUnavailable
 from csms.core.stations import UnknownStation
-from csms.storage.open import open_inline, open_store, sqlite_path
+from csms.storage.open import (
+    open_inline,
+    open_store,
+    sqlite_path,
+    state_of,
+    upgrade_schema,
+)
+from csms.storage.open import shown as address_for_people
+from csms.storage.schema import engine_for, revisions
+from tests.support.postgres import bare_database
 from tests.support.stores import knocker
+from tests.support.system import free_port
 
 
 @pytest.mark.parametrize(
@@ -99,3 +109,32 @@ async def test_a_mode_that_the_owner_has_set_stays(tmp_path: Path) -> None:
     (tmp_path / "store.db").chmod(0o640)
     async with open_store(f"sqlite:///{tmp_path}/store.db"):
         assert stat.S_IMODE((tmp_path / "store.db").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("shown", ["sqlite:///a/b.db", "postgresql://u@h/d"])
+def test_what_people_are_told_of_an_address(shown: str) -> None:
+    told = address_for_people(shown.replace("u@", "u:s3cret@"))
+    assert told == shown.removeprefix("sqlite:///")
+
+
+@pytest.mark.postgres
+async def test_a_server_takes_several_processes_and_makes_its_schema() -> None:
+    with bare_database() as url:
+        assert state_of(url) == (None, revisions(engine_for(":memory:"))[1])
+        async with open_store(url, lanes=2) as one, open_store(url, lanes=2) as other:
+            await one.transact(lambda tx: tx.save(knocker("A")))
+            assert await other.reader.get(UnknownStation, "A") == knocker("A")
+        with pytest.raises(StoreUnavailable, match="stopping"):
+            one.transact(lambda tx: None)
+        with pytest.raises(StoreUnavailable, match="stopped"):
+            await one.reader.count(UnknownStation)
+
+
+async def test_a_server_that_is_not_there_is_said_at_once() -> None:
+    url = f"postgresql://u:s3cret@127.0.0.1:{free_port()}/d"
+    for attempt in (state_of, upgrade_schema):
+        with pytest.raises(StoreUnavailable, match="start PostgreSQL"):
+            attempt(url)
+    with pytest.raises(StoreUnavailable, match="start PostgreSQL"):
+        async with open_store(url):
+            pass

@@ -196,6 +196,20 @@ def test_a_commit_that_never_came_to_be_is_trouble(
     assert database.fetch("SELECT attempts FROM unknown_stations", ()) == [(1,)]
 
 
+def test_the_rest_of_a_batch_never_runs_on_another_connection(database: PostgresDatabase) -> None:
+    """It would be no transaction there."""
+    insert = [SAID.encode_row(knocker("A"))]
+    for lost in (lambda: database.connect().close(), database._drop):
+        for go_on in (database.commit, lambda: database.fetch("SELECT 1", ())):
+            database.begin()
+            lost()
+            database.write(SAID.insert, insert)
+            with pytest.raises(StoreUnavailable, match="lost"):
+                go_on()
+            database.rollback()
+            assert database.fetch("SELECT * FROM unknown_stations", ()) == []
+
+
 def test_a_server_that_never_answers_is_given_up(
     database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -255,7 +255,12 @@ def _lives(pid: int) -> bool:
         return False
     except PermissionError:
         pass
-    return True
+    try:
+        # One that has ended and that nobody has asked about is still listed.
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state not in ("Z", "X")
 
 
 if __name__ == "__main__":
