@@ -129,7 +129,13 @@ async def system(plan: dict[str, Any]) -> AsyncIterator[dict[str, int]]:
             allow_networks=("127.0.0.0/8",),
             pushes_at_once=roaming.get("pushes_at_once", 4),
         ),
-        ocpp=OcppSettings(host="127.0.0.1", port=0, max_links=len(plan["stations"]) + 1_000),
+        # Nobody is asked about anything meanwhile: the generator answers no calls.
+        ocpp=OcppSettings(
+            host="127.0.0.1",
+            port=0,
+            max_links=len(plan["stations"]) + 1_000,
+            settle_s=3_600,
+        ),
         http=HttpSettings(port=0),
         store=StoreSettings(url=f"sqlite:///{plan['database']}"),
         security=SecuritySettings(keys={"bench": plan["key"]}, current="bench"),
