@@ -19,6 +19,7 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
+    "docs/transactions.md",
     "docs/prices.md",
     "docs/privacy.md",
     "docs/quirks.md",

@@ -17,6 +17,7 @@ from csms.core.audit import AuditEntry
 from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, Connector
 from csms.core.commands import Kind
 from csms.core.desired_availability import DesiredAvailability
+from csms.core.flags import MEANING
 from csms.core.messages import Message
 from csms.core.metering import MeterSample
 from csms.core.policies import Policy
@@ -378,6 +379,10 @@ class TransactionOut(OfStation):
     )
     offline: bool
     flags: list[str]
+    flag_meanings: dict[str, str] = Field(
+        description="What each flag says",
+        examples=[{"sequence_gap": "messages between its start and its end never came"}],
+    )
     details: dict[str, Any] = Field(
         description="What else the station said last: why it reported, limit, tariff, cost",
         examples=[{"trigger": "LimitSet", "limit": {"max_energy_wh": 20000}}],
@@ -398,6 +403,7 @@ class TransactionOut(OfStation):
             "meter_last_wh": entity.last_wh,
             "missing_messages": lacking(entity),
             "flags": list(entity.flags),
+            "flag_meanings": {flag: MEANING[flag] for flag in entity.flags},
             "details": {name: said[1] for name, said in (entity.details or {}).items()},
             "heard_at": last_heard(entity),
         }

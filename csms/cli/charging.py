@@ -133,13 +133,20 @@ _DETAILS = (
     column("station's id", "wire_id"),
     column("offline", "offline"),
     column("missing messages", "missing_messages"),
-    column("flags", "flags"),
+    Column("flags", lambda t: _flags(t)),
     Column("details", lambda t: _details(t.get("details"))),
     column("last heard of", "heard_at", time=True),
     column("command", "command_id"),
     column("reservation", "reservation_id"),
     column("received", "received_at", time=True),
 )
+
+
+def _flags(transaction: Row) -> str:
+    """Each flag with what it says."""
+    meanings = transaction.get("flag_meanings") or {}
+    flags = transaction.get("flags") or []
+    return "; ".join(f"{f} ({meanings[f]})" if f in meanings else f for f in flags)
 
 
 def _reading(reading: Mapping[str, Any]) -> str:

@@ -16,15 +16,15 @@ import orjson
 from csms.core import charging, metering
 from csms.core.charging import StopReport
 from csms.core.errors import CsmsError, NotFound, Refused
+from csms.core.flags import ASSIGNED, with_flag
 from csms.core.ids import Origin
 from csms.core.metering import NO_EVSE, MeterSample, Sample
 from csms.core.ports import Tx
 from csms.core.quarantine import Quarantined
 from csms.core.times import believed
 from csms.core.tokens import Shown
-from csms.core.transactions import REPORTED, Transaction, measure, with_flag
+from csms.core.transactions import REPORTED, Transaction, measure
 
-ASSIGNED = "assigned"
 ENDS = ("stop", "ended")
 METER_VALUES = "meter_values"
 # Samples of one assignment; what is beyond stays with its EVSE.

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from csms.core import events, orders, visitors
+from csms.core.flags import END_MISSING_PERHAPS
 from csms.core.ids import Origin
 from csms.core.locations import Location, LocationEvse
 from csms.core.ports import Need, Tx
 from csms.core.tokens import Shown, Token, uid_key
-from csms.core.transactions import END_MISSING_PERHAPS, Transaction
+from csms.core.transactions import Transaction
 from csms.core.visitors import HomeAnswer, HomeAsked
 
 # OCPP 2.0.1 C02: a free station starts without asking anybody.

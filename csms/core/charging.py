@@ -13,6 +13,14 @@ from datetime import datetime, timedelta
 from csms.core import billing, commands, doubts, events, metering, quarantine, visitors, visits
 from csms.core.authorization import Authorization, Outcome, authorize, authorize_start
 from csms.core.errors import NotFound, Refused
+from csms.core.flags import (
+    CLOCK_SUSPECT,
+    END_MISSING,
+    STOP_BELOW_START,
+    once_reported,
+    with_flag,
+)
+from csms.core.flags import SUPERSEDED as SUPERSEDED_FLAG
 from csms.core.ids import Origin
 from csms.core.metering import METER_START, METER_STOP, NO_EVSE, NO_TRANSACTION, Register, Sample
 from csms.core.ports import Tx
@@ -20,9 +28,7 @@ from csms.core.stations import Registration, require
 from csms.core.times import believed, plausible
 from csms.core.tokens import Shown
 from csms.core.transactions import (
-    CLOCK_SUSPECT,
     CLOSED,
-    END_MISSING,
     ENDED,
     LOST,
     REPORTED,
@@ -32,8 +38,6 @@ from csms.core.transactions import (
     ends_otherwise,
     fold,
     measure,
-    once_reported,
-    with_flag,
 )
 from csms.core.visitors import HomeAnswer, HomeAsked
 
@@ -42,7 +46,6 @@ from csms.core.visitors import HomeAnswer, HomeAsked
 START_RETRY_WINDOW = timedelta(minutes=10)
 
 PLACED_WITHOUT_ID = "placed_without_id"
-STOP_BELOW_START = "stop_below_start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +313,10 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
         t = before
     added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
     t = fold(t, report, origin.at, metering.registers(added), newest)
+    t = doubts.judge_repeated(before, t, report.seq, len(added))
     t = doubts.judge_gap(tx, t, origin.at)
+    if before is None or t.evse != before.evse:
+        doubts.judge_overtaken(tx, t, origin.at)
     authorization = _event_authorization(tx, origin, report, t)
     new_token = before is None or _token(before) != _token(t)
     if authorization is not None and new_token and report.event != ENDED:
@@ -516,7 +522,7 @@ def _supersede(tx: Tx, origin: Origin, evse: int, at: datetime | None = None) ->
             ended_at=t.last_at or t.started_at,
             end_received_at=origin.at,
             end_kind=SUPERSEDED,
-            flags=with_flag(t.flags, SUPERSEDED),
+            flags=with_flag(t.flags, SUPERSEDED_FLAG),
         )
         tx.save(t)
         tx.mark("transaction_superseded")

@@ -15,17 +15,11 @@ from datetime import datetime, timedelta
 from csms.core import charging, doubts
 from csms.core.availability import Connector
 from csms.core.doubts import Doubt
+from csms.core.flags import END_MISSING_PERHAPS, HARMLESS, with_flag, without
 from csms.core.inquiries import TransactionState
 from csms.core.ports import Need, Tx
 from csms.core.stations import Station
-from csms.core.transactions import (
-    CLOCK_SUSPECT,
-    END_MISSING_PERHAPS,
-    SUPERSEDED,
-    Transaction,
-    with_flag,
-    without,
-)
+from csms.core.transactions import SUPERSEDED, Transaction
 
 QUEUED, ONGOING, GONE, SILENT = "queued", "ongoing", "gone", "silent"
 # An open transaction of which nothing was heard for so long is asked about also without a
@@ -173,7 +167,6 @@ def _is_free(t: Transaction, connectors: Sequence[Connector], now: datetime) -> 
 
 def is_doubtful(t: Transaction, now: datetime) -> bool:
     """Whether people should look at a transaction: how it began or ended is not known, or not
-    likely, or what it counted is not, or it has been silent for very long. A clock that cannot be
-    believed alone is no reason: the times are then ours."""
-    marked = any(flag != CLOCK_SUSPECT for flag in t.flags) or t.end_kind == SUPERSEDED
+    likely, or what it counted is not, or it has been silent for very long."""
+    marked = any(flag not in HARMLESS for flag in t.flags) or t.end_kind == SUPERSEDED
     return marked or (t.open and now - last_heard(t) >= FORGOTTEN_AFTER)

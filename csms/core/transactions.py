@@ -18,6 +18,15 @@ from typing import Any, NamedTuple
 import orjson
 
 from csms.core.entities import entity
+from csms.core.flags import (
+    CLOCK_SUSPECT,
+    CONTRADICTED,
+    END_BELOW_READING,
+    REGISTER_SUSPECT,
+    once_reported,
+    with_flag,
+    without,
+)
 from csms.core.metering import (
     MAX_POWER_W,
     METER_START,
@@ -43,14 +52,6 @@ REPORTED = "reported"
 SUPERSEDED = "superseded"
 CLOSED = "closed"
 LOST = "lost"
-
-# Flags: the end was not reported; it may have been lost (the station does not look as if it went
-# on). Both go when the end is reported.
-END_MISSING = "end_missing"
-CLOCK_SUSPECT = "clock_suspect"
-CONTRADICTED = "contradicted"
-END_MISSING_PERHAPS = "end_missing?"
-_UNTIL_REPORTED = frozenset({SUPERSEDED, END_MISSING, END_MISSING_PERHAPS})
 
 
 # What a station says beyond what a charge depends on: name -> [order of the report, JSON value].
@@ -352,8 +353,8 @@ def _measure(
     if energy != t.energy_wh:
         changes["energy_wh"] = energy
     below = last is not None and last.rank > ORDINARY and peak is not None and last.wh < peak
-    judged = (with_flag if suspect else without)(flags, "register_suspect")
-    judged = (with_flag if below else without)(judged, "end_below_reading")
+    judged = (with_flag if suspect else without)(flags, REGISTER_SUSPECT)
+    judged = (with_flag if below else without)(judged, END_BELOW_READING)
     if judged != t.flags:
         changes["flags"] = judged
 
@@ -417,21 +418,6 @@ def _leaps(low: Register, high: Register, timed: bool, power_w: int = MAX_POWER_
 # -- small pieces --------------------------------------------------------------------------------
 
 
-def with_flag(flags: tuple[str, ...], flag: str) -> tuple[str, ...]:
-    """Flags are a sorted set."""
-    return flags if flag in flags else tuple(sorted((*flags, flag)))
-
-
-def without(flags: tuple[str, ...], flag: str) -> tuple[str, ...]:
-    """The flags less one."""
-    return tuple(f for f in flags if f != flag) if flag in flags else flags
-
-
-def once_reported(flags: tuple[str, ...]) -> tuple[str, ...]:
-    """The flags less those that are about an end that was not reported."""
-    return tuple(f for f in flags if f not in _UNTIL_REPORTED)
-
-
 # No car takes more in one charge; for stations whose clock cannot be used to judge.
 MAX_UNTIMED_WH = 1_000_000
 
@@ -468,6 +454,11 @@ def each_seen(seen: str, limit: int) -> list[int]:
     for low, high in (_range(part) for part in seen.split(",") if part):
         found += range(low, min(high, low + limit - len(found) - 1) + 1)
     return found
+
+
+def has_seen(seen: str, seq: int) -> bool:
+    """Whether a sequence number is among those that arrived."""
+    return any(low <= seq <= high for low, high in map(_range, seen.split(","))) if seen else False
 
 
 def missing(seen: str) -> int:

@@ -20,6 +20,7 @@ from csms.core import billing
 from csms.core.billing import ChargingState, Computed, PriceAsked, State, TransactionPrice
 from csms.core.contracts import Contract
 from csms.core.errors import CsmsError
+from csms.core.flags import MEANING, SEQUENCE_REPEATED
 from csms.core.ids import folded
 from csms.core.metering import NO_EVSE, MeterSample, Sample
 from csms.core.ports import Store
@@ -109,8 +110,7 @@ class Pricer:
         doubts = [*faults, *cost.warnings]
         if not any(c.vat is not None for e in terms.elements for c in e.components):
             doubts += found.doubts
-        if t.flags:
-            doubts.append(f"the transaction is doubtful: {', '.join(t.flags)}")
+        doubts += [f"{flag}: {MEANING[flag]}" for flag in t.flags if flag != SEQUENCE_REPEATED]
         if not t.open and t.first_wh is None and t.last_wh is None:
             doubts.append("the station reported no meter reading: the energy is not known")
         return Priced(row, replace(cost, warnings=tuple(dict.fromkeys(doubts))), tuple(cut))

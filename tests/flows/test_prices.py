@@ -9,6 +9,7 @@ import pytest
 
 from csms.core import billing, locations, tariffs
 from csms.core.billing import State, TransactionPrice
+from csms.core.flags import MEANING
 from csms.core.taxes import TaxTable, table
 from csms.core.transactions import TransactionReport
 from csms.flows.prices import Pricer
@@ -130,7 +131,7 @@ async def test_what_is_doubtful_is_said() -> None:
     assert found is not None
     assert found.cost.warnings == (
         "there is no tax table for CA",
-        "the transaction is doubtful: register_suspect",
+        f"register_suspect: {MEANING['register_suspect']}",
     )
 
 

@@ -240,6 +240,9 @@ async def test_compression_without_context_takeover(central: Central) -> None:
         assert "permessage-deflate" in agreed
         assert "server_no_context_takeover" in agreed
         assert "client_no_context_takeover" in agreed
+        # Windows of 2 KiB: enough for a message, and what a station of little memory can hold.
+        assert "server_max_window_bits=11" in agreed
+        assert "client_max_window_bits=11" in agreed
         for _ in range(3):
             await station.calls("DataTransfer", {"vendorId": "v", "data": "x" * 5_000})
 

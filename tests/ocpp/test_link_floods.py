@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from csms.storage.store import QueuedStore
 from tests.support.ocpp_links import Central, Socket, listening, until
@@ -126,6 +127,27 @@ async def test_frames_that_are_no_message_come_no_faster_than_they_are_answered(
         await until(lambda: flooding.done() or central.link("bad") is None, 20)
     await all_alive(others)
     await flooding
+
+
+@pytest.mark.parametrize("kind", ["one frame", "fragments"])
+async def test_a_message_over_the_limit_ends_its_link_alone(
+    central: Central, others: list[Socket], kind: str
+) -> None:
+    """Refused by its length, before it is held in memory."""
+    piece = "x" * 1_000_000
+    async with central.connect("bad", compression=None) as bad:
+        with contextlib.suppress(ConnectionClosed):
+            if kind == "one frame":
+                await bad.connection.send(piece)
+            else:
+                await bad.connection.send([piece] * 10)
+        async with asyncio.timeout(10):
+            await bad.connection.wait_closed()
+        assert bad.connection.close_code == 1009
+        await all_alive(others)
+        await until(lambda: central.link("bad") is None)
+    assert len(central.registry) == OTHERS
+    await until_recorded(central, "bad")
 
 
 async def until_recorded(central: Central, identity: str) -> None:
