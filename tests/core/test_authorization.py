@@ -9,11 +9,11 @@ import pytest
 
 from csms.core import authorization
 from csms.core.authorization import NO_AUTHORIZATION, Authorization, Outcome
+from csms.core.flags import END_MISSING_PERHAPS
 from csms.core.metering import Sample
 from csms.core.ports import Tx
 from csms.core.tokens import Shown, Token
 from csms.core.transactions import (
-    END_MISSING_PERHAPS,
     STARTED,
     UPDATED,
     Transaction,
