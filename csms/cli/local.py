@@ -7,6 +7,7 @@ functions, because that takes most of a second, which every other command would 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from csms.core.errors import CsmsError, Invalid
 from csms.settings import DEFAULT_FILE, SQLITE, Settings, catalogue, load
 
 if TYPE_CHECKING:
+    from csms.app import Running
     from csms.cli.authority import Made
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -444,10 +446,11 @@ def demo(
 async def _demo(
     folder: Path, stop: asyncio.Event, seconds: float | None, speed: float, as_json: bool
 ) -> None:
-    from csms.app import ensure_admin_key, running
+    from csms.app import ensure_admin_key
 
     settings, key = _demo_settings(folder, "demo")
-    async with running(settings) as system:
+    async with AsyncExitStack() as stack:
+        system = await started(stack, settings)
         await ensure_admin_key(system.store, system.api.keyring, key)
         api = f"http://127.0.0.1:{system.http_port}"
         url = system.station_url
@@ -457,7 +460,7 @@ async def _demo(
 async def _roaming_demo(
     folder: Path, stop: asyncio.Event, seconds: float | None, speed: float, as_json: bool
 ) -> None:
-    from csms.app import ensure_admin_key, running
+    from csms.app import ensure_admin_key
     from csms.cli.demo_networks import EXAMPLE_TAXES, NORTH, SOUTH
     from csms.cli.demo_roaming import Side, introduction, run_roaming_demo
 
@@ -473,7 +476,7 @@ async def _roaming_demo(
             settings.prices.tax_files = (taxes,)
             settings.ocpi.allow_http = True
             settings.ocpi.allow_networks = ("127.0.0.0/8",)
-            system = await stack.enter_async_context(running(settings))
+            system = await started(stack, settings)
             await ensure_admin_key(system.store, system.api.keyring, key)
             api = f"http://127.0.0.1:{system.http_port}"
             headers = {"Authorization": f"Bearer {key}"}
@@ -508,6 +511,26 @@ def _demo_settings(
         }
     )
     return settings, f"{new_id()}.{new_secret()}"
+
+
+async def started(stack: AsyncExitStack, settings: Settings) -> Running:
+    """The system, on the ports of the settings, or on others when somebody took one of those since
+    they were looked at."""
+    from csms.app import running
+
+    try:
+        return await stack.enter_async_context(running(settings))
+    except (OSError, BaseExceptionGroup) as error:
+        if not _port_is_taken(error):
+            raise
+    settings.ocpp.port = settings.http.port = 0
+    return await stack.enter_async_context(running(settings))
+
+
+def _port_is_taken(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_port_is_taken(one) for one in error.exceptions)
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
 
 
 def _free(port: int) -> int:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from csms.cli.demo import CHARGERS, sentence
+from csms.cli.local import started
+from csms.settings import Settings
 from tests.support.system import csms
 
 
@@ -30,6 +35,24 @@ async def test_without_a_terminal_it_prints_plain_lines_that_can_be_pasted() -> 
     assert "export CSMS_URL=http://127.0.0.1:" in out
     assert "booted: Simulated" in out
     assert "OCPP 2.1: stations 2" in out
+
+
+async def test_ports_taken_since_they_were_looked_at_are_given_up_for_others(
+    tmp_path: Path,
+) -> None:
+    """Two demonstrations that start together both found 9000 free."""
+    settings = Settings.model_validate(
+        {
+            "ocpp": {"host": "127.0.0.1"},
+            "store": {"url": f"sqlite:///{tmp_path}/demo.db"},
+            "security": {"keys": {"demo": "ab" * 32}, "current": "demo"},
+        }
+    )
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings.ocpp.port = settings.http.port = other.getsockname()[1]
+        async with AsyncExitStack() as stack:
+            system = await started(stack, settings)
+            assert other.getsockname()[1] not in (system.ocpp_port, system.http_port)
 
 
 def test_the_six_chargers_are_of_every_kind() -> None:
