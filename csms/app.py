@@ -38,7 +38,8 @@ from csms.flows.messages import MessageLimits, MessageLog
 from csms.flows.prices import Pricer
 from csms.flows.records import Biller
 from csms.flows.retention import Retention
-from csms.observability import Metrics, Read
+from csms.gauges import Parts, expose
+from csms.observability import Metrics
 from csms.ocpi import cdrs, exchange, locations, sessions, tariffs, tokens
 from csms.ocpi.addresses import Policy
 from csms.ocpi.asking import Homes
@@ -73,6 +74,15 @@ HTTP_STOP_S = 5
 ORDER_SLACK_S = 5.0
 HTTP_AT_ONCE = 1_000
 FILES_BESIDE_LINKS = 1_500
+
+
+_MODULES = (
+    *tokens.MODULES,
+    *locations.MODULES,
+    *tariffs.MODULES,
+    *sessions.MODULES,
+    *cdrs.MODULES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +159,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             tasks, commander, command_id, performed
         )
         pricer = Pricer(store, tax_table, now)
-        network = await stack.enter_async_context(_network(settings, store, keyring, pricer))
+        network = await stack.enter_async_context(
+            _network(settings, store, keyring, pricer, metrics)
+        )
         configuration = Configuration(store, registry, now, settings.ocpp.call_timeout_s)
         contact = _contact(settings, store, registry, configuration)
         availability = Availability(store, commander, now, settings.ocpp.settle_s)
@@ -205,27 +217,28 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             errands=errands,
         )
         partner_orders = Orders(network, commander, settings.ocpp.call_timeout_s + ORDER_SLACK_S)
-        http_port = await stack.enter_async_context(
-            _http(
-                settings,
-                api,
-                Server(
-                    network,
-                    (
-                        *tokens.MODULES,
-                        *locations.MODULES,
-                        *tariffs.MODULES,
-                        *sessions.MODULES,
-                        *cdrs.MODULES,
-                        partner_orders.module,
-                        errands.module,
-                    ),
-                ),
-            )
-        )
+        server = Server(network, (*_MODULES, partner_orders.module, errands.module))
+        server.on_answered = lambda module, status: metrics.partner_requests.labels(
+            module, str(status)
+        ).inc()
+        http_port = await stack.enter_async_context(_http(settings, api, server))
         if settings.ocpi.public_url is None:
             network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")
-        _expose(settings, metrics, store, gateway, registry, commander, messages)
+        expose(
+            metrics,
+            Parts(
+                settings,
+                store,
+                gateway,
+                registry,
+                commander,
+                contact,
+                certificates,
+                messages,
+                network.client,
+                publisher,
+            ),
+        )
         watching = [
             tasks.create_task(contact.run(), name="contact"),
             tasks.create_task(availability.run(), name="availability"),
@@ -289,7 +302,7 @@ def _message_log(settings: Settings, store: OpenStore) -> MessageLog | None:
 
 @asynccontextmanager
 async def _network(
-    settings: Settings, store: OpenStore, keyring: Keyring, pricer: Pricer
+    settings: Settings, store: OpenStore, keyring: Keyring, pricer: Pricer, metrics: Metrics
 ) -> AsyncIterator[Network]:
     """This network as partners see it, until the block ends."""
     ocpi = settings.ocpi
@@ -298,6 +311,9 @@ async def _network(
         new_id,
         ClientLimits(ocpi.timeout_s, ocpi.max_answer_bytes, ocpi.requests_at_once),
     )
+    client.on_called = lambda outcome, seconds: metrics.partner_call_seconds.labels(
+        outcome
+    ).observe(seconds)
     named = tuple(OwnRole(p.role, p.party, p.name, p.website) for p in ocpi.parties)
     network = Network(
         store=store,
@@ -441,57 +457,6 @@ def _note_late(
     tasks: asyncio.TaskGroup, commander: Commander, command_id: str, performed: Performed
 ) -> None:
     tasks.create_task(commander.note_late(command_id, performed), name=f"late {command_id}")
-
-
-def _expose(
-    settings: Settings,
-    metrics: Metrics,
-    store: OpenStore,
-    gateway: Gateway,
-    registry: Registry,
-    commander: Commander,
-    messages: MessageLog | None,
-) -> None:
-    """What is kept elsewhere anyway, as metrics; docs/metrics.md says what each tells."""
-    metrics.reads(
-        store_queue=Read("gauge", "Functions waiting for the store", lambda: store.queued),
-        store_queue_limit=Read("gauge", "More are refused", lambda: store.max_queue),
-        store_batch_functions=Read(
-            "histogram", "Functions of a batch", lambda: store.batch_functions
-        ),
-        store_batch_seconds=Read("histogram", "Time of a batch", lambda: store.batch_seconds),
-        store_commit_seconds=Read("histogram", "Time of a commit", lambda: store.commit_seconds),
-        store_trouble=Read(
-            "gauge", "1 while the store cannot write", lambda: float(store.trouble is not None)
-        ),
-        store_conflicts=Read(
-            "counter",
-            "Batches run again because another writer was quicker",
-            lambda: store.conflicts,
-        ),
-        reader_connections_busy=Read(
-            "gauge", "Reads under way", lambda: getattr(store.reader, "busy", 0)
-        ),
-        links_limit=Read("gauge", "More stations get 503", lambda: settings.ocpp.max_links),
-        handshakes=Read("gauge", "Attempts to connect under way", lambda: gateway.handshakes),
-        handshakes_limit=Read("gauge", "More get 503", lambda: settings.ocpp.max_handshakes),
-        commands_under_way=Read(
-            "gauge", "Commands being sent or awaiting their answer", lambda: commander.under_way
-        ),
-        calls_waiting=Read(
-            "gauge",
-            "Calls of ours that are out or wait for their turn",
-            lambda: sum(link.waiting for link in registry),
-        ),
-    )
-    if messages is not None:
-        metrics.reads(
-            messages_waiting=Read("gauge", "Messages to be logged", lambda: len(messages.waiting)),
-            messages_logged=Read("counter", "Messages logged", lambda: messages.written),
-            messages_left_out=Read(
-                "counter", "Messages not logged, for a limit", lambda: messages.left_out
-            ),
-        )
 
 
 def _warnings(

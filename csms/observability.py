@@ -97,6 +97,16 @@ class Metrics:
         self.handshakes_refused = Counter(
             "csms_handshakes_refused", "Links refused", ["reason"], registry=self.registry
         )
+        self.links_ended = Counter(
+            "csms_links_ended", "Links that ended", ["reason"], registry=self.registry
+        )
+        self.own_call_seconds = Histogram(
+            "csms_own_call_seconds",
+            "From a call of ours to what became of it",
+            ["outcome"],
+            buckets=OWN_CALL_SECONDS,
+            registry=self.registry,
+        )
         self.tls_expires = Gauge(
             "csms_tls_certificate_expires_seconds",
             "When a certificate that is served expires (Unix time)",
@@ -117,6 +127,25 @@ class Metrics:
         self.http_seconds = Histogram(
             "csms_http_seconds", "Time to answer an API request", ["method"], registry=self.registry
         )
+        self.http_answers = Counter(
+            "csms_http_answers",
+            "API requests answered",
+            ["method", "status"],
+            registry=self.registry,
+        )
+        self.partner_requests = Counter(
+            "csms_partner_requests",
+            "Requests of partners answered",
+            ["module", "status"],
+            registry=self.registry,
+        )
+        self.partner_call_seconds = Histogram(
+            "csms_partner_call_seconds",
+            "From a request of ours to a partner to its answer, waiting included",
+            ["outcome"],
+            buckets=OWN_CALL_SECONDS,
+            registry=self.registry,
+        )
 
     def count_call(self, version: str, action: str, seconds: float) -> None:
         """One call answered, in so many seconds. `action` must come from a fixed set: every new one
@@ -133,6 +162,7 @@ class Metrics:
 
 
 CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+OWN_CALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 STORE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 BATCH_SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 
@@ -174,11 +204,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A metric that is read from where it is kept: a gauge, a counter or a histogram."""
+    """A metric that is read from where it is kept: a gauge, a counter or a histogram. With `labels`
+    a gauge: `get` gives a value for each of what they say."""
 
     kind: Literal["gauge", "counter", "histogram"]
     says: str
-    get: Callable[[], float | Tally]
+    get: Callable[[], float | Tally | Mapping[tuple[str, ...], float]]
+    labels: tuple[str, ...] = ()
 
 
 class _Reads(Collector):
@@ -190,7 +222,12 @@ class _Reads(Collector):
     def collect(self) -> Iterable[Metric]:
         for name, read in list(self._reads.items()):
             found = read.get()
-            if isinstance(found, Tally):
+            if isinstance(found, Mapping):
+                gauge = GaugeMetricFamily(name, read.says, labels=read.labels)
+                for values, value in found.items():
+                    gauge.add_metric(values, value)
+                yield gauge
+            elif isinstance(found, Tally):
                 histogram = HistogramMetricFamily(name, read.says)
                 histogram.add_metric([], found.cumulative(), found.sum)
                 yield histogram

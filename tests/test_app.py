@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
 from csms.app import ensure_admin_key, keyring_of, new_secret, running
 from csms.core.errors import Invalid
 from csms.settings import Settings
+from tests.support.certificates import write_pair
 
 
 def settings(folder: Path, **more: object) -> Settings:
@@ -70,12 +73,37 @@ def test_secrets_have_160_bits_and_fit_every_version() -> None:
 async def test_the_page_about_metrics_names_those_there_are(tmp_path: Path) -> None:
     page = (Path(__file__).parent.parent / "docs/metrics.md").read_text()
     written = dict(re.findall(r"^\| `(csms_\w+)` \| (\w+) \|", page, re.MULTILINE))
-    async with running(settings(tmp_path)) as system, httpx.AsyncClient() as client:
+    pair = write_pair(tmp_path)
+    files = {"certificate": str(pair.certificate), "key": str(pair.key)}
+    ocpp = {"port": 0, "host": "127.0.0.1", "tls": {"port": 0, "certificates": [files]}}
+    given = settings(tmp_path, ocpp=ocpp)
+    async with running(given) as system, httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{system.http_port}/metrics")
     found = dict(re.findall(r"^# TYPE (csms_\w+) (\w+)", answer.text, re.MULTILINE))
     # Prometheus's own companion of counters and histograms.
     found = {name: kind for name, kind in found.items() if not name.endswith("_created")}
     assert found == written
+
+
+def numbers(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every setting that is a number and no port."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from numbers(field.annotation, f"{prefix}{name}.")
+        elif field.annotation in (int, float) and not name.endswith("port"):
+            yield f"{prefix}{name}"
+
+
+def test_the_page_says_of_every_number_where_it_is_seen_at_work() -> None:
+    page = (Path(__file__).parent.parent / "docs/metrics.md").read_text()
+    metrics = set(re.findall(r"^\| `(csms_\w+)` \| \w+ \|", page, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([a-z_]+\.[a-z_.*]+)` \| (.+) \|$", page, re.MULTILINE))
+    found = {re.sub(r"^retention\..*", "retention.*", name) for name in numbers(Settings)}
+    assert set(rows) == found
+    for setting, seen in rows.items():
+        named = {re.sub(r"_total$", "", m) for m in re.findall(r"csms_\w+", seen)}
+        assert named <= {re.sub(r"_total$", "", m) for m in metrics}, setting
+        assert named or seen.startswith("nothing: "), setting
 
 
 async def test_readyz_warns_before_a_limit_is_reached(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from csms.api.system import System
 from csms.observability import Read
 
 PREFIX = "/api/v1"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ANY_ROUTE = (401, 403, 404, 405, 409, 410, 411, 413, 422, 429, 503)
 
 
@@ -80,14 +81,18 @@ def create(system: System, version: str) -> FastAPI:
     async def guard(
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > system.max_body_bytes:
-            return problem(413, "too_large", f"at most {system.max_body_bytes} bytes")
-        if "transfer-encoding" in request.headers:
-            return problem(411, "length_required", "send a Content-Length")
         began = time.perf_counter()
-        response = await call_next(request)
-        system.metrics.http_seconds.labels(request.method).observe(time.perf_counter() - began)
+        length = request.headers.get("content-length", "0")
+        response: Response
+        if not length.isdigit() or int(length) > system.max_body_bytes:
+            response = problem(413, "too_large", f"at most {system.max_body_bytes} bytes")
+        elif "transfer-encoding" in request.headers:
+            response = problem(411, "length_required", "send a Content-Length")
+        else:
+            response = await call_next(request)
+        method = request.method if request.method in METHODS else "other"
+        system.metrics.http_seconds.labels(method).observe(time.perf_counter() - began)
+        system.metrics.http_answers.labels(method, str(response.status_code)).inc()
         return response
 
     described = app.openapi

@@ -27,6 +27,8 @@ MAX_NAME = 64
 MAX_TOKENS = 8
 MAX_DEVIATION_KINDS = 200
 HUB = "HUB"
+# Directions of `PartnerModule`: by us, by us, by them.
+PUSH, PULL, IN = "push", "pull", "in"
 
 
 class State(StrEnum):
@@ -142,13 +144,17 @@ class PartnerModule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What an exchange of credentials has brought."""
+    """What an exchange of credentials has brought. `pushed`: the modules that are told to them from
+    `journal_end` on, which was read before they could read any list: what they saw changing later
+    is pushed."""
 
     versions_url: str
     their_token: str
     encoding: str
     roles: tuple[Mapping[str, str], ...]
     endpoints: tuple[Mapping[str, str], ...]
+    pushed: tuple[str, ...] = ()
+    journal_end: int = 0
 
 
 def require(tx: Tx, partner_id: str) -> Partner:
@@ -245,6 +251,9 @@ def complete(
         registered_at=partner.registered_at or now,
     )
     tx.save(partner)
+    for module in agreed.pushed:
+        if tx.get(PartnerModule, partner_id, module, PUSH) is None:
+            tx.save(PartnerModule(partner_id, module, PUSH, agreed.journal_end, last_at=now))
     _journal(tx, partner, now)
     return partner
 

@@ -81,6 +81,16 @@ class Contact:
         self._silent: dict[str, set[str]] = {}
         self._changed = asyncio.Event()
 
+    @property
+    def under_way(self) -> int:
+        """Stations that are being asked."""
+        return len(self._busy)
+
+    @property
+    def planned(self) -> int:
+        """Stations that are to be asked at some time."""
+        return len(self._planned)
+
     # -- what happens on links -------------------------------------------------------------------
 
     def link_up(self, station_id: str) -> None:

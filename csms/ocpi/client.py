@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from copy import copy
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import httpx
@@ -51,8 +52,16 @@ class Access:
     routing: Routing = NO_ROUTING
 
 
+@dataclass(slots=True)
+class _Count:
+    """Shared by a client and those made from it."""
+
+    under_way: int = 0
+
+
 class Client:
-    """HTTP to partners. `await close()` at the end."""
+    """HTTP to partners. `await close()` at the end. `on_called` is told what became of each request
+    (answered, refused, unreachable, too_many) and how long it took."""
 
     def __init__(
         self,
@@ -67,6 +76,8 @@ class Client:
         self._new_id = new_id
         self._limits = limits or ClientLimits()
         self._look_up = look_up
+        self._count = _Count()
+        self.on_called: Callable[[str, float], None] = lambda outcome, seconds: None
         self._lanes: tuple[asyncio.Semaphore, ...] = (asyncio.Semaphore(self._limits.at_once),)
         # Neither proxies nor netrc from the environment: the address is judged here.
         # And no connection serves twice: the pool knows it by its address, which several names may
@@ -78,6 +89,11 @@ class Client:
             timeout=self._limits.timeout_s,
             transport=transport,
         )
+
+    @property
+    def under_way(self) -> int:
+        """Requests that are out or wait for their turn."""
+        return self._count.under_way
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -101,12 +117,20 @@ class Client:
         """One request; again after a while when the partner says that there were too many (then it
         has not looked at it). Raises `Invalid` for an address that is never called,
         `PartnerUnreachable` when no whole answer came."""
-        for _ in range(MAX_WAITS):
-            heard = await self._call(method, url, access, body, correlation)
-            if heard.http != TOO_MANY:
-                return heard
-            await asyncio.sleep(_wait_s(heard))
-        raise PartnerUnreachable("they take no more requests at the moment (HTTP 429)")
+        began, outcome = perf_counter(), "unreachable"
+        self._count.under_way += 1
+        try:
+            for _ in range(MAX_WAITS):
+                heard = await self._call(method, url, access, body, correlation)
+                if heard.http != TOO_MANY:
+                    outcome = "answered" if heard.ok else "refused"
+                    return heard
+                await asyncio.sleep(_wait_s(heard))
+            outcome = "too_many"
+            raise PartnerUnreachable("they take no more requests at the moment (HTTP 429)")
+        finally:
+            self._count.under_way -= 1
+            self.on_called(outcome, perf_counter() - began)
 
     async def _call(
         self, method: str, url: str, access: Access, body: Any, correlation: str | None

@@ -20,6 +20,7 @@ from csms.core.partners import Agreed, Partner, PartnerToken, State, TokenKind
 from csms.core.ports import Tx
 from csms.ocpi.client import Access
 from csms.ocpi.envelope import CANNOT_CALL_BACK, INVALID, NO_ENDPOINTS, WRONG_VERSION, Answer, Heard
+from csms.ocpi.feeds import FEEDS
 from csms.ocpi.headers import BASE64, RAW, usable_token
 from csms.ocpi.network import OPPOSITE, SENDER, VERSION, Network
 from csms.ocpi.wire import reading
@@ -95,8 +96,11 @@ async def _get(network: Network, url: str, token: str, encoding: str) -> Heard:
     return await network.client.call("GET", url, Access(token, encoding))
 
 
-def agreed_on(network: Network, partner_id: str, theirs: Credentials, looked: Looked) -> Agreed:
-    """Their side of the exchange, checked. Raises `Invalid`."""
+def agreed_on(
+    network: Network, partner_id: str, theirs: Credentials, looked: Looked, journal_end: int
+) -> Agreed:
+    """Their side of the exchange, checked; `journal_end`: of before they could read anything.
+    Raises `Invalid`."""
     if not usable_token(theirs.token):
         raise Invalid("token: only printable ASCII without spaces")
     roles = []
@@ -106,7 +110,15 @@ def agreed_on(network: Network, partner_id: str, theirs: Credentials, looked: Lo
             raise Invalid(f"roles: {party} is one of our own parties")
         roles.append({"role": role.role, "party": party, "name": role.business_details.name})
     sealed = network.vault.seal(theirs.token, partner_id)
-    return Agreed(theirs.url, sealed, looked.encoding, tuple(roles), looked.endpoints)
+    return Agreed(
+        theirs.url,
+        sealed,
+        looked.encoding,
+        tuple(roles),
+        looked.endpoints,
+        tuple(feed.name for feed in FEEDS),
+        journal_end,
+    )
 
 
 def _finish(tx: Tx, network: Network, agreed: Agreed, row: PartnerToken, issue: bool) -> Partner:
@@ -123,6 +135,7 @@ async def accept(network: Network, partner: Partner, body: Any) -> Answer:
     """POST or PUT of their credentials: look at their endpoints with the token that they sent, then
     answer with a new token of ours."""
     theirs = reading.parse(Credentials, body, network.clock())
+    journal_end = await network.store.reader.journal_end()
     try:
         looked = await look(network, theirs.value.url, theirs.value.token)
     except LookFailed as error:
@@ -130,7 +143,7 @@ async def accept(network: Network, partner: Partner, body: Any) -> Answer:
     except Invalid as error:
         return Answer(status=CANNOT_CALL_BACK, message=error.detail)
     try:
-        agreed = agreed_on(network, partner.id, theirs.value, looked)
+        agreed = agreed_on(network, partner.id, theirs.value, looked, journal_end)
         secret = network.new_secret()
         row = network.token_row(secret, partner.id, TokenKind.CONNECTION)
         await network.store.transact(_finish, network, agreed, row, True)
@@ -177,6 +190,7 @@ async def _exchange(
     progress.done(f"they offer {VERSION} with {len(looked.endpoints)} endpoints")
     secret = network.new_secret()
     row = network.token_row(secret, partner.id, TokenKind.CONNECTION)
+    journal_end = await network.store.reader.journal_end()
     # Before it is sent: they call us with it before they answer.
     await network.store.transact(partners.hand_out, row, row.created_at)
     heard = await network.client.call(
@@ -186,7 +200,7 @@ async def _exchange(
         raise PartnerRefused(f"they did not take our credentials: {heard.why}")
     progress.done("they took our credentials")
     theirs = reading.parse(Credentials, heard.data, network.clock()).value
-    agreed = agreed_on(network, partner.id, theirs, looked)
+    agreed = agreed_on(network, partner.id, theirs, looked, journal_end)
     partner = await network.store.transact(_finish, network, agreed, row, False)
     progress.done("their credentials are stored")
     return await _confirm(network, partner, theirs, progress)

@@ -22,7 +22,6 @@ from csms.ocpi.lists import Pulled
 from csms.ocpi.network import Network
 
 Thing = tuple[str, ...]
-PUSH, PULL = "push", "pull"
 
 
 @dataclass(frozen=True, slots=True)

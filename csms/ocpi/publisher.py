@@ -16,8 +16,8 @@ from typing import Protocol
 import structlog
 
 from csms.core.errors import CsmsError
-from csms.core.partners import Partner, State
-from csms.ocpi.feeds import FEEDS, PULL, PUSH, Feed, note
+from csms.core.partners import PULL, PUSH, Partner, State
+from csms.ocpi.feeds import FEEDS, Feed, note
 from csms.ocpi.network import SENDER, Network
 from csms.ocpi.pulls import Intervals, Pulls
 from csms.ocpi.pushes import Pushes
@@ -99,6 +99,7 @@ class Pump:
     """All that goes on with one partner by itself."""
 
     def __init__(self, network: Network, pace: Pace) -> None:
+        self.name = ""
         client = network.client.limited(pace.at_once)
         self._network = replace(network, client=client)
         # A list that is long or slow takes one of the requests, and leaves the others to pushes.
@@ -125,6 +126,10 @@ class Pump:
     def running(self) -> bool:
         """Whether anything is under way."""
         return any(job.running for job in self._jobs)
+
+    def behind(self) -> dict[str, float]:
+        """Module -> for how many seconds something has waited."""
+        return {name: pushes.behind_s for name, pushes in self._pushes.items()}
 
     def start(self, partner: Partner, tasks: asyncio.TaskGroup) -> None:
         """A turn of everything that is due."""
@@ -161,6 +166,7 @@ class Publisher:
         found = self._pumps.get(partner.id)
         if found is None:
             found = self._pumps[partner.id] = Pump(self._network, self._pace)
+        found.name = partner.name
         return found
 
     async def run(self) -> None:
@@ -189,6 +195,14 @@ class Publisher:
                 )
                 await asyncio.sleep(self._pace.turn_s)
                 await listening
+
+    def behind(self) -> dict[tuple[str, ...], float]:
+        """By partner and module: for how many seconds something has waited to reach it."""
+        return {
+            (pump.name, feed): seconds
+            for pump in self._pumps.values()
+            for feed, seconds in pump.behind().items()
+        }
 
     async def _registered(self) -> list[Partner]:
         found: list[Partner] = []

@@ -15,8 +15,8 @@ from csms.core.entities import SHAPES
 from csms.core.errors import CsmsError
 from csms.core.ids import folded
 from csms.core.neighbours import NeighbourObject
-from csms.core.partners import Partner, PartnerModule
-from csms.ocpi.feeds import PULL, Feed, note
+from csms.core.partners import PULL, Partner, PartnerModule
+from csms.ocpi.feeds import Feed, note
 from csms.ocpi.lists import Pulled
 from csms.ocpi.network import SENDER, Network
 

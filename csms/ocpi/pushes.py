@@ -19,9 +19,9 @@ import orjson
 import structlog
 
 from csms.core.errors import CsmsError
-from csms.core.partners import Partner, PartnerModule
+from csms.core.partners import PUSH, Partner, PartnerModule
 from csms.core.ports import JournalRow
-from csms.ocpi.feeds import PUSH, Feed, Thing, collapsed, note
+from csms.ocpi.feeds import Feed, Thing, collapsed, note
 from csms.ocpi.network import RECEIVER, Network
 
 log = structlog.get_logger("ocpi.pushes")
@@ -59,6 +59,13 @@ class Pushes:
         self._left_since: datetime | None = None
         self._in_a_row = 0
         self._refused: list[str] = []
+
+    @property
+    def behind_s(self) -> float:
+        """For how long something has waited to arrive."""
+        if not self._left or self._left_since is None:
+            return 0.0
+        return max(0.0, (self._network.clock() - self._left_since).total_seconds())
 
     async def turn(self, partner: Partner) -> bool:
         """Send what changed since the last turn, and what is left of it; False when something did
@@ -167,6 +174,4 @@ class Pushes:
     async def _note_left(self, partner: Partner) -> None:
         troubles = [trouble for trouble in self._left.values() if trouble is not None]
         why = troubles[0].why if troubles else "it did not answer"
-        since = self._left_since or self._network.clock()
-        behind = max(0, int((self._network.clock() - since).total_seconds()))
-        await note(self._network, partner, self._feed, PUSH, why, behind_s=behind)
+        await note(self._network, partner, self._feed, PUSH, why, behind_s=int(self.behind_s))

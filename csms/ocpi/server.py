@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from csms.core import partners
 from csms.core.errors import CsmsError
-from csms.core.partners import Partner, PartnerModule, PartnerToken, State, TokenKind
+from csms.core.partners import IN, Partner, PartnerModule, PartnerToken, State, TokenKind
 from csms.core.ports import Tx
 from csms.ocpi import exchange
 from csms.ocpi.envelope import CLIENT_ERROR, INVALID, SERVER_ERROR, Answer, failure
@@ -35,8 +35,6 @@ PREFIX = "/ocpi"
 HEARD_EVERY = timedelta(minutes=1)
 WITH_BODY = ("POST", "PUT", "PATCH")
 WRITES = (*WITH_BODY, "DELETE")
-# The direction of what they tell us (`PartnerModule`).
-IN = "in"
 MAX_SEGMENT = 255
 
 
@@ -71,6 +69,7 @@ class Server:
         network.offered[:] = list(self._modules)
         limits = network.limits
         self._budget = Budget(limits.per_s, limits.burst, monotonic)
+        self.on_answered: Callable[[str, int], None] = lambda module, status: None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,9 +85,15 @@ class Server:
             log.exception("partner_request_failed", path=request.url.path)
             answer = Answer(status=SERVER_ERROR, message="this is a fault of the server")
         headers = {**ids.headers(), **routing.headers(), **answer.headers}
+        self.on_answered(self._module_of(request), answer.http)
         body = answer.body(self._network.clock())
         response = Response(body, answer.http, headers, "application/json")
         await response(scope, receive, send)
+
+    def _module_of(self, request: Request) -> str:
+        """The module that a request is about, as one of a few words."""
+        names = {name for name, _ in self._modules} | {"versions", "credentials"}
+        return next((p for p in _raw_path(request).split("/") if p in names), "other")
 
     async def _answer(self, request: Request, ids: Ids) -> tuple[Answer, Routing]:
         held, secret = None, ""
@@ -108,6 +113,7 @@ class Server:
             async with asyncio.timeout(self._network.limits.request_timeout_s):
                 return await self._serve(request, ids, partner, row, secret)
         except TimeoutError:
+            log.warning("partner_request_too_slow", partner=partner.name, path=request.url.path)
             return Answer(status=SERVER_ERROR, message="this took too long"), Routing()
         except (Foreign, Gone) as error:
             http = 404 if request.method == "GET" or isinstance(error, Foreign) else 200

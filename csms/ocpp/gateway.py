@@ -37,7 +37,14 @@ from csms.flows.messages import MessageLog
 from csms.observability import Metrics
 from csms.ocpp import handshake
 from csms.ocpp.admission import Admission, Denial, Failures
-from csms.ocpp.link import GOING_AWAY, PROTOCOL_ERROR, TRY_AGAIN_LATER, Link, LinkLimits
+from csms.ocpp.link import (
+    GOING_AWAY,
+    NOT_READING,
+    PROTOCOL_ERROR,
+    TRY_AGAIN_LATER,
+    Link,
+    LinkLimits,
+)
 from csms.ocpp.registry import Registry
 from csms.ocpp.tls import Certificates, shaken
 from csms.ocpp.treatment import Treatments
@@ -50,6 +57,7 @@ RECORD_END_EVERY_S = 1.0
 RECOVERY_PAGE = 500
 SWEEP_EVERY_S = 30.0
 NO_SUBPROTOCOL = "no_subprotocol"
+STOPPING = "the central system is stopping"
 _WORDS = {
     401: "The user name must be the station's identity and the password its token.",
     403: "This station has to connect with a higher security profile: over TLS, to a wss address.",
@@ -208,7 +216,7 @@ class Gateway:
         await self._close()
 
     async def _close(self) -> None:
-        reason = "the central system is stopping"
+        reason = STOPPING
         servers = [server for server in (self._plain, self._secure) if server is not None]
         for server in servers:
             server.close(code=GOING_AWAY, reason=reason)
@@ -231,6 +239,16 @@ class Gateway:
     def handshakes(self) -> int:
         """Attempts to connect under way."""
         return self._handshakes
+
+    @property
+    def silent(self) -> int:
+        """Connections that have sent no request yet."""
+        return len(self._silent)
+
+    @property
+    def slowed(self) -> int:
+        """Refused attempts whose answer is being delayed."""
+        return self._slowed
 
     # -- before the upgrade ----------------------------------------------------------------------
 
@@ -427,6 +445,7 @@ class Gateway:
         finally:
             self._registry.detach(link)
             log.info("link_closed", station=station.identity, reason=reason)
+            self._metrics.links_ended.labels(end_of(reason)).inc()
             await self._record_end(link, reason)
 
     async def _record_end(self, link: Link, reason: str) -> None:
@@ -488,6 +507,33 @@ class Gateway:
                 if (now - link.last_seen_at).total_seconds() > allowed_s:
                     log.warning("link_cut_silent", station=link.identity)
                     await link.close(GOING_AWAY, "silent for too long")
+
+
+# How links end, by what is said when they are closed; what a station says itself has no end.
+_ENDS = {
+    "connection lost": "lost",
+    "internal error": "internal_error",
+    NOT_READING: "not_reading",
+    "replaced": "replaced",
+    "1008 replaced by a newer connection": "replaced",
+    "1008 no answer to several calls": "not_answering",
+    "1008 too many calls before acceptance": "guest_says_too_much",
+    "1001 silent for too long": "silent",
+    "1001 the token was changed": "token_changed",
+    f"{GOING_AWAY} {STOPPING}": "stopping",
+    "1013 store unavailable, try again later": "store_unavailable",
+}
+
+
+def end_of(reason: str) -> str:
+    """The reason of the end of a link as one of a few words, for metrics."""
+    known = _ENDS.get(reason)
+    if known is not None:
+        return known
+    code, _, words = reason.partition(" ")
+    if code == "1009" and words.startswith("a message over the limit"):
+        return "message_too_large"
+    return "keepalive" if words.startswith("keepalive ping timeout") else "closed_by_station"
 
 
 def _port_of(server: Server | None) -> int | None:

@@ -52,6 +52,7 @@ PROTOCOL_ERROR = 1002
 POLICY = 1008
 TOO_BIG = 1009
 TRY_AGAIN_LATER = 1013
+NOT_READING = "it did not read what was sent"
 MESSAGE_TOO_LARGE = "message_too_large"
 
 
@@ -125,6 +126,7 @@ class Link:
         self._answer: asyncio.Future[Result | Failure | Lost] | None = None
         self._timeouts_in_a_row = 0
         self._ended = False
+        self._cut_for: str | None = None
         self._treated = treated
         self._opened_s = asyncio.get_running_loop().time()
         self._booted = False
@@ -159,6 +161,8 @@ class Link:
 
     async def _end(self) -> str:
         """Why the link ended: what we closed it for, or what the station did."""
+        if self._cut_for is not None:
+            return self._cut_for
         protocol = self._websocket.protocol
         closed = protocol.close_sent
         if closed is None or protocol.close_rcvd_then_sent:
@@ -351,6 +355,7 @@ class Link:
         `lenient`: no answer is no reason to cut the link. Raises `CallOutstanding` when
         `waiting_commands` others wait already."""
         if self._waiting >= self._limits.waiting_commands:
+            self._metrics.own_call_seconds.labels("too_many_wait").observe(0)
             raise CallOutstanding(f"{self._waiting} calls are waiting for {self.identity}")
         self._waiting += 1
         try:
@@ -360,7 +365,12 @@ class Link:
                     return Lost("closed", sent=False)
                 if sending is not None:
                     await sending()
-                return await self._call(message_id, action, payload, timeout_s, lenient)
+                began = perf_counter()
+                outcome = await self._call(message_id, action, payload, timeout_s, lenient)
+                self._metrics.own_call_seconds.labels(_word(outcome)).observe(
+                    perf_counter() - began
+                )
+                return outcome
         finally:
             self._waiting -= 1
 
@@ -462,4 +472,12 @@ class Link:
                 await self._websocket.send(frame)
         except TimeoutError:
             log.warning("link_cut_not_reading", station=self.identity)
+            self._cut_for = NOT_READING
             self._websocket.transport.abort()
+
+
+def _word(outcome: Result | Failure | Lost) -> str:
+    """What became of a call of ours, for metrics."""
+    if isinstance(outcome, Lost):
+        return outcome.reason
+    return "answered" if isinstance(outcome, Result) else "error"

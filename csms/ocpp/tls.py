@@ -142,6 +142,12 @@ class Certificates:
             self._expiring()
 
     @property
+    def handshakes(self) -> int:
+        """Handshakes under way."""
+        context = self.context
+        return len(context.under_way) if isinstance(context, _Context) else 0
+
+    @property
     def warnings(self) -> list[str]:
         """What an operator should see to, beside `trouble`."""
         return [self.trouble] if self.trouble else list(self._soon)

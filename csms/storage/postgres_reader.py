@@ -35,7 +35,7 @@ class PostgresReader(EntityReader):
     def __init__(self, server: Server, size: int = CONNECTIONS) -> None:
         super().__init__(STATEMENTS, DIALECT)
         self._server = server
-        self._size = size
+        self.size = size
         self._turn = asyncio.Semaphore(size)
         self._idle: list[psycopg.AsyncConnection[Any]] = []
         self._busy = 0

@@ -193,12 +193,12 @@ class SqliteReader(EntityReader):
     def __init__(self, statements: Statements, dialect: Any, path: Path, size: int = 3) -> None:
         super().__init__(statements, dialect)
         self._path = path
-        self._size = size
+        self.size = size
         self._free: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._opened: list[aiosqlite.Connection] = []
 
     async def open(self) -> None:
-        for _ in range(self._size):
+        for _ in range(self.size):
             uri = f"{self._path.resolve().as_uri()}?mode=ro"
             try:
                 connection = await aiosqlite.connect(

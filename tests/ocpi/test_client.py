@@ -228,3 +228,41 @@ async def test_a_partner_that_never_takes_a_request_is_not_reached() -> None:
     )
     with pytest.raises(PartnerUnreachable, match="429"):
         await client(lambda request: always).call("PUT", URL, ACCESS, {})
+
+
+async def test_what_becomes_of_every_request_is_told() -> None:
+    said = iter((200, 200, 404, None))
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        status = next(said)
+        if status is None:
+            raise httpx.ConnectError("refused")
+        return ok({}) if status == 200 else httpx.Response(status)
+
+    calling = client(handle)
+    told: list[str] = []
+    calling.on_called = lambda outcome, seconds: told.append(outcome)
+    for _ in range(3):
+        await calling.call("GET", URL, ACCESS)
+    with pytest.raises(PartnerUnreachable):
+        await calling.limited(1).call("GET", URL, ACCESS)
+    assert told == ["answered", "answered", "refused", "unreachable"]
+    assert calling.under_way == 0
+
+
+async def test_requests_under_way_are_counted_for_all_uses_together() -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await go_on.wait()
+        return ok({})
+
+    calling = client(handle)
+    call = asyncio.create_task(calling.limited(1).call("GET", URL, ACCESS))
+    async with asyncio.timeout(5):
+        await asked.wait()
+        assert calling.under_way == 1
+        go_on.set()
+        await call
+    assert calling.under_way == 0

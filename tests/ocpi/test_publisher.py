@@ -11,9 +11,8 @@ import pytest
 
 from csms.bus.local import LocalBus
 from csms.core.errors import StoreUnavailable
-from csms.core.partners import Partner
+from csms.core.partners import PULL, PUSH, Partner
 from csms.ocpi import tariffs, tokens
-from csms.ocpi.feeds import PULL, PUSH
 from csms.ocpi.publisher import Job, Pace, Publisher
 from tests.ocpi.test_pushes import FEED, add, block, networks, noted, there
 from tests.support.ocpi import NOW, Side, connected, said

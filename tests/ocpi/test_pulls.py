@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from csms.bus.local import LocalBus
+from csms.core.partners import PULL
 from csms.core.tokens import Token
 from csms.core.visitors import VisitorToken
-from csms.ocpi.feeds import PULL
 from csms.ocpi.publisher import Pace, Publisher
 from csms.ocpi.pulls import Intervals, Pulls
 from tests.ocpi.test_pushes import FEED, add, networks, noted, there

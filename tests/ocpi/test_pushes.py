@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from csms.bus.local import LocalBus
 from csms.core import tokens as own
-from csms.core.partners import PartnerModule
+from csms.core.partners import PUSH, PartnerModule
 from csms.core.tokens import Token
 from csms.core.visitors import VisitorToken
 from csms.ocpi import tokens
-from csms.ocpi.feeds import FEEDS, PUSH
+from csms.ocpi.feeds import FEEDS
 from csms.ocpi.network import Limits
 from csms.ocpi.publisher import Pace, Publisher
 from tests.support.ocpi import Side, connected, said
@@ -72,12 +74,23 @@ async def test_changes_arrive_once_in_their_present_state() -> None:
 
 async def test_what_was_there_before_is_for_the_partner_to_pull() -> None:
     sides = [Side(party).offers(*tokens.MODULES) for party in ("CA*NTH", "US*STH")]
+    add(sides[0], "OLD")
     async with connected(*sides) as (north, south):
-        add(north, "OLD")
         publisher = Publisher(north.network, LocalBus())
         for _ in range(2):
             assert await publisher.push(await north.partner(south), FEED)
         assert await there(south) == {}
+
+
+@pytest.mark.parametrize("first", ["one side registered", "the other"])
+async def test_what_changes_before_the_first_turn_of_a_pump_is_pushed(first: str) -> None:
+    """A partner may read a list as soon as it is registered; what it saw changes right after."""
+    sides = [Side(party).offers(*tokens.MODULES) for party in ("CA*NTH", "US*STH")]
+    async with connected(*sides) as both:
+        here, other = both if first == "one side registered" else both[::-1]
+        add(here, "NEW")
+        assert await Publisher(here.network, LocalBus()).push(await here.partner(other), FEED)
+        assert await there(other) == {"NEW": True}
 
 
 async def test_a_partner_that_is_away_is_caught_up_with() -> None:
@@ -91,10 +104,12 @@ async def test_a_partner_that_is_away_is_caught_up_with() -> None:
         assert row.failures == 1
         assert row.behind_s >= 90
         assert "broke" in str(row.error)
+        assert publisher.behind()["US*STH", "tokens"] >= 90
         north.heal()
         assert await publisher.push(await north.partner(south), FEED)
         assert await there(south) == {"A": True}
         assert (await noted(north, south)).failures == 0
+        assert publisher.behind()["US*STH", "tokens"] == 0
 
 
 async def test_what_a_partner_refuses_is_shown_and_holds_nothing_up() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -235,3 +237,32 @@ async def test_two_applications_share_one_address() -> None:
         "api /api/v1/partners",
         "api lifespan",
     ]
+
+
+async def test_an_answer_that_takes_too_long_is_given_up_and_said_to_be_so() -> None:
+    """And nothing of it is stored: what was being done is cancelled."""
+    began = asyncio.Event()
+
+    async def endless(call: Call) -> Answer:
+        began.set()
+        await asyncio.Event().wait()
+        return Answer()
+
+    slow = Side("US*STH").offers(Module("tokens", "RECEIVER", {("PUT", 3): endless}))
+    async with connected(side("CA*NTH"), slow) as (a, b), await opened(a, b) as client:
+        b.server._network = replace(b.network, limits=Limits(request_timeout_s=0.05))
+        answer = await client.put("/2.2.1/receiver/tokens/CA/NTH/X", json={})
+        assert began.is_set()
+        assert (answer.status_code, answer.json()["status_code"]) == (200, 3000)
+        assert "too long" in answer.json()["status_message"]
+
+
+async def test_every_answer_is_told_by_module_and_status() -> None:
+    told: list[tuple[str, int]] = []
+    there = side("US*STH", burst=12)
+    async with connected(side("CA*NTH"), there) as (a, b), await opened(a, b) as client:
+        b.server.on_answered = lambda module, status: told.append((module, status))
+        await client.get("/2.2.1/sender/tokens")
+        await client.get("/2.2.1/nowhere")
+        await client.get("/versions", headers={"Authorization": "Token no"})
+    assert told == [("tokens", 200), ("other", 404), ("versions", 401)]

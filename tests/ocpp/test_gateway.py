@@ -16,6 +16,7 @@ from csms.core import stations
 from csms.core.ids import Origin
 from csms.core.stations import Station, UnknownStation
 from csms.ocpp.admission import Failures
+from csms.ocpp.gateway import end_of
 from csms.storage.open import open_inline
 from tests.support.ocpp import NOW
 from tests.support.ocpp_links import Central, basic, listening, until
@@ -230,6 +231,23 @@ async def test_whose_word_about_an_address_counts(
             assert (await central.station()).remote_address == address
 
 
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("connection lost", "lost"),
+        ("1008 no answer to several calls", "not_answering"),
+        ("1009 a message over the limit (over 10 bytes)", "message_too_large"),
+        ("1011 keepalive ping timeout", "keepalive"),
+        ("1000", "closed_by_station"),
+        ("1001 whatever a station says", "closed_by_station"),
+        (f"1009 {'x' * 100}", "closed_by_station"),
+    ],
+)
+def test_ends_are_counted_by_a_few_words(reason: str, word: str) -> None:
+    """What stations say makes no labels."""
+    assert end_of(reason) == word
+
+
 # -- compression and pings -------------------------------------------------------------------------
 
 
@@ -295,6 +313,8 @@ async def test_the_newest_connection_wins(central: Central) -> None:
     await until(lambda: len(central.registry) == 0)
     row = await central.station()
     assert (row.node, row.disconnected_at) == (None, NOW)
+    assert central.metric("csms_links_ended_total", reason="replaced") == 1
+    await until(lambda: central.metric("csms_links_ended_total", reason="lost") == 1)
 
 
 @pytest.mark.parametrize("later_first", [True, False])
@@ -340,6 +360,7 @@ async def test_an_orderly_stop_closes_the_links_and_writes_it_down() -> None:
         central.clock.later(minutes=5)
     assert await station.closed() == (1001, "the central system is stopping")
     await context.__aexit__(None, None, None)
+    assert central.metric("csms_links_ended_total", reason="stopping") == 1
     row = await central.station()
     assert (row.node, row.last_seen_at) == (None, NOW)
     assert row.disconnected_at == central.clock.now

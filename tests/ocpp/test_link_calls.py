@@ -138,10 +138,12 @@ async def test_too_many_wait(central: Central) -> None:
             assert (await station.reads())[1] == "c0"
             with pytest.raises(CallOutstanding):
                 await other.link().call("c2", "Reset", RESET, 10)
+            assert other.metric("csms_own_call_seconds_count", outcome="too_many_wait") == 1
             await station.sends([3, "c0", {"status": "Accepted"}])
             assert (await station.reads())[1] == "c1"
             await station.sends([3, "c1", {"status": "Accepted"}])
             assert [(await one).message_id for one in asked] == ["c0", "c1"]
+            assert other.metric("csms_own_call_seconds_count", outcome="answered") == 2
 
 
 async def test_a_station_that_answers_nothing_is_cut_off(central: Central, station: Socket) -> None:
@@ -149,6 +151,8 @@ async def test_a_station_that_answers_nothing_is_cut_off(central: Central, stati
     for n in range(3):
         assert await ask(central, f"c{n}", timeout_s=0.02) == Lost("timed_out")
     assert await station.closed() == (1008, "no answer to several calls")
+    assert central.metric("csms_own_call_seconds_count", outcome="timed_out") == 3
+    await until(lambda: central.metric("csms_links_ended_total", reason="not_answering") == 1)
 
 
 @pytest.mark.parametrize("in_time", [True, False])

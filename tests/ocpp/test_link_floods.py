@@ -82,6 +82,7 @@ async def test_ten_thousand_calls_without_reading_an_answer(
     await all_alive(others)
     assert len(central.registry) == OTHERS
     await until_recorded(central, "bad")
+    assert central.metric("csms_links_ended_total", reason="not_reading") == 1
 
 
 async def test_a_socket_that_never_reads_cannot_hold_up_its_end(central: Central) -> None:
@@ -147,6 +148,7 @@ async def test_a_message_over_the_limit_ends_its_link_alone(
         await all_alive(others)
         await until(lambda: central.link("bad") is None)
     assert len(central.registry) == OTHERS
+    assert central.metric("csms_links_ended_total", reason="message_too_large") == 1
     await until_recorded(central, "bad")
 
 

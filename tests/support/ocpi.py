@@ -158,9 +158,8 @@ class Side:
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[Side]:
-        config = uvicorn.Config(
-            Server(self.network, self.modules), log_config=None, access_log=False, lifespan="off"
-        )
+        self.server = Server(self.network, self.modules)
+        config = uvicorn.Config(self.server, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve([self.listener]), name=f"ocpi {self.party}")
         async with asyncio.timeout(10):
