@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from csms.api.auth import OperatorWriter, Principal, Provided, Viewer
 from csms.api.paging import Cursor, Limit, Page, page
 from csms.api.shapes import (
-    AssignmentNew,
-    AssignmentOut,
+    PlacementNew,
+    PlacementOut,
     QuarantinedOut,
     SampleOut,
     TokenChange,
@@ -237,8 +237,8 @@ async def list_quarantine(
 
 @router.post("/quarantine/{quarantine_id}/assign", tags=["transactions"])
 async def assign_quarantined(
-    quarantine_id: str, new: AssignmentNew, writer: OperatorWriter
-) -> AssignmentOut:
+    quarantine_id: str, new: PlacementNew, writer: OperatorWriter
+) -> PlacementOut:
     """Place a kept report at a transaction of its station: a stop ends it, meter values become its
     samples. The transaction is flagged `assigned`; a report is assigned once. 409: it cannot be
     placed there."""
@@ -279,8 +279,8 @@ def _assign(tx: Tx, done: list[assigning.Assigned], *wish: Any) -> Mapping[str, 
     return {"transaction_id": result.after.id, "samples": result.samples}
 
 
-def _assignment(result: assigning.Assigned, station: str, *, dry_run: bool) -> AssignmentOut:
-    return AssignmentOut(
+def _assignment(result: assigning.Assigned, station: str, *, dry_run: bool) -> PlacementOut:
+    return PlacementOut(
         dry_run=dry_run,
         samples=result.samples,
         before=TransactionOut.of(result.before, station),

@@ -16,7 +16,7 @@ from csms.api.shapes import Given
 from csms.api.system import System
 from csms.core import forgetting
 from csms.core.errors import Invalid, NotFound, Refused
-from csms.core.forgetting import Forgetting, State, Wish
+from csms.core.forgetting import Forgetting, Stage, Wish
 from csms.core.ports import Reader, Tx
 from csms.core.tokens import Token, uid_key
 from csms.core.visitors import VisitorToken
@@ -41,7 +41,7 @@ class ForgettingOut(BaseModel):
     id: str
     party_id: str
     kind: str | None
-    state: State = Field(
+    state: Stage = Field(
         description="telling (partners, that the token is not valid), rewriting, done"
     )
     waits_for: str | None = Field(description="What is in the way")
@@ -120,7 +120,7 @@ async def _under_way(provided: System, party: str, uid: str) -> Forgetting | Non
     rows = await provided.store.reader.page(
         Forgetting, {"uid_key": uid_key(uid), "party_id": party}, limit=AT_ONCE
     )
-    return next((row for row in rows if row.state != State.DONE), None)
+    return next((row for row in rows if row.state != Stage.DONE), None)
 
 
 @router.get("/forgettings")

@@ -16,6 +16,7 @@ from csms.api import (
     charging,
     configuration,
     errands,
+    examples,
     imports,
     locations,
     logins,
@@ -98,12 +99,13 @@ def create(system: System, version: str) -> FastAPI:
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
-        """With the form of problems, which no route returns by itself."""
+        """With the form of problems, which no route returns by itself, and with examples."""
         document = described()
         template = "#/components/schemas/{model}"
         document["components"]["schemas"].setdefault(
             "Problem", Problem.model_json_schema(ref_template=template)
         )
+        examples.add(document, PREFIX)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

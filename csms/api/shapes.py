@@ -528,12 +528,12 @@ class QuarantinedOut(OfStation):
     assigned_by: str | None = Field(description="Id of an API key")
 
 
-class AssignmentNew(Given):
+class PlacementNew(Given):
     transaction_id: int = Field(ge=1, le=2**31 - 1, examples=[17])
     dry_run: bool = Field(False, description="Say what it would do, and change nothing")
 
 
-class AssignmentOut(BaseModel):
+class PlacementOut(BaseModel):
     """A transaction before and after a kept report was placed at it."""
 
     dry_run: bool

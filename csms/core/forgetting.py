@@ -33,7 +33,7 @@ MAX_WORDS = 500
 CONTRACT_FIELDS = ("contract_id", "visual_number")
 
 
-class State(StrEnum):
+class Stage(StrEnum):
     """Partners are told that the token is not valid; what names it is rewritten; all is done."""
 
     TELLING = "telling"
@@ -130,7 +130,7 @@ def still_forgotten(before: str, given: str) -> str:
 def under_way(tx: Tx, party: str, uid: str) -> Forgetting | None:
     """The forgetting of that token, if one has begun and is not done."""
     for row in tx.find(Forgetting, "uid", uid_key(uid)):
-        if row.state != State.DONE and row.party_id == party:
+        if row.state != Stage.DONE and row.party_id == party:
             return row
     return None
 
@@ -173,7 +173,7 @@ def begin(tx: Tx, wish: Wish, by: str, now: datetime) -> Forgetting:
         kind=next(iter(kinds)) if len(kinds) == 1 else None,
         ours=bool(own),
         pseudonym=wish.pseudonym,
-        state=State.TELLING,
+        state=Stage.TELLING,
         requested_at=now,
         requested_by=by,
         names=_names(tx, wish.uid, own, visitors),
@@ -217,7 +217,7 @@ def announce(tx: Tx, forgetting_id: str, now: datetime) -> None:
     """Say once more that the token is blocked, so that whoever reads the journal from here on finds
     the row that every partner has to get past."""
     row = tx.get(Forgetting, forgetting_id)
-    if row is not None and row.state == State.TELLING:
+    if row is not None and row.state == Stage.TELLING:
         tx.record(events.TokenChanged(at=now, uid=row.uid, party_id=row.party_id, status="blocked"))
 
 
@@ -243,7 +243,7 @@ def take_out(tx: Tx, forgetting_id: str, first: str, now: datetime) -> Forgettin
     """Partners have been told: the token is deleted, and what names it is rewritten from here on,
     beginning with the table `first`. Raises `Refused` while a charge of it is open."""
     row = tx.get(Forgetting, forgetting_id)
-    if row is None or row.state != State.TELLING:
+    if row is None or row.state != Stage.TELLING:
         return row
     check_nothing_open(tx, row.uid_key)
     kinds: tuple[type[Any], ...] = (Token, VisitorToken)
@@ -251,7 +251,7 @@ def take_out(tx: Tx, forgetting_id: str, first: str, now: datetime) -> Forgettin
         for token in tx.find(kind, "uid", row.uid_key):
             if token.party_id == row.party_id:
                 tx.delete(kind, *SHAPES[kind].key_of(token))
-    row = row._replace(state=State.REWRITING, since=now, place=first, after=None, waits_for=None)
+    row = row._replace(state=Stage.REWRITING, since=now, place=first, after=None, waits_for=None)
     tx.save(row)
     return row
 
@@ -262,10 +262,10 @@ def take_out(tx: Tx, forgetting_id: str, first: str, now: datetime) -> Forgettin
 def finish(tx: Tx, forgetting_id: str, now: datetime) -> Forgetting | None:
     """Everything is rewritten: from here on nothing says whom it was about. May be repeated."""
     row = tx.get(Forgetting, forgetting_id)
-    if row is None or row.state != State.REWRITING:
+    if row is None or row.state != Stage.REWRITING:
         return row
     row = row._replace(
-        state=State.DONE,
+        state=Stage.DONE,
         uid=row.pseudonym,
         uid_key=uid_key(row.pseudonym),
         names={},

@@ -25,7 +25,7 @@ from csms.core.doubts import Doubt
 from csms.core.entities import SHAPES
 from csms.core.errands import Errand
 from csms.core.exchanged import CdrDelivery, ReceivedCdr
-from csms.core.forgetting import CONTRACT_FIELDS, Forgetting, State, token_of
+from csms.core.forgetting import CONTRACT_FIELDS, Forgetting, Stage, token_of
 from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
 from csms.core.metering import MeterSample
@@ -215,7 +215,7 @@ def rewrite(
     """Take the names out of these rows as they are now, and note that the table is gone through up
     to `after` (None: nothing is noted). Repeating it changes nothing."""
     found = tx.get(Forgetting, forgetting_id)
-    if found is None or found.state != State.REWRITING:
+    if found is None or found.state != Stage.REWRITING:
         return found
     shape, redactor, rewritten = SHAPES[place.kind], found.redactor, 0
     for key in keys:
@@ -255,7 +255,7 @@ def rewrite_journal(
     """Take the names out of journal rows: number, data before, data after; the journal is gone
     through up to `through_seq`."""
     found = tx.get(Forgetting, forgetting_id)
-    if found is None or found.state != State.REWRITING:
+    if found is None or found.state != Stage.REWRITING:
         return found
     for seq, before, after in changes:
         tx.rewrite_journal(seq, before, after)
@@ -269,7 +269,7 @@ def rewrite_journal(
 def next_place(tx: Tx, forgetting_id: str, place: str) -> Forgetting | None:
     """The table before is done: go on with this one."""
     found = tx.get(Forgetting, forgetting_id)
-    if found is not None and found.state == State.REWRITING and found.place != place:
+    if found is not None and found.state == Stage.REWRITING and found.place != place:
         found = found._replace(place=place, after=None)
         tx.save(found)
     return found

@@ -25,7 +25,7 @@ from csms.core.errands import OPEN as ERRAND_OPEN
 from csms.core.errands import Errand
 from csms.core.errors import CsmsError, Refused
 from csms.core.exchanged import OPEN, CdrDelivery
-from csms.core.forgetting import Forgetting, State
+from csms.core.forgetting import Forgetting, Stage
 from csms.core.identity import JOURNAL, PLACES, SAMPLE, Place
 from csms.core.messages import Message
 from csms.core.metering import NO_EVSE, MeterSample
@@ -147,10 +147,10 @@ class Forgetter:
 
     async def go_on(self) -> None:
         """Take everything that has begun as far as it goes now. Raises what the store raises."""
-        for state in (State.REWRITING, State.TELLING):
+        for state in (Stage.REWRITING, Stage.TELLING):
             rows = await self._store.reader.page(Forgetting, {"state": state}, limit=PAGE)
             for row in rows:
-                if state == State.TELLING and not self._look(row):
+                if state == Stage.TELLING and not self._look(row):
                     continue
                 try:
                     await self._forget(row)
@@ -172,7 +172,7 @@ class Forgetter:
         return True
 
     async def _forget(self, row: Forgetting) -> None:
-        if row.state == State.TELLING:
+        if row.state == Stage.TELLING:
             row = await self._announced(row)
             why = await self._in_the_way(row)
             if why is None:
@@ -184,7 +184,7 @@ class Forgetter:
             if why is not None:
                 await self._transact(forgetting.waiting, row, why)
                 return
-        if row.state == State.REWRITING:
+        if row.state == Stage.REWRITING:
             await self._rewrite(row)
 
     async def _transact(self, fn: Callable[..., Any], row: Forgetting, *args: Any) -> Forgetting:

@@ -9,7 +9,7 @@ import pytest
 
 from csms.core import aliases, forgetting, identity
 from csms.core.errors import NotFound, Refused
-from csms.core.forgetting import Forgetting, State, Wish
+from csms.core.forgetting import Forgetting, Stage, Wish
 from csms.core.identity import PLACES
 from csms.core.tokens import Token
 from tests.support.charging import NOW, PARTY, Site, at
@@ -45,7 +45,7 @@ def test_the_token_is_blocked_and_everything_that_names_it_is_noted(site: Site) 
     assert set(row.names["uids"]) == {LONG.lower(), LONG, alias}
     assert row.names["labels"] == ["Ana"]
     assert row.names["contracts"][0].startswith("CA-NTH-C")
-    assert (row.state, row.kind, row.ours) == (State.TELLING, "rfid", True)
+    assert (row.state, row.kind, row.ours) == (Stage.TELLING, "rfid", True)
     assert site.run(aliases.given, "CARD") is None
 
 
@@ -69,7 +69,7 @@ def test_a_token_goes_when_partners_have_been_told_and_nothing_charges(site: Sit
         site.run(forgetting.take_out, "f1", "transactions", NOW)
     site.stop(number)
     row = site.run(forgetting.take_out, "f1", "transactions", at(5_000))
-    assert (row.state, row.since, row.place) == (State.REWRITING, at(5_000), "transactions")
+    assert (row.state, row.since, row.place) == (Stage.REWRITING, at(5_000), "transactions")
     assert site.rows(Token) == []
     assert site.run(forgetting.take_out, "f1", "cdrs", at(6_000)) == row
 
@@ -78,12 +78,12 @@ def test_every_step_may_be_repeated_and_none_goes_back(site: Site) -> None:
     begin(site)
     assert site.run(forgetting.announced, "f1", 17).told_seq == 17
     assert site.run(forgetting.announced, "f1", 18).told_seq == 17
-    assert site.run(forgetting.finish, "f1", NOW).state == State.TELLING
+    assert site.run(forgetting.finish, "f1", NOW).state == Stage.TELLING
     site.run(forgetting.take_out, "f1", "transactions", NOW)
     assert site.run(identity.rewrite, "f1", PLACES[0], [], (7,)).after == [7]
     assert site.run(identity.next_place, "f1", "cdrs").after is None
     done = site.run(forgetting.finish, "f1", at(9))
-    assert (done.state, done.uid, done.names) == (State.DONE, done.pseudonym, {})
+    assert (done.state, done.uid, done.names) == (Stage.DONE, done.pseudonym, {})
     later: list[tuple[Any, ...]] = [
         (forgetting.finish, at(10)),
         (forgetting.take_out, "transactions", at(10)),

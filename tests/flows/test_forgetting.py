@@ -27,7 +27,7 @@ from csms.core.disclosures import Module, Told
 from csms.core.errands import Errand
 from csms.core.errors import NotFound, Refused, StoreUnavailable
 from csms.core.exchanged import CdrDelivery
-from csms.core.forgetting import Forgetting, State, Wish
+from csms.core.forgetting import Forgetting, Stage, Wish
 from csms.core.messages import IN, Message
 from csms.core.metering import METER_STOP, MeterSample, Sample
 from csms.core.neighbours import NeighbourObject
@@ -140,10 +140,10 @@ async def test_it_may_be_interrupted_at_any_write(done: bool) -> None:
             except StoreUnavailable:
                 interrupted = True
                 # Somebody asks once more, with another pseudonym.
-                if archive.row().state != State.DONE:
+                if archive.row().state != Stage.DONE:
                     assert archive.begin().id == "f1"
         row = archive.row()
-        assert row.state == State.DONE
+        assert row.state == Stage.DONE
         assert "CARD" not in archive.dump()
         assert archive.dump().count("forgotten-0000000000000002") == 0
         (cdr,) = archive.site.rows(Cdr)
@@ -208,7 +208,7 @@ async def test_many_rows_are_rewritten_a_little_at_a_time(archive: Archive) -> N
         archive.site.run(quarantine.put, origin(n), "stop", f"reason {n}", {"idTag": "CARD"})
     archive.begin()
     await archive.forgetter().go_on()
-    assert archive.row().state == State.DONE
+    assert archive.row().state == Stage.DONE
     assert archive.row().rewritten > 3_800
     assert "card" not in archive.dump().casefold().replace("card is", "")
     assert archive.store.most == CHUNK
@@ -234,7 +234,7 @@ async def test_a_charge_that_begins_meanwhile_is_waited_for(archive: Archive) ->
     archive.site.stop(number, 21_000)
     await archive.close()
     await archive.forgetter().go_on()
-    assert archive.row().state == State.DONE
+    assert archive.row().state == Stage.DONE
     assert archive.row().waits_for is None
 
 
@@ -245,11 +245,11 @@ async def test_partners_are_told_first(archive: Archive) -> None:
     assert archive.site.rows(Token)[0].blocked
     for _ in range(2):
         await archive.forgetter().go_on()
-        assert archive.row().state == State.TELLING
+        assert archive.row().state == Stage.TELLING
         assert archive.row().waits_for.startswith("South was not told yet")
     archive.pushed(archive.row().told_seq)
     await archive.forgetter().go_on()
-    assert archive.row().state == State.DONE
+    assert archive.row().state == Stage.DONE
 
 
 async def test_a_partner_that_cannot_be_told_is_waited_for_so_long(archive: Archive) -> None:
@@ -257,10 +257,10 @@ async def test_a_partner_that_cannot_be_told_is_waited_for_so_long(archive: Arch
     archive.begin()
     archive.now += PATIENCE - timedelta(seconds=1)
     await archive.forgetter().go_on()
-    assert archive.row().state == State.TELLING
+    assert archive.row().state == Stage.TELLING
     archive.now += timedelta(seconds=1)
     await archive.forgetter().go_on()
-    assert archive.row().state == State.DONE
+    assert archive.row().state == Stage.DONE
 
 
 async def test_a_partner_that_only_reads_our_list_has_to_read_it_again(archive: Archive) -> None:
@@ -273,10 +273,10 @@ async def test_a_partner_that_only_reads_our_list_has_to_read_it_again(archive: 
     read(True)
     archive.begin()
     await archive.forgetter().go_on()
-    assert archive.row().state == State.TELLING
+    assert archive.row().state == Stage.TELLING
     read(False)
     await archive.forgetter().go_on()
-    assert archive.row().state == State.DONE
+    assert archive.row().state == Stage.DONE
 
 
 async def test_a_session_elsewhere_is_waited_for(archive: Archive) -> None:
@@ -291,7 +291,7 @@ async def test_a_session_elsewhere_is_waited_for(archive: Archive) -> None:
     assert archive.row().waits_for == "session S9 at US*STH goes on"
     archive.now += timedelta(days=1)
     await archive.forgetter().go_on()
-    assert archive.row().state == State.DONE
+    assert archive.row().state == Stage.DONE
 
 
 async def test_a_record_that_is_not_settled_is_waited_for(archive: Archive) -> None:
@@ -362,7 +362,7 @@ async def test_a_visitor_is_forgotten_without_telling_anybody(archive: Archive) 
     assert cdr.data["cdr_token"]["contract_id"] == "US-C1"
     archive.begin("visiting", "US*STH")
     await archive.forgetter().go_on()
-    assert archive.row().state == State.DONE
+    assert archive.row().state == Stage.DONE
     for word in ("VISITING", "visiting", "US-C1", "DF-1"):
         assert word not in archive.dump()
     (cdr,) = archive.site.rows(Cdr)
@@ -383,7 +383,7 @@ async def test_what_was_billed_to_another_party_with_that_uid_stays(archive: Arc
     archive.site.run(lambda tx: tx.save(visitor()))
     archive.begin("CARD", "US*STH")
     await archive.forgetter().go_on()
-    assert archive.row().state == State.DONE
+    assert archive.row().state == Stage.DONE
     assert archive.site.transaction(number).token_uid == "CARD"
     (cdr,) = archive.site.rows(Cdr)
     assert cdr.token_uid == "CARD"
@@ -408,7 +408,7 @@ async def test_what_begins_after_the_token_is_gone_is_a_new_appearance(archive: 
     archive.site.run(forgetting.take_out, "f1", "transactions", since())
     number = archive.site.start(20_000).transaction_id
     await archive.forgetter().go_on()
-    assert archive.row().state == State.DONE
+    assert archive.row().state == Stage.DONE
     assert archive.site.transaction(number).token_uid == "CARD"
     assert archive.site.transaction(number).open
     assert len({t.token_uid for t in archive.site.rows(Transaction)}) == 2
@@ -465,8 +465,8 @@ async def test_one_that_cannot_be_gone_on_with_keeps_no_other(archive: Archive) 
     archive.begin("OTHER")
     archive.site.run(lambda tx: tx.save(tx.get(Forgetting, "f1")._replace(names={"uids": [1]})))
     await archive.forgetter().go_on()
-    assert archive.row(1).state == State.REWRITING
-    assert archive.row(2).state == State.DONE
+    assert archive.row(1).state == Stage.REWRITING
+    assert archive.row(2).state == Stage.DONE
 
 
 async def test_a_charge_that_was_asked_for_elsewhere_is_waited_for(archive: Archive) -> None:
