@@ -14,13 +14,14 @@ from csms.app import ensure_admin_key, keyring_of, new_secret, running
 from csms.core.errors import Invalid
 from csms.settings import Settings
 from tests.support.certificates import write_pair
+from tests.support.stores import prepared
 
 
 def settings(folder: Path, **more: object) -> Settings:
     given = {
         "ocpp": {"port": 0, "host": "127.0.0.1"},
         "http": {"port": 0},
-        "store": {"url": f"sqlite:///{folder}/csms.db"},
+        "store": {"url": prepared(folder)},
         "security": {"keys": {"k": "0" * 64}, "current": "k"},
         **more,
     }

@@ -142,12 +142,21 @@ def _rotated(
 async def change_profile(station: str, wish: ProfileWish, writer: AdminWriter) -> ProfileAnswer:
     """Require a security profile of the station. One that it is connected with, or a lower one, is
     required from now on; a higher one is set in the station, which is reset, and required once it
-    has booted on it."""
+    has booted on it. With `elsewhere` the station is sent to another system, and nothing changes
+    here: it may come back."""
     provided = writer.provided
     found = await find(provided, station, writer.who)
     policy = await provided.store.reader.get(Policy, found.id) or Policy(found.id)
     reached = found.profile if found.node is not None else None
-    at_once = wish.profile <= max(policy.min_profile, reached or 0)
+    if wish.elsewhere and wish.url is None:
+        raise Invalid("elsewhere needs the url of the other system")
+    if not wish.elsewhere and (wish.identity is not None or wish.password is not None):
+        raise Invalid(
+            "identity and password are for another system (elsewhere); here a token is changed "
+            f"with csms station rotate {found.identity}"
+        )
+    reached_already = wish.profile <= max(policy.min_profile, reached or 0)
+    at_once = reached_already and wish.url is None
     url = wish.url or provided.station_url
     if not at_once and wish.profile == Profile.BASIC_OVER_TLS and not url.startswith("wss://"):
         raise Refused(
@@ -157,7 +166,7 @@ async def change_profile(station: str, wish: ProfileWish, writer: AdminWriter) -
     if not at_once and found.node is None:
         raise StationOffline(f"{found.identity} is not connected, so it cannot be told")
     await writer.run(
-        "profile_changed",
+        "station_sent_elsewhere" if wish.elsewhere else "profile_changed",
         found.identity,
         _require if at_once else _noted,
         found.id,
@@ -168,8 +177,17 @@ async def change_profile(station: str, wish: ProfileWish, writer: AdminWriter) -
     )
     if at_once:
         return await _profile_answer(provided, found, "required")
-    wanted = ChangeProfile(wish.profile, url, wish.slot, tuple(wish.priority), wish.interface)
-    told = await provided.logins.change_profile(found, wanted)
+    wanted = ChangeProfile(
+        wish.profile,
+        url,
+        wish.slot,
+        tuple(wish.priority),
+        wish.interface,
+        identity=wish.identity,
+        password=wish.password,
+    )
+    tell = provided.logins.move if wish.elsewhere else provided.logins.change_profile
+    told = await tell(found, wanted)
     reset = None
     if wish.reset and told.taken in (Taken.ACCEPTED, Taken.REBOOT_REQUIRED):
         reset = await _command(writer, found, Kind.RESET, {})

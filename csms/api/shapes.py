@@ -215,6 +215,13 @@ class Rotated(BaseModel):
 class ProfileWish(Given):
     profile: int = Field(ge=0, le=2)
     url: str | None = Field(None, max_length=512, description="Default: that of this system")
+    elsewhere: bool = Field(False, description="The URL is of another system: it moves there")
+    identity: str | None = Field(
+        None, max_length=48, description="Its name at that URL, if another one (OCPP 2.1)"
+    )
+    password: str | None = Field(
+        None, min_length=8, max_length=64, description="Its secret at that URL (OCPP 2.1)"
+    )
     slot: int | None = Field(None, ge=0, description="Network slot of a 2.x station")
     priority: list[int] = Field(default_factory=list, max_length=20)
     interface: str = Field("Wired0", max_length=20)

@@ -103,6 +103,15 @@ def profile(
     url: Annotated[
         str | None, typer.Option("--url", help="Where it is to connect; default: this system.")
     ] = None,
+    elsewhere: Annotated[
+        bool, typer.Option("--elsewhere", help="That URL is of another system: it moves there.")
+    ] = False,
+    identity: Annotated[
+        str | None, typer.Option("--identity", help="OCPP 2.1: its name there, if another one.")
+    ] = None,
+    password: Annotated[
+        bool, typer.Option("--password", help="OCPP 2.1: give it its secret there (asked for).")
+    ] = False,
     slot: Annotated[
         int | None,
         typer.Option("--slot", min=0, help="OCPP 2.x: the network slot to use; default: a free."),
@@ -126,7 +135,12 @@ def profile(
     falls back is not locked out. It has to know the authority of this server's certificate first.
     A profile that it has already, or a lower one, is required at once.
 
+    With `--elsewhere` it is sent to another system, with OCPP 2.1 also with its name and secret
+    there. Nothing changes here, so that it can come back.
+
     Example: `csms station profile CP-1 2`
+
+    Example: `csms station profile CP-1 2 --elsewhere --url wss://other.example/ocpp --password`
 
     Example: `csms station profile CP-1 2 --slot 2 --priority 1 --interface Wireless0`
     """
@@ -134,6 +148,9 @@ def profile(
     body: dict[str, Any] = {
         "profile": number,
         "url": url,
+        "elsewhere": elsewhere or None,
+        "identity": identity,
+        "password": _ask_secret(station, "--password") if password else None,
         "slot": slot,
         "priority": _slots(priority),
         "interface": interface,
@@ -146,7 +163,7 @@ def profile(
         answer = session.client.write(
             "POST", f"{path_of(station)}/profile", body, wait_s=WAIT_S, hints=hints
         )
-    _profiled(session, answer, number)
+    _profiled(session, answer, number, elsewhere=elsewhere)
 
 
 def _slots(text: str | None) -> list[int] | None:
@@ -158,7 +175,7 @@ def _slots(text: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
-def _profiled(session: Session, answer: Row, number: int) -> None:
+def _profiled(session: Session, answer: Row, number: int, *, elsewhere: bool = False) -> None:
     identity, detail, out = str(answer["identity"]), cell(answer.get("detail")), session.out
     if out.is_json:
         out.json(answer)
@@ -187,7 +204,10 @@ def _profiled(session: Session, answer: Row, number: int) -> None:
             reset = answer.get("reset")
             now = paste("station", "reset", identity)
             out.line(f"The reset was {cell(reset)}." if reset else f"Now reset it: {now}")
-            out.line(f"Lower profiles are refused once it has booted on it; {show} tells.")
+            if elsewhere:
+                out.line(f"It is still known here, for the case that it comes back; {show} tells.")
+            else:
+                out.line(f"Lower profiles are refused once it has booted on it; {show} tells.")
 
 
 @app.command("exception", rich_help_panel=ADD)
@@ -222,7 +242,7 @@ def exception(
     session = Session.of(context, output)
     wanted: dict[str, Any] = {}
     if weak_secret:
-        wanted["weak_secret"] = _ask_secret(station)
+        wanted["weak_secret"] = _ask_secret(station, "--weak-secret")
     if user is not None:
         wanted["user"] = user
     if no_auth:
@@ -246,12 +266,12 @@ def exception(
     session.out.line(f"{identity}: {said}" if said else f"{identity} has no exceptions.")
 
 
-def _ask_secret(station: str) -> str:
+def _ask_secret(station: str, option: str) -> str:
     if sys.stdin.isatty():
         return str(typer.prompt(f"The secret that {station} has", hide_input=True))
     secret = sys.stdin.readline().rstrip("\r\n")
     if not secret:
-        raise usage("--weak-secret: no secret came on standard input", "type it in a terminal")
+        raise usage(f"{option}: no secret came on standard input", "type it in a terminal")
     return secret
 
 

@@ -117,8 +117,9 @@ class ChangeProfile:
     """The OCPP security profile to connect with after the next reset, and the address for it.
 
     `slot`: where a 2.x station keeps the new address; None: a free one. `priority`: the slots in
-    use, first the preferred one; empty: the station is asked. The answer is `Settings` of the last
-    thing that was set.
+    use, first the preferred one; empty: the station is asked. `identity` and `password`: what it
+    shows there, for another central system (OCPP 2.1). The answer is `Settings` of the last thing
+    that was set.
     """
 
     profile: int
@@ -127,6 +128,8 @@ class ChangeProfile:
     priority: tuple[int, ...] = ()
     interface: str = "Wired0"
     message_timeout_s: int = 30
+    identity: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 Inquiry = (

@@ -89,6 +89,10 @@ class Logins:
             )
         return told
 
+    async def move(self, station: Station, wanted: ChangeProfile) -> Told:
+        """Send a station to another central system. Here nothing changes: it may come back."""
+        return await self._tell(station, wanted)
+
     async def _tell(self, station: Station, inquiry: Inquiry) -> Told:
         if station.registration == Registration.REJECTED:
             # OCPP 2.0.1 B03.FR.03: nothing is sent to a station that is not wanted.

@@ -49,7 +49,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     for protocol in (
         Protocol("ocpp1.6", DIALECT_16, v16_commands.ENCODERS, v16_device_model.ASKERS),
         Protocol("ocpp2.0.1", DIALECT_201, v2_commands.ENCODERS, v2_device_model.ASKERS),
-        Protocol("ocpp2.1", DIALECT_21, v2_commands.ENCODERS_21, v2_device_model.ASKERS),
+        Protocol("ocpp2.1", DIALECT_21, v2_commands.ENCODERS_21, v2_device_model.ASKERS_21),
     )
 }
 

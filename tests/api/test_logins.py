@@ -156,6 +156,39 @@ async def test_a_higher_profile_is_set_in_the_station_which_is_reset(api: Api) -
     assert [command.kind for command in api.stations.performed] == ["reset"]
 
 
+async def test_a_station_that_moves_away_is_told_where_and_how(api: Api) -> None:
+    """Nothing is required of it here, not even where it has that profile; it may come back."""
+    station = await api.add_station()
+    await linked(api, station, Profile.BASIC_OVER_TLS)
+    api.telling.says = APPLIED
+    body = {
+        "profile": 2,
+        "url": "wss://other/ocpp",
+        "elsewhere": True,
+        "identity": "NEW-1",
+        "password": "secret of another system",
+    }
+    answer = (await api("POST", "/stations/CP-1/profile", json=body)).json()
+    assert (answer["outcome"], answer["wanted_profile"]) == ("accepted", None)
+    assert api.telling.asked == [
+        ChangeProfile(2, "wss://other/ocpp", identity="NEW-1", password=body["password"])
+    ]
+    (audit,) = [a for a in await api.audits() if a["action"] == "station_sent_elsewhere"]
+    assert audit["target"] == "CP-1"
+    assert "secret of another system" not in str(audit)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"elsewhere": True}, {"identity": "X"}, {"url": "wss://h/ocpp", "password": "long enough"}],
+)
+async def test_a_login_is_for_another_system_alone(api: Api, body: dict[str, Any]) -> None:
+    await linked(api, await api.add_station())
+    answer = await api("POST", "/stations/CP-1/profile", json={"profile": 1, **body})
+    assert answer.status_code == 422
+    assert api.telling.asked == []
+
+
 async def test_a_refused_profile_leaves_everything_as_it_was(api: Api) -> None:
     await linked(api, await api.add_station())
     api.telling.says = REJECTED

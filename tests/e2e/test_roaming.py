@@ -9,6 +9,7 @@ import httpx
 
 from csms.app import Running, ensure_admin_key, running
 from csms.settings import Settings
+from tests.support.stores import prepared
 
 HEADERS = {"Authorization": "Bearer first.secret"}
 
@@ -20,7 +21,7 @@ def settings(folder: Path, party: str) -> Settings:
             "party": party,
             "ocpp": {"port": 0, "host": "127.0.0.1"},
             "http": {"port": 0},
-            "store": {"url": f"sqlite:///{folder}/csms.db"},
+            "store": {"url": prepared(folder)},
             "security": {"keys": {"k": "0" * 64}, "current": "k"},
             "ocpi": {"allow_http": True, "allow_networks": ["127.0.0.0/8"]},
         }

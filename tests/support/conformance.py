@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed
 
 from csms.app import Running, ensure_admin_key, running
 from csms.settings import Settings
+from tests.support.stores import prepared
 
 WITHIN_S = 10.0
 IDENTITY = "CP-1"
@@ -313,7 +314,7 @@ def settings(folder: Path, **more: Any) -> Settings:
         # Nothing is asked by itself: a case is about what is asked of the central system.
         "ocpp": {"port": 0, "host": "127.0.0.1", "settle_s": 3_600.0},
         "http": {"port": 0},
-        "store": {"url": f"sqlite:///{folder}/csms.db"},
+        "store": {"url": prepared(folder)},
         "security": {"keys": {"k": "0" * 64}, "current": "k"},
         **more,
     }

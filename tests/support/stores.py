@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import (
@@ -17,6 +19,7 @@ from contextlib import (
     contextmanager,
 )
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,6 +59,26 @@ class Site(Protocol):
         ...
 
 
+@cache
+def _template() -> bytes:
+    """An empty database with the schema in place, made once in each process that runs tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "template.db"
+        upgrade(engine_for(file))
+        with sqlite3.connect(file) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        return file.read_bytes()
+
+
+def prepared(folder: Path, name: str = "csms.db") -> str:
+    """The address of a new SQLite database whose schema is in place: bringing it there step by step
+    is tested by itself, and takes longer than most tests."""
+    if not (folder / name).exists():
+        (folder / name).write_bytes(_template())
+    return f"sqlite:///{folder}/{name}"
+
+
 class SqliteSite:
     """A SQLite file."""
 
@@ -63,7 +86,7 @@ class SqliteSite:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "store.db"
-        upgrade(engine_for(self.path))
+        prepared(folder, "store.db")
 
     def database(self) -> SqliteDatabase:
         return SqliteDatabase(self.path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csms.core.inquiries import ChangeProfile, GivePassword, Setting, Settings
+from csms.core.inquiries import ChangeProfile, Declined, GivePassword, Setting, Settings
 from csms.ocpp.asking import Askers, Exchange, Fault, Silence, of_silence_or_fault
 
 _SETTINGS = {
@@ -22,6 +22,8 @@ def give_password(inquiry: GivePassword) -> Exchange:
 def change_profile(inquiry: ChangeProfile) -> Exchange:
     """A05. The address is none of OCPP 1.6: a station takes its own with the other scheme, or needs
     it set by its maker's key first."""
+    if inquiry.identity is not None or inquiry.password is not None:
+        return Declined("only stations of OCPP 2.1 take an identity or a password with an address")
     return (yield from _change(PROFILE, str(inquiry.profile)))
 
 

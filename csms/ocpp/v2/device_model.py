@@ -322,3 +322,4 @@ ASKERS: Askers = {
     TriggerReadings: trigger_readings,
     **login.ASKERS,
 }
+ASKERS_21: Askers = {**ASKERS, **login.ASKERS_21}

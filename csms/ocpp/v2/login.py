@@ -27,6 +27,13 @@ def give_password(inquiry: GivePassword) -> Exchange:
     return _settled(_PASSWORD, answered)
 
 
+def change_profile_201(inquiry: ChangeProfile) -> Exchange:
+    """As `change_profile`; the network profile of 2.0.1 has no login."""
+    if inquiry.identity is not None or inquiry.password is not None:
+        return Declined("only stations of OCPP 2.1 take an identity or a password with an address")
+    return (yield from change_profile(inquiry))
+
+
 def change_profile(inquiry: ChangeProfile) -> Exchange:
     """B09: a free slot gets the new address and profile, and goes before those in use, which stay
     behind it as the way back (A05)."""
@@ -52,6 +59,10 @@ def change_profile(inquiry: ChangeProfile) -> Exchange:
         "securityProfile": inquiry.profile,
         "ocppInterface": inquiry.interface,
     }
+    if inquiry.identity is not None:
+        profile["identity"] = inquiry.identity
+    if inquiry.password is not None:
+        profile["basicAuthPassword"] = inquiry.password
     made = yield "SetNetworkProfile", {"configurationSlot": slot, "connectionData": profile}
     if isinstance(made, Fault | Silence):
         return of_silence_or_fault(made)
@@ -101,4 +112,5 @@ def _first(answered: Payload, name: str) -> Payload:
     return found if isinstance(found, dict) else {}
 
 
-ASKERS: Askers = {GivePassword: give_password, ChangeProfile: change_profile}
+ASKERS: Askers = {GivePassword: give_password, ChangeProfile: change_profile_201}
+ASKERS_21: Askers = {**ASKERS, ChangeProfile: change_profile}

@@ -59,3 +59,10 @@ def test_what_is_no_result(said: object, answer: object) -> None:
     station = Answering("ocpp1.6")
     station.on("ChangeConfiguration", said)
     assert station.is_asked(GivePassword(TOKEN)) == answer
+
+
+def test_it_takes_no_login_with_an_address() -> None:
+    station = Answering("ocpp1.6")
+    answer = station.is_asked(ChangeProfile(2, "wss://host/ocpp", identity="NEW-1"))
+    assert isinstance(answer, Declined)
+    assert station.heard == []

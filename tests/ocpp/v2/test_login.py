@@ -117,3 +117,24 @@ def test_an_answer_that_does_not_come_ends_it(station: Answering, action: str) -
     station.on(action, Silence("timed_out"))
     assert station.is_asked(ChangeProfile(2, URL)) == NoAnswer("timed_out")
     assert station.heard[-1][0] == action
+
+
+THERE = ChangeProfile(2, URL, identity="NEW-1", password="secret of another system")
+
+
+def test_a_profile_of_2_1_carries_the_login_at_another_system() -> None:
+    """OCPP 2.1 B09, TC_B_100."""
+    station = Answering("ocpp2.1")
+    accepting(station)
+    station.is_asked(THERE)
+    sent = station.heard[1][1]["connectionData"]
+    assert (sent["identity"], sent["basicAuthPassword"]) == ("NEW-1", "secret of another system")
+    assert "secret" not in repr(THERE)
+
+
+def test_one_of_2_0_1_cannot_and_is_not_asked() -> None:
+    station = Answering("ocpp2.0.1")
+    answer = station.is_asked(THERE)
+    assert isinstance(answer, Declined)
+    assert "2.1" in answer.reason
+    assert station.heard == []
