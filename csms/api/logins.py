@@ -8,11 +8,19 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from csms.api.auth import MAX_RECENT_SECRETS, AdminWriter, NetworkViewer, Provided, Writer
+from csms.api.auth import (
+    MAX_RECENT_SECRETS,
+    AdminWriter,
+    NetworkViewer,
+    Provided,
+    Viewer,
+    Writer,
+)
 from csms.api.paging import Cursor, Limit, Page, page
 from csms.api.shapes import (
     Acceptance,
     Accepted,
+    CredentialOut,
     ExceptionsChange,
     ProfileAnswer,
     ProfileWish,
@@ -133,6 +141,16 @@ def _rotated(
         detail=detail,
         old_works=old_works,
     )
+
+
+@router.get("/stations/{station}/credentials")
+async def list_credentials(station: str, who: Viewer, provided: Provided) -> list[CredentialOut]:
+    """The secrets that open a link of this station now, the oldest first. During a rotation there
+    are two: the new one that it has not used so far, and the old one that it may still use."""
+    found = await find(provided, station, who)
+    rows = await provided.store.reader.page(Credential, {"station_id": found.id}, limit=100)
+    rows.sort(key=lambda c: c.created_at)
+    return [CredentialOut(created_at=c.created_at, used_at=c.used_at, weak=c.weak) for c in rows]
 
 
 # -- security profiles -----------------------------------------------------------------------------

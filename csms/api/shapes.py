@@ -193,6 +193,14 @@ class Onboarded(BaseModel):
     token: str
 
 
+class CredentialOut(BaseModel):
+    """One secret that a station may show; what it is nobody can say."""
+
+    created_at: datetime
+    used_at: datetime | None = Field(description="Since when links are opened with it")
+    weak: bool
+
+
 class Rotation(Given):
     by_hand: bool = Field(False, description="Do not send it to the station: it is typed in there")
     at_once: bool = Field(False, description="The old one stops working now; implies by_hand")

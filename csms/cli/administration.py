@@ -9,6 +9,7 @@ import typer
 
 from csms.cli.charging import station_of
 from csms.cli.client import segment
+from csms.cli.failures import usage
 from csms.cli.output import Column, cell, column, kwh
 from csms.cli.session import LimitOption, OutputOption, Session
 
@@ -103,21 +104,34 @@ def list_keys(
 @keys.command("revoke")
 def revoke_key(
     context: typer.Context,
-    key: Annotated[str, typer.Argument(metavar="ID", help="As shown by csms key list.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Its id, or its name if one has it.")],
     output: OutputOption = None,
 ) -> None:
     """End an API key at once.
 
     Example: `csms key revoke 5f0c61e8d1c24a1f9a4f2d3c5b6a7980`
+
+    Example: `csms key revoke "night shift"`
     """
     session = Session.of(context, output)
     # Somebody may paste the whole key: its secret must not go into a path, nor into a message.
-    key_id = key.partition(".")[0]
+    key_id = _key_id(session, key.partition(".")[0])
     answer = session.client.write("DELETE", f"/keys/{segment(key_id, 'ID')}")
     if session.out.is_json:
         session.out.json(answer)
         return
     session.out.line(f"the key {cell(answer['name'])} ({answer['id']}) is revoked")
+
+
+def _key_id(session: Session, named: str) -> str:
+    """The id of a key that goes by that id or name. A name that several have is a mistake."""
+    live = [k for k in session.client.pages("/keys") if k.get("revoked_at") is None]
+    found = [str(k["id"]) for k in live if k.get("name") == named]
+    if any(k["id"] == named for k in live) or not found:
+        return named
+    if len(found) > 1:
+        raise usage(f"{len(found)} keys are named {cell(named)}", f"give one of {', '.join(found)}")
+    return found[0]
 
 
 # -- the command ledger ----------------------------------------------------------------------------

@@ -92,13 +92,13 @@ def _silent_for_a_day(transaction: Row) -> bool:
 _COLUMNS = (
     column("id", "id", right=True),
     Column("station", station_of),
-    column("evse", "evse", right=True),
+    column("evse", "evse", right=True, spare=1),
     column("token", "token_uid"),
     Column("state", _state),
     column("started", "started_at", time=True),
-    column("ended", "ended_at", time=True),
+    column("ended", "ended_at", time=True, spare=2),
     Column("kWh", lambda t: _energy(t), right=True),
-    column("reason", "stop_reason"),
+    column("reason", "stop_reason", spare=3),
     Column("look at", _doubts),
 )
 

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 import typer
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -25,6 +26,8 @@ from rich.text import Text
 
 Row = Mapping[str, Any]
 NOTHING = "-"
+# Spaces between the columns of a table.
+_GAP = 2
 
 # What begins so is a danger that somebody has taken on, and must not be overlooked.
 ALARMS = ("exception: ", "weak secret", "user name ", "no secret from ")
@@ -48,17 +51,21 @@ class Format(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table, or a line of a record. `get` takes the API's object; with `time` its
-    result is an RFC 3339 time."""
+    result is an RFC 3339 time. `spare`: the higher, the sooner it is left out where the terminal is
+    too narrow for all; 0: never."""
 
     title: str
     get: Callable[[Row], Any]
     time: bool = False
     right: bool = False
+    spare: int = 0
 
 
-def column(title: str, name: str, *, time: bool = False, right: bool = False) -> Column:
+def column(
+    title: str, name: str, *, time: bool = False, right: bool = False, spare: int = 0
+) -> Column:
     """The column of a field."""
-    return Column(title, lambda row: row.get(name), time, right)
+    return Column(title, lambda row: row.get(name), time, right, spare)
 
 
 def printable(text: str) -> str:
@@ -116,7 +123,14 @@ class Printer:
         elif not rows:
             note(empty)
         elif self.terminal:
-            self._console().print(self._table(rows, columns))
+            console = self._console()
+            cells = [[self._cell(c, row) for c in columns] for row in rows]
+            kept = fitting(columns, cells, console.width)
+            shown = [[row[i] for i in kept] for row in cells]
+            console.print(_table([columns[i] for i in kept], shown))
+            left_out = [c.title for i, c in enumerate(columns) if i not in kept]
+            if left_out:
+                note(f"(a wider terminal also shows: {', '.join(left_out)})")
         else:
             cells = [[self._cell(c, row) for c in columns] for row in rows]
             titles = [c.title.replace(" ", "_") for c in columns]
@@ -177,20 +191,6 @@ class Printer:
         value = column.get(row)
         return self.time(value) if column.time else cell(value)
 
-    def _table(self, rows: Sequence[Row], columns: Sequence[Column]) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-        for number, c in enumerate(columns):
-            # The first column is the name that one pastes, so it is never cut.
-            table.add_column(
-                c.title,
-                justify="right" if c.right else "left",
-                no_wrap=number == 0 or c.time,
-                overflow="fold",
-            )
-        for row in rows:
-            table.add_row(*(_styled(self._cell(c, row)) for c in columns))
-        return table
-
     def _console(self) -> Console:
         return Console(
             file=self._stdout, force_terminal=True, width=self._width, highlight=False, markup=False
@@ -204,6 +204,40 @@ class Printer:
             # Whoever read has had enough (`| head`). Nothing may be flushed there at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
             raise typer.Exit(0) from None
+
+
+def fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The places of the columns that are shown in a table so wide."""
+    widths = [
+        max(cell_len(c.title), *(cell_len(row[i]) for row in cells)) for i, c in enumerate(columns)
+    ]
+    kept = list(range(len(columns)))
+    for place in sorted((i for i in kept if columns[i].spare), key=lambda i: -columns[i].spare):
+        if sum(widths[i] for i in kept) + _GAP * (len(kept) - 1) <= width:
+            break
+        kept.remove(place)
+    return kept
+
+
+def _table(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
+        padding=(0, _GAP, 0, 0),
+    )
+    for number, c in enumerate(columns):
+        # The first column is the name that one pastes, so it is never cut.
+        table.add_column(
+            c.title,
+            justify="right" if c.right else "left",
+            no_wrap=number == 0 or c.time,
+            overflow="fold",
+        )
+    for row in cells:
+        table.add_row(*(_styled(text) for text in row))
+    return table
 
 
 def cell(value: Any) -> str:

@@ -333,7 +333,8 @@ def call(
     sent = read_payload(payload)
     hints = {
         **_hints(station),
-        "invalid": f"{paste('station', 'show', station)} says which version of OCPP applies",
+        "invalid": "the message names the field; what there is depends on the version of OCPP, "
+        f"which {paste('station', 'show', station)} says",
     }
     try:
         with _patience(station):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -149,11 +149,11 @@ _COLUMNS = (
     column("identity", "identity"),
     Column("connected since", _connected, time=True),
     column("version", "version"),
-    column("vendor", "vendor"),
-    column("model", "model"),
-    column("firmware", "firmware"),
+    column("vendor", "vendor", spare=2),
+    column("model", "model", spare=1),
+    column("firmware", "firmware", spare=3),
     Column("connectors", lambda s: compact(s.get("connectors") or [])),
-    Column("violations", violations, right=True),
+    Column("violations", violations, right=True, spare=4),
     Column("state", _state),
 )
 _DETAILS = (
@@ -179,10 +179,27 @@ _DETAILS = (
 )
 
 
-def _shown(station: Row) -> tuple[Column, ...]:
+def _shown(station: Row, token: Column) -> tuple[Column, ...]:
     """The details that say something of this station as it is."""
     hidden = "disconnected" if station.get("connected") else "connected since"
-    return tuple(c for c in _DETAILS if c.title != hidden)
+    shown: list[Column] = []
+    for c in _DETAILS:
+        shown += [token, c] if c.title == "exceptions" else [c] if c.title != hidden else []
+    return tuple(shown)
+
+
+def _tokens(tokens: Sequence[Row], time: Callable[[Any], str]) -> str | None:
+    """Whether its token has been used, and whether a new one waits to be."""
+    words = []
+    for number, token in enumerate(tokens):
+        name = "it" if len(tokens) == 1 else "the old one" if not number else "the new one"
+        used = token.get("used_at")
+        words.append(
+            f"{name} is used since {time(used)}"
+            if used
+            else f"{name} was made {time(token.get('created_at'))} and not used so far"
+        )
+    return "; ".join(words) or None
 
 
 # -- look ------------------------------------------------------------------------------------------
@@ -217,10 +234,12 @@ def show_station(
     """
     session = Session.of(context, output)
     row = session.client.get(path_of(station))
+    row = {**row, "tokens": list(session.client.get(f"{path_of(station)}/credentials"))}
     if session.out.is_json:
         switches = session.client.get(f"{path_of(station)}/switches")
         row = {**row, "switches": list(switches)}
-    session.out.record(row, _shown(row))
+    token = Column("token", lambda s: _tokens(s["tokens"], session.out.time))
+    session.out.record(row, _shown(row, token))
     if not session.out.is_json:
         if row.get("connected") and row.get("registration") == "new":
             # It was running before it was sent here, and reconnected without a boot.

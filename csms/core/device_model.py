@@ -188,8 +188,16 @@ def _compare(tx: Tx, station_id: str, reported: Variable, now: datetime) -> None
 
 
 def verified(tx: Tx, station_id: str, now: datetime) -> None:
-    """The desired values have been compared with what the station has."""
+    """The desired values have been compared with what the station has. One that was to hold with
+    the next boot, and cannot be read, holds since that boot: nothing says otherwise."""
     tx.save(model(tx, station_id)._replace(verified_at=now))
+    booted = require(tx, station_id).booted_at
+    for desired in tx.find(Desired, "by_state", station_id, State.REBOOT_REQUIRED.value):
+        reported = tx.get(Variable, station_id, desired.key)
+        readable = reported is not None and reported.actual is not None
+        since = desired.settled_at
+        if not readable and booted is not None and since is not None and booted > since:
+            _settle(tx, desired, State.APPLIED, now)
 
 
 def lacks(tx: Tx, station_id: str, what: str) -> None:

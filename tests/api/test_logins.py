@@ -102,6 +102,16 @@ async def test_a_repeated_request_asks_the_station_once_and_makes_one_token(api:
     assert later["detail"] == "this request was carried out before"
 
 
+async def test_during_a_rotation_there_are_two_tokens_and_neither_is_shown(api: Api) -> None:
+    await api.add_station()
+    api.telling.says = APPLIED
+    path = "/stations/CP-1/credentials"
+    assert len((await api("GET", path, Role.VIEWER)).json()) == 1
+    await api("POST", path)
+    listed = (await api("GET", path, Role.VIEWER)).json()
+    assert [set(token) for token in listed] == [{"created_at", "used_at", "weak"}] * 2
+
+
 async def test_a_token_that_was_sent_is_nowhere_in_clear(api: Api) -> None:
     """Rule 7: not in the ledger, the journal, the audit trail, what is remembered of writes."""
     await api.add_station()

@@ -34,6 +34,7 @@ OBJECTS: dict[str, Any] = {
     "PATCH /stations/{station}": {"registration": "pending"},
     "PUT /stations/{station}/switches/{name}": {"value": False},
     "DELETE /stations/{station}/switches/{name}": None,
+    "GET /stations/{station}/credentials": None,
     "GET /stations/{station}/switches": None,
     "GET /stations/{station}/violations": None,
     "POST /stations/{station}/credentials": None,

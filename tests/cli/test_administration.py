@@ -55,11 +55,22 @@ def test_list_keys(api: Api) -> None:
     assert line == "k7  night shift  operator  all      2031-05-01T10:00:00Z  -"
 
 
+def test_revoke_by_name(api: Api) -> None:
+    old = {**KEY, "id": "k6", "revoked_at": "2031-05-01T11:00:00Z"}
+    api.on("GET", "/keys", page(KEY, old))
+    api.on("DELETE", "/keys/k7", ok({**KEY, "revoked_at": "2031-05-01T11:00:00Z"}))
+    assert api.run("key", "revoke", "night shift").exit_code == 0
+    api.on("GET", "/keys", page(KEY, {**KEY, "id": "k8"}))
+    result = api.run("key", "revoke", "night shift")
+    assert (result.exit_code, "give one of k7, k8" in result.stderr) == (2, True)
+
+
 def test_revoke_takes_a_whole_key_without_sending_its_secret(api: Api) -> None:
+    api.on("GET", "/keys", page(KEY))
     api.on("DELETE", "/keys/k7", ok({**KEY, "revoked_at": "2031-05-01T11:00:00Z"}))
     result = api.run("key", "revoke", "k7.secret")
     assert result.stdout == "the key night shift (k7) is revoked\n"
-    assert "secret" not in str(api.requests[0].url)
+    assert not [request for request in api.requests if "secret" in str(request.url)]
 
 
 def test_a_key_without_the_role(api: Api) -> None:

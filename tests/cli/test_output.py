@@ -128,3 +128,21 @@ def test_states_have_colours_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch
 
 def test_printable_leaves_ordinary_text_alone() -> None:
     assert printable("Garage \u00d6st \u2013 1") == "Garage \u00d6st \u2013 1"
+
+
+def test_a_narrow_terminal_is_told_what_it_does_not_see(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The least important goes first, and never more than it takes."""
+    columns = (
+        column("identity", "id"),
+        column("vendor", "vendor", spare=1),
+        column("firmware", "firmware", spare=2),
+    )
+    row = {"id": "CP-1", "vendor": "V" * 40, "firmware": "F" * 40}
+    out = printed("rows", [row], columns, "none", terminal=True)
+    assert ("CP-1" in out, "V" * 40 in out, "F" in out) == (True, True, False)
+    assert "a wider terminal also shows: firmware" in capsys.readouterr().err
+    out = printed("rows", [{**row, "firmware": "1.0"}], columns, "none", terminal=True)
+    assert "1.0" in out
+    assert capsys.readouterr().err == ""

@@ -250,4 +250,4 @@ def test_a_payload_that_the_schema_refuses(api: Api) -> None:
     api.on("POST", RAW, problem(422, "invalid", "GetConfiguration /key: not of type array"))
     result = api.run("station", "call", "CP-1", "GetConfiguration", '{"key": 1}')
     assert result.exit_code == 1
-    assert "not of type array; csms station show CP-1 says which version" in result.stderr
+    assert "not of type array; the message names the field" in result.stderr

@@ -14,6 +14,7 @@ from csms.cli.stations import compact
 
 from .conftest import STATION, Api, ok, page, problem
 
+TOKEN = {"created_at": "2031-05-01T09:00:00Z", "used_at": "2031-05-01T10:00:00Z", "weak": False}
 ONBOARDED = {
     "id": "s9",
     "identity": "Depot 7",
@@ -32,6 +33,7 @@ def treatment(api: Api) -> None:
     violations = [{"kind": "trimmed", "count": 3, "meaning": "sent spaces"}]
     api.on("GET", "/stations/CP-1/switches", ok(switches))
     api.on("GET", "/stations/CP-1/violations", ok(violations))
+    api.on("GET", "/stations/CP-1/credentials", ok([TOKEN]))
 
 
 def at(evse: int, connector: int, status: str) -> dict[str, Any]:
@@ -143,8 +145,20 @@ def test_show_as_json_is_the_object(api: Api) -> None:
     switches = [{"name": "ping", "value": True, "origin": "default"}]
     api.on("GET", "/stations/CP-1", ok(STATION))
     api.on("GET", "/stations/CP-1/switches", ok(switches))
+    api.on("GET", "/stations/CP-1/credentials", ok([TOKEN]))
     shown = json.loads(api.run("-o", "json", "station", "show", "CP-1").stdout)
-    assert shown == {**STATION, "switches": switches}
+    assert shown == {**STATION, "switches": switches, "tokens": [TOKEN]}
+
+
+def test_a_rotation_under_way_is_shown(api: Api) -> None:
+    new = {"created_at": "2031-05-02T09:00:00Z", "used_at": None, "weak": False}
+    api.on("GET", "/stations/CP-1", ok(STATION))
+    treatment(api)
+    assert "it is used since 2031-05-01T10:00:00Z\n" in api.run("station", "show", "CP-1").stdout
+    api.on("GET", "/stations/CP-1/credentials", ok([TOKEN, new]))
+    text = api.run("station", "show", "CP-1").stdout
+    assert "the old one is used since 2031-05-01T10:00:00Z; the new one was made" in text
+    assert "2031-05-02T09:00:00Z and not used so far" in text
 
 
 def test_a_station_that_is_not_there(api: Api) -> None:

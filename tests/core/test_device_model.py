@@ -191,6 +191,17 @@ def test_a_value_that_needs_a_reset_waits_for_the_boot(station: Model) -> None:
     assert station.desired.state == State.APPLIED
 
 
+def test_one_that_cannot_be_read_holds_after_the_boot(station: Model) -> None:
+    """Write-only ones, and those that a station does not list: nothing would ever say so."""
+    station.wants(HeartbeatInterval="300")
+    station.settles("HeartbeatInterval", Setting.REBOOT_REQUIRED)
+    station.store.run(device_model.verified, "s1", NOW)
+    assert station.desired.state == State.REBOOT_REQUIRED
+    station.boots()
+    station.store.run(device_model.verified, "s1", NOW)
+    assert station.desired.state == State.APPLIED
+
+
 def test_a_new_firmware_may_know_better(station: Model) -> None:
     """OCPP 2.0.1 B07.FR.14: what was learnt is in doubt."""
     station.store.run(device_model.for_firmware, "s1", "1")
