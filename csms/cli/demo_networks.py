@@ -14,10 +14,10 @@ from typing import Any
 # fill in (docs/prices.md).
 EXAMPLE_TAXES = """\
 # Examples, made up for the demonstration: no rates of any authority, and no tax advice.
-country,region,locality,tax,percentage,valid_from,valid_to,source
-US,NY,,State tax (example),2.00,2020-01-01,,made up for the demonstration
-US,NY,New York,City tax (example),1.50,2020-01-01,,made up for the demonstration
-US,CA,,State tax (example),3.25,2020-01-01,,made up for the demonstration
+country,region,locality,tax,percentage,valid_from,valid_to,base,source
+US,NY,,State tax (example),2.00,2020-01-01,,price,made up for the demonstration
+US,NY,New York,City tax (example),1.50,2020-01-01,,price,made up for the demonstration
+US,CA,,State tax (example),3.25,2020-01-01,,price,made up for the demonstration
 """
 PLUG = {
     "standard": "IEC_62196_T2",

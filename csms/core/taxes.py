@@ -1,10 +1,12 @@
 """Taxes by place and date: dated tables as data, and the taxes that apply at one place on one day.
 
-A table is CSV with the columns `country,region,locality,tax,percentage,valid_from,valid_to,source`;
-lines that begin with # are remarks. A row without region holds for the whole country, one with a
-locality for that city or postal code. All rows that fit are stacked, in the order of the tables,
-each on the amount before taxes. A row without a source, with a bad date, or overlapping another one
-is refused with its file and line: no rate may stand in a bill that nobody can account for.
+A table is CSV with the columns
+`country,region,locality,tax,percentage,valid_from,valid_to,base,source`; lines that begin with #
+are remarks. A row without region holds for the whole country, one with a locality for that city or
+postal code. All rows that fit are stacked, in the order of the tables, each on its `base`: `price`
+is the amount before taxes, `price+taxes` that with the taxes of the rows before it. A row without a
+source, with a bad date, or overlapping another one is refused with its file and line: no rate may
+stand in a bill that nobody can account for.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ COLUMNS = (
     "percentage",
     "valid_from",
     "valid_to",
+    "base",
     "source",
 )
+ON_PRICE, ON_TAXES = "price", "price+taxes"
 MAX_ROWS = 100_000
 
 
@@ -44,6 +48,7 @@ class Rate:
     percentage: Decimal
     valid_from: date
     valid_to: date | None
+    base: str
     source: str
     where: str
     """File and line, for messages."""
@@ -89,16 +94,25 @@ class TaxTable:
         if region is None and any(rate.region for rate in rates):
             doubts.append(f"the taxes of {place.country} depend on the region, which is not known")
         known = {text.strip().casefold() for text in place.localities if text}
-        taxes = tuple(
-            Tax(rate.tax, rate.percentage, self.accounts.get(rate.tax))
+        fit = [
+            rate
             for rate in rates
             if rate.holds(day)
             and rate.region in ("", region)
             and (not rate.locality or rate.locality.casefold() in known)
-        )
-        if not taxes and not doubts:
+        ]
+        if not fit and not doubts:
             doubts.append(f"no rate of {place.country} holds there on {day}")
-        return Found(taxes, tuple(doubts))
+        return Found(self._stacked(fit), tuple(doubts))
+
+    def _stacked(self, rates: Sequence[Rate]) -> tuple[Tax, ...]:
+        """The rates as taxes, each on its base."""
+        taxes: list[Tax] = []
+        for rate in rates:
+            before = sum((tax.effective for tax in taxes), Decimal(0))
+            factor = 1 + before / 100 if rate.base == ON_TAXES else Decimal(1)
+            taxes.append(Tax(rate.tax, rate.percentage, self.accounts.get(rate.tax), factor))
+        return tuple(taxes)
 
 
 NO_TAXES = TaxTable({}, {})
@@ -151,6 +165,8 @@ def _rate(where: str, row: Sequence[str]) -> Rate:
     percentage = number(given["percentage"])
     if percentage is None or not 0 <= percentage <= 100:
         raise Invalid(f"{where}: percentage: a number from 0 to 100 is expected")
+    if given["base"] not in (ON_PRICE, ON_TAXES):
+        raise Invalid(f"{where}: base: {ON_PRICE} or {ON_TAXES} is expected")
     begins = _day(where, "valid_from", given["valid_from"])
     ends = _day(where, "valid_to", given["valid_to"]) if given["valid_to"] else None
     if ends is not None and ends <= begins:
@@ -163,6 +179,7 @@ def _rate(where: str, row: Sequence[str]) -> Rate:
         percentage,
         begins,
         ends,
+        given["base"],
         given["source"],
         where,
     )

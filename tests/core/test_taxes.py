@@ -80,10 +80,10 @@ def test_quebec_adds_up_to_the_cent() -> None:
 # -- how a place is resolved -----------------------------------------------------------------------
 
 STACKED = HEAD + (
-    "US,,,Federal,1,2026-01-01,,x\n"
-    "US,CA,,State,6,2026-01-01,,x\n"
-    "US,CA,Oakland,City,3,2026-01-01,,x\n"
-    "US,CA,94601,District,0.5,2026-01-01,,x\n"
+    "US,,,Federal,1,2026-01-01,,price,x\n"
+    "US,CA,,State,6,2026-01-01,,price,x\n"
+    "US,CA,Oakland,City,3,2026-01-01,,price,x\n"
+    "US,CA,94601,District,0.5,2026-01-01,,price,x\n"
 )
 
 
@@ -118,31 +118,32 @@ def test_what_is_missing_is_said() -> None:
 
 
 def test_remarks_and_empty_lines_are_skipped() -> None:
-    (rate,) = parse("t.csv", f"\ufeff# taxes\n\n{HEAD}\n# one\nDE,,,VAT,19,2025-01-01,,x\n")
+    (rate,) = parse("t.csv", f"\ufeff# taxes\n\n{HEAD}\n# one\nDE,,,VAT,19,2025-01-01,,price,x\n")
     assert (rate.tax, rate.where) == ("VAT", "t.csv:6")
     assert parse("t.csv", "# nothing\n") == []
 
 
-ROW = "DE,,,VAT,19,2025-01-01,,x\n"
+ROW = "DE,,,VAT,19,2025-01-01,,price,x\n"
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("country,tax\n", "t.csv:1: the columns must be"),
-        (HEAD + "DE,,,VAT,19\n", "t.csv:2: 5 values in 8 columns"),
+        (HEAD + "DE,,,VAT,19\n", "t.csv:2: 5 values in 9 columns"),
         (HEAD + ROW.replace("DE", "XX"), "t.csv:2: country"),
         (HEAD + ROW.replace("DE,,", "CA,ZZ,"), "t.csv:2: region: ZZ is no region of CA"),
         (HEAD + ROW.replace("VAT", ""), "t.csv:2: tax"),
-        (HEAD + ROW.replace("x", " "), "t.csv:2: source: every rate says"),
+        (HEAD + ROW.replace(",x", ", "), "t.csv:2: source: every rate says"),
         (HEAD + ROW.replace("19", "190"), "t.csv:2: percentage"),
         (HEAD + ROW.replace("19,", "a lot,"), "t.csv:2: percentage"),
         (HEAD + ROW.replace("2025-01-01", "2025-13-01"), "t.csv:2: valid_from"),
-        (HEAD + ROW.replace(",,x", ",soon,x"), "t.csv:2: valid_to"),
-        (HEAD + ROW.replace(",,x", ",2025-01-01,x"), "t.csv:2: valid_to is not after"),
+        (HEAD + ROW.replace(",,price", ",soon,price"), "t.csv:2: valid_to"),
+        (HEAD + ROW.replace(",,price", ",2025-01-01,price"), "t.csv:2: valid_to is not after"),
+        (HEAD + ROW.replace("price", "all"), "t.csv:2: base: price or price.taxes is expected"),
         (HEAD + ROW + ROW, "t.csv:3: overlaps t.csv:2: VAT"),
         (HEAD + ROW + ROW.replace("2025-01-01,", "2020-01-01,2025-01-02"), "t.csv:3: overlaps"),
-        (HEAD + '"DE\n",,,VAT,19,2025-01-01,,x\n', "t.csv"),
+        (HEAD + '"DE\n",,,VAT,19,2025-01-01,,price,x\n', "t.csv"),
     ],
     ids=str,
 )
@@ -158,5 +159,19 @@ def test_two_files_may_not_overlap_either() -> None:
 
 def test_a_rate_that_follows_another_does_not_overlap_it() -> None:
     later = ROW.replace("19,2025-01-01", "20,2027-01-01")
-    found = table([("t.csv", HEAD + ROW.replace(",,x", ",2027-01-01,x") + later)])
+    found = table([("t.csv", HEAD + ROW.replace(",,price", ",2027-01-01,price") + later)])
     assert rates(found, Place("DE"), date(2027, 1, 1)) == [("VAT", "20")]
+
+
+def test_a_tax_may_be_on_other_taxes() -> None:
+    """Quebec until 2012 (QST on the price with GST): 7.5 % of 105 is 7.875."""
+    rows = "CA,QC,,GST,5,2010-01-01,,price,x\nCA,QC,,QST,7.5,2010-01-01,,price+taxes,x\n"
+    taxes = table([("t.csv", HEAD + rows)]).at(Place("CA", "QC"), date(2010, 6, 1)).taxes
+    money = taxed(Decimal(100), taxes, included=False)
+    assert [(line.name, str(line.percentage), line.amount) for line in money.taxes] == [
+        ("GST", "5", Decimal(5)),
+        ("QST", "7.5", Decimal("7.875")),
+    ]
+    back = taxed(money.after_taxes, taxes, included=True)
+    assert back.before_taxes == Decimal(100)
+    assert back.after_taxes == money.after_taxes == Decimal("112.875")

@@ -33,8 +33,8 @@ TAXES = table(
     [
         (
             "t.csv",
-            "country,region,locality,tax,percentage,valid_from,valid_to,source\n"
-            "CA,QC,,GST,5,2013-04-01,,x\nCA,QC,,QST,9.975,2013-01-01,,x\n",
+            "country,region,locality,tax,percentage,valid_from,valid_to,base,source\n"
+            "CA,QC,,GST,5,2013-04-01,,price,x\nCA,QC,,QST,9.975,2013-01-01,,price,x\n",
         )
     ],
     {"GST": "R1"},

@@ -32,15 +32,22 @@ class Treatment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tax:
-    """One tax that applies: its name, its percentage, and the account it is collected under."""
+    """One tax that applies: its name, its percentage, and the account it is collected under.
+    `factor`: its base as a multiple of the amount before taxes, more than 1 for a tax on taxes."""
 
     name: str
     percentage: Decimal
     account_number: str | None = None
+    factor: Decimal = Decimal(1)
 
-    def of(self, base: Decimal) -> Decimal:
-        """The tax on an amount, exactly."""
-        return base * self.percentage / 100
+    @property
+    def effective(self) -> Decimal:
+        """Its percentage of the amount before taxes."""
+        return self.percentage * self.factor
+
+    def of(self, before: Decimal) -> Decimal:
+        """The tax on an amount before taxes, exactly."""
+        return before * self.effective / 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +90,9 @@ def wire(amount: Decimal) -> Decimal:
 
 
 def taxed(amount: Decimal, taxes: Sequence[Tax], *, included: bool) -> Money:
-    """An amount with its taxes, exactly. All are on the amount before taxes, none on another tax;
-    an amount that includes them is taken apart by the sum of their rates."""
-    rates = sum((tax.percentage for tax in taxes), ZERO)
+    """An amount with its taxes, exactly. An amount that includes them is taken apart by the sum of
+    their rates."""
+    rates = sum((tax.effective for tax in taxes), ZERO)
     before = amount * 100 / (100 + rates) if included else amount
     lines = tuple(TaxLine(t.name, t.of(before), t.percentage, t.account_number) for t in taxes)
     return Money(before, lines, before + sum((line.amount for line in lines), ZERO))
