@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from importlib.metadata import version as installed_version
 
@@ -205,6 +206,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             configuration=configuration,
             contact=contact,
             taxes=tax_table,
+            tolerance_percent=Decimal(str(settings.prices.tolerance_percent)),
             stopping=stopping.is_set,
             party=settings.party,
             station_url=station_url,

@@ -264,11 +264,13 @@ class RetentionSettings(BaseModel):
 class PricesSettings(BaseModel):
     """What prices need beside tariffs. `tax_files`: tables of your own, read after those that come
     with the program (unless `built_in_taxes` is false); `tax_accounts`: tax -> the account that it
-    is collected under."""
+    is collected under; `tolerance_percent`: by how much the bill of a partner may be off before it
+    counts as differing."""
 
     model_config = ConfigDict(extra="forbid")
 
     built_in_taxes: bool = True
+    tolerance_percent: float = Field(0.5, ge=0, le=100)
     tax_files: tuple[Path, ...] = Field((), max_length=100)
     tax_accounts: dict[str, str] = Field(default_factory=dict)
 

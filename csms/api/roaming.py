@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from csms.api.auth import NetworkViewer, Provided, Viewer
 from csms.api.paging import Cursor, Limit, Page, page
+from csms.core.countries import minor_digits
 from csms.core.errors import NotFound
 from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
 from csms.core.ids import folded
@@ -50,6 +51,16 @@ class ReceivedCdrOut(BaseModel):
         return cls(**{name: getattr(row, name) for name in ReceivedCdrOut.model_fields})
 
 
+def differs(row: ReceivedCdrOut, tolerance_percent: Decimal) -> bool:
+    """Whether a record asks for another price than expected: by more than one smallest unit of the
+    currency, and than the tolerance."""
+    if row.difference is None or row.repriced is None:
+        return False
+    unit = Decimal(1).scaleb(-minor_digits(row.currency))
+    allowed = max(unit, abs(Decimal(row.repriced)) * tolerance_percent / 100)
+    return abs(Decimal(row.difference)) > allowed
+
+
 class ReceivedCdrDetails(ReceivedCdrOut):
     """`cdr` is the record as it came."""
 
@@ -84,7 +95,11 @@ async def list_received(
     cursor: Cursor = None,
     limit: Limit = 100,
     differing: Annotated[
-        bool, Query(description="Only those that ask for more or less than was expected")
+        bool,
+        Query(
+            description="Only those that ask for more or less than was expected, by more than the "
+            "smallest unit of the currency and than `prices.tolerance_percent`"
+        ),
     ] = False,
 ) -> Page[ReceivedCdrOut]:
     """What other networks bill for charges of our drivers, by owner and id. A page may hold less
@@ -99,7 +114,8 @@ async def list_received(
             limit=limit,
             where={"token_party": who.only},
         )
-        items = [row for row in found.items if not differing or Decimal(row.difference or 0)]
+        tolerance = provided.tolerance_percent
+        items = [row for row in found.items if not differing or differs(row, tolerance)]
         cursor = found.next
         if items or cursor is None:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from fastapi import Request
@@ -122,7 +123,8 @@ class System:
     here. `drop_link(station_id)`: end the link, so that a new secret has to be shown.
     `stopping()`: True once the process is on its way out. `warnings()`: what an operator should see
     to although the system works. `treat(station_id)`: its switches were changed, apply them to the
-    link. `catalogue`: what is known of makes; `taxes`: by place and date. `connections`: partners,
+    link. `catalogue`: what is known of makes; `taxes`: by place and date; `tolerance_percent`: of a
+    partner's bill to what was expected. `connections`: partners,
     and `errands` at their stations, None without roaming.
     """
 
@@ -146,6 +148,7 @@ class System:
     treat: Callable[[str], None] = lambda station_id: None
     catalogue: Catalogue = field(default_factory=Catalogue)
     taxes: TaxTable = NO_TAXES
+    tolerance_percent: Decimal = Decimal("0.5")
     max_wait_s: float = 60.0
     max_body_bytes: int = 1_048_576
     event_streams: int = 100

@@ -195,6 +195,10 @@ party = "{party}"
 # Under which account (registration number) a tax is collected, by its name in the tables.
 # tax_accounts = {{}}
 
+# By how much the bill of a partner may be off what its tariff says (or by the smallest unit of the
+# currency) before csms roaming cdrs --differing lists it.
+# tolerance_percent = 0.5
+
 [security]
 # Keys that station tokens and API keys are hashed with. Without them every token is worthless:
 # back this file up. To renew: add a second key, make it current, rotate tokens, take the old out.

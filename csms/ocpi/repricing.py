@@ -24,6 +24,7 @@ from csms.core.pricing.tariff import Terms, parse
 from csms.ocpi.network import Network
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221 import cdrs as wire
+from csms.ocpi.zones import only_zone
 
 WH_OF_KWH = Decimal(1000)
 SECONDS_OF_HOUR = Decimal(3600)
@@ -64,6 +65,7 @@ async def reprice(network: Network, owner: str, value: wire.CDR) -> Repriced:
     place = value.cdr_location.id
     known = await reader.get(NeighbourObject, "locations", owner, folded(place))
     zone = _zone(reading.load(known.body.encode()) if known else {})
+    zone = zone or only_zone(value.cdr_location.country)
     if zone is None and any(element.restrictions.by_clock for element in terms.elements):
         return Repriced(f"the time zone of location {place} is not known here")
     # In a thread: a tariff with very many times of day takes its time.

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+import pytest
+
+from csms.api.roaming import ReceivedCdrOut, differs
 from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
 from csms.core.neighbours import NeighbourObject
 from csms.core.security import Role
@@ -54,9 +58,11 @@ async def items(api: Api, path: str) -> list[Any]:
 async def test_what_others_bill_is_listed_and_shown_as_it_came(api: Api) -> None:
     dear = received(cdr_id="R2", before_taxes="3.50", difference="0.50")
     unknown = received(cdr_id="R3", repriced=None, difference=None, priced_by="several tariffs")
-    for row in (received(), dear, unknown):
+    # Within one cent, or half a percent: rounding, and no reason to look (P11).
+    off = received(cdr_id="R4", difference="-0.01")
+    for row in (received(), dear, unknown, off):
         api.store.run(lambda tx, row=row: tx.save(row))
-    assert [row["id"] for row in await items(api, "/roaming/cdrs")] == ["R1", "R2", "R3"]
+    assert [row["id"] for row in await items(api, "/roaming/cdrs")] == ["R1", "R2", "R3", "R4"]
     (found,) = await items(api, "/roaming/cdrs?differing=true")
     assert (found["id"], found["difference"]) == ("R2", "0.50")
     shown = (await api("GET", "/roaming/cdrs/US*STH/r1", Role.VIEWER)).json()
@@ -104,3 +110,23 @@ async def test_sessions_that_nobody_bills_and_bills_of_sessions_that_nobody_told
         api.store.run(lambda tx, row=row: tx.save(row))
     assert [row["id"] for row in await items(api, "/roaming/sessions/unbilled")] == ["S2"]
     assert [row["id"] for row in await items(api, "/roaming/cdrs/unmatched")] == ["R2", "R3"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "difference", "currency", "differing"),
+    [
+        ("3.00", "0.01", "USD", False),
+        ("3.00", "0.0151", "USD", True),
+        ("3.00", "-0.02", "USD", True),
+        ("100.00", "0.50", "USD", False),
+        ("100.00", "-0.51", "USD", True),
+        ("100", "1", "JPY", False),
+        ("100", "2", "JPY", True),
+        ("-100.00", "0.50", "USD", False),
+    ],
+)
+def test_the_tolerance_is_a_smallest_unit_or_half_a_percent(
+    expected: str, difference: str, currency: str, differing: bool
+) -> None:
+    row = received(repriced=expected, difference=difference, currency=currency)
+    assert differs(ReceivedCdrOut.of(row), Decimal("0.5")) is differing

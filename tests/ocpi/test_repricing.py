@@ -95,7 +95,10 @@ async def test_the_price_is_that_of_the_tariff_that_was_held_when_the_charge_beg
 
 async def test_a_tariff_by_the_clock_needs_the_time_zone_of_the_place() -> None:
     tariff = held("tariffs", {**DAY, "elements": [{**DAY["elements"][0], "restrictions": NIGHT}]})
-    assert "time zone" in (await priced(cdr("DAY"), tariff)).by
+    place = {**objects.cdr()["cdr_location"], "country": "USA"}
+    assert "time zone" in (await priced(cdr("DAY", cdr_location=place), tariff)).by
+    # P5: a country with one zone needs no more than its name.
+    assert (await priced(cdr("DAY"), tariff)).before_taxes == "0"
     # In the morning in Utrecht no element applies; in Auckland it is late in the evening.
     for zone, cost in (("Europe/Amsterdam", "0"), ("Pacific/Auckland", "2.63")):
         place = {**objects.location("LOC1"), "time_zone": zone}
