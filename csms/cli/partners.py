@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from csms.cli.client import segment
-from csms.cli.output import Column, cell, column
+from csms.cli.failures import usage
+from csms.cli.output import Column, cell, column, waiting
 from csms.cli.session import LimitOption, OutputOption, Session, only_here, paste
 
 app = typer.Typer(
@@ -132,7 +134,10 @@ def register(
     context: typer.Context,
     url: Annotated[str, typer.Argument(metavar="URL", help="Their versions endpoint.")],
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="The token of their invitation.")],
-    name: Annotated[str, typer.Option("--name", help="What you call the other network.")],
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="What you call the other network; default: the host."),
+    ] = None,
     output: OutputOption = None,
 ) -> None:
     """Complete a connection with the invitation of another network. After a failure the same
@@ -141,8 +146,13 @@ def register(
     Example: `csms partner register https://south.example.com/ocpi/versions TOKEN --name South`
     """
     session = Session.of(context, output)
-    body = {"name": name, "url": url, "token": token}
-    _acted(session, session.client.write("POST", "/partners/register", body))
+    host = urlsplit(url).hostname
+    if host is None:
+        raise usage(f"{cell(url)} is no URL", "it begins with https:// and is their versions URL")
+    body = {"name": name or host, "url": url, "token": token}
+    with waiting(f"exchanging credentials with {host}"):
+        answer = session.client.write("POST", "/partners/register", body)
+    _acted(session, answer)
 
 
 @app.command("list")

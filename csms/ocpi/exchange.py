@@ -8,7 +8,8 @@ token works for the grace. So every exchange can simply be made again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +59,16 @@ class Progress:
 
     def done(self, step: str) -> None:
         self.steps.append(step)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What goes wrong inside says as well what had been done before."""
+        try:
+            yield
+        except CsmsError as error:
+            if self.steps:
+                error.detail = f"{error.detail} (before that: {'; '.join(self.steps)})"
+            raise
 
 
 async def look(network: Network, versions_url: str, token: str) -> Looked:

@@ -36,7 +36,8 @@ class Roaming:
     async def register(self, name: str, url: str, token: str) -> tuple[Partner, list[str]]:
         """Complete a connection from their invitation. Raises as `exchange.register`."""
         progress = Progress()
-        partner = await exchange.register(self._network, name, url, token, progress)
+        with progress.told():
+            partner = await exchange.register(self._network, name, url, token, progress)
         return partner, progress.steps
 
     async def act(self, action: str, partner: Partner) -> tuple[Partner, list[str]]:
@@ -45,10 +46,12 @@ class Roaming:
         network, progress = self._network, Progress()
         match action:
             case "sync":
-                partner = await exchange.refresh(network, partner, progress)
+                with progress.told():
+                    partner = await exchange.refresh(network, partner, progress)
                 progress.steps += await self._publisher.pull_all(partner)
             case "rotate":
-                partner = await exchange.rotate(network, partner, progress)
+                with progress.told():
+                    partner = await exchange.rotate(network, partner, progress)
             case "remove":
                 partner = await exchange.unregister(network, partner, progress)
             case "suspend":

@@ -54,7 +54,13 @@ def test_register_that_fails_says_why(api: Api) -> None:
     result = api.run("partner", "register", "https://s/versions", "t0", "--name", "South")
     assert result.exit_code == 1
     assert "OCPI 3001: no" in result.stderr
-    assert api.run("partner", "register", "https://s/versions", "t0").exit_code == 2
+    assert api.run("partner", "register", "no url", "t0").exit_code == 2
+
+
+def test_without_a_name_a_partner_is_called_by_its_host(api: Api) -> None:
+    api.on("POST", "/partners/register", ok({**PARTNER, "steps": []}, 201))
+    api.run("partner", "register", "https://south.example.com/ocpi/versions", "t0")
+    assert api.body()["name"] == "south.example.com"
 
 
 def test_list_and_show(api: Api) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from csms.bus.local import LocalBus
-from csms.core.errors import NotFound, Refused
+from csms.core.errors import NotFound, PartnerUnreachable, Refused
 from csms.core.partners import State
 from csms.ocpi.publisher import Publisher
 from csms.ocpi.roaming import Roaming
@@ -43,3 +43,14 @@ async def test_what_the_state_does_not_allow_is_refused() -> None:
                 await north.act(action, partner)
         with pytest.raises(NotFound):
             await north.find("nobody")
+
+
+async def test_a_failure_says_how_far_it_went() -> None:
+    """The operator who waits for it sees on which side to look."""
+    async with two() as (a, b):
+        token = b.invite("North")
+        # Their versions and endpoints are read; the exchange itself breaks.
+        a.faults.break_at = 3
+        with pytest.raises(PartnerUnreachable) as failed:
+            await roaming(a).register("South", b.network.versions_url, token)
+        assert "(before that: they offer 2.2.1 with" in failed.value.detail
