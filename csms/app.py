@@ -334,6 +334,7 @@ async def _network(
             request_timeout_s=ocpi.answer_within_s,
             per_s=ocpi.requests_per_s,
             burst=ocpi.requests_burst,
+            redeliver=ocpi.redeliver_cdrs,
         ),
     )
     if ocpi.public_url is not None:

@@ -156,6 +156,8 @@ class OcpiSettings(BaseModel):
     answer_within_s: float = Field(20.0, gt=0)
     page: int = Field(100, ge=1, le=1_000)
     token_grace_s: float = Field(86_400.0, ge=0)
+    redeliver_cdrs: bool = True
+    """False: a bill is sent once; what did not arrive a partner finds in our list."""
     forget_within_days: float = Field(7.0, ge=0)
     """How long partners that cannot be told of a token to be forgotten are waited for."""
 

@@ -136,6 +136,10 @@ party = "{party}"
 # How long a token of ours that was replaced still works.
 # token_grace_s = 86400.0
 
+# A bill goes to its partner until that has taken or refused it. false: once, as the specification
+# has it for what is pushed; what did not arrive is for the partner to find in our list.
+# redeliver_cdrs = true
+
 # How long partners that cannot be told of a token to be forgotten are waited for.
 # forget_within_days = 7.0
 

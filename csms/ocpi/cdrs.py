@@ -27,7 +27,7 @@ from csms.core.contracts import Contract
 from csms.core.disclosures import Module as Disclosing
 from csms.core.disclosures import Told
 from csms.core.errors import CsmsError, Invalid, Refused
-from csms.core.exchanged import OPEN, CdrDelivery, ReceivedCdr
+from csms.core.exchanged import OPEN, CdrDelivery, Delivery, ReceivedCdr
 from csms.core.forgetting import is_pseudonym
 from csms.core.ids import folded
 from csms.core.partners import Partner
@@ -312,7 +312,10 @@ async def deliver(network: Network, partner: Partner) -> str | None:
     url = partner.endpoint(NAME, RECEIVER)
     if url is None:
         return None
-    where = {"partner_id": partner.id, "state": OPEN}
+    # What was sent and never settled is sent again: the specification would leave it to their
+    # reading (transport_and_format, push), and a setting does.
+    states = OPEN if network.limits.redeliver else (Delivery.DUE,)
+    where = {"partner_id": partner.id, "state": states}
     rows = await network.store.reader.page(CdrDelivery, where, limit=AT_ONCE)
     waiting = {(row.party_id, row.cdr_id) for row in rows}
     fault: str | None = None

@@ -48,7 +48,7 @@ class OwnRole:
 class Limits:
     """`grace`: how long a replaced token of ours still works; `page`: most objects of a page;
     `max_body_bytes` of a request; `request_timeout_s` for its answer; `per_s` and `burst` requests
-    of one partner."""
+    of one partner; `redeliver`: records are sent until a partner has settled them, else once."""
 
     grace: timedelta = timedelta(days=1)
     page: int = 100
@@ -56,6 +56,7 @@ class Limits:
     request_timeout_s: float = 20.0
     per_s: float = 200.0
     burst: int = 1_000
+    redeliver: bool = True
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from csms.flows.forgetting import Forgetter
 from csms.ocpi import cdrs, tariffs
 from csms.ocpi.envelope import Answer
 from csms.ocpi.feeds import FEEDS
+from csms.ocpi.network import Limits
 from csms.ocpi.publisher import Publisher
 from csms.ocpi.routing import Call, Module
 from csms.ocpi.wire import reading
@@ -276,6 +277,23 @@ async def test_an_answer_that_is_lost_loses_and_doubles_nothing(delivered: bool)
         first, second = (r.content for r in north.faults.sent if r.method == "POST")
         assert first == second
         assert len(await received(south)) == 1
+
+
+async def test_where_that_is_wished_a_record_is_sent_once() -> None:
+    """I4: a deviation from the specification that can be switched off."""
+    north = Side("CA*NTH", limits=Limits(redeliver=False)).offers(*cdrs.MODULES)
+    async with networks(north=north) as (north, south):
+        await turn(north, south)
+        sealed(north, record())
+        north.faults.break_at = len(north.faults.sent) + 1
+        assert not await turn(north, south)
+        north.later(hours=1)
+        assert await turn(north, south)
+        assert (await deliveries(north))["R1"].attempts == 1
+        assert await received(south) == []
+        # It is in the list that the partner reads.
+        assert await Publisher(south.network, LocalBus()).pull(await south.partner(north), FEED)
+        assert [cdr.id for cdr in await received(south)] == ["R1"]
 
 
 async def test_every_write_may_fail_and_nothing_is_lost_or_doubled() -> None:
