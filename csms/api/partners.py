@@ -93,7 +93,9 @@ class ModuleOut(BaseModel):
     last_at: datetime | None
     done: int
     failures: int = Field(description="In a row since the last success")
-    error: str | None
+    error: str | None = Field(description="Of the last exchange")
+    fault: str | None = Field(description="The last error, also when all went well since")
+    fault_at: datetime | None
     behind_s: int
     missing: int = Field(
         description="What is known and was not in their list when it was last read in full"

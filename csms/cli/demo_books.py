@@ -20,6 +20,7 @@ SETTLE_S = 40.0
 LOOK_EVERY_S = 0.25
 # Both currencies have cents; the total is rounded, its parts are not.
 CENT = Decimal("0.01")
+WIRE = Decimal("0.0001")
 _PARTS = ("fixed", "energy", "time", "parking", "reservation")
 
 
@@ -108,9 +109,13 @@ async def compared(books: Books, cpo: httpx.AsyncClient, emsp: httpx.AsyncClient
 
 
 def fee(cdr: Mapping[str, Any]) -> Decimal:
-    """What a record asks beyond what energy, time, idling and the rest cost."""
-    parts = sum((_amount(cdr, f"total_{part}_cost") for part in _PARTS), Decimal(0))
-    return _amount(cdr, "total_cost") - parts.quantize(CENT, ROUND_HALF_UP)
+    """What a record asks beyond what energy, time, idling and the rest cost. The total is rounded
+    to a cent, each part to what the wire carries: within that they say the same."""
+    parts = [_amount(cdr, f"total_{part}_cost") for part in _PARTS]
+    beyond = _amount(cdr, "total_cost") - sum(parts, Decimal(0))
+    if abs(beyond) <= (CENT + len(parts) * WIRE) / 2:
+        return Decimal(0)
+    return beyond.quantize(CENT, ROUND_HALF_UP)
 
 
 def _amount(cdr: Mapping[str, Any], name: str) -> Decimal:

@@ -89,11 +89,13 @@ _MODULES = (
     column("module", "module"),
     column("direction", "direction"),
     column("last", "last_at", time=True),
-    column("done", "done", right=True),
+    column("done", "done", right=True, spare=4),
     column("failures", "failures", right=True),
     column("behind s", "behind_s", right=True),
-    column("missing", "missing", right=True),
-    column("error", "error"),
+    column("missing", "missing", right=True, spare=1),
+    Column("last error", lambda m: m.get("fault"), spare=2),
+    column("at", "fault_at", time=True, spare=3),
+    Column("now", lambda m: "failing" if m.get("failures") else "well"),
 )
 
 

@@ -305,7 +305,7 @@ PLACES: Sequence[Place] = (
     Place(TokenAlias, _alias),
     Place(Location, _location),
     Place(Connector, _texts("info", "vendor_error")),
-    Place(PartnerModule, _texts("error")),
+    Place(PartnerModule, _texts("error", "fault")),
     # Last, because they may be written a moment after what they are about.
     Place(Message, _message),
     Place(Disclosure, _disclosure),

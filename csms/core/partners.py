@@ -24,6 +24,7 @@ from csms.core.errors import AlreadyExists, Invalid, NotFound, Refused
 from csms.core.ports import Tx
 
 MAX_NAME = 64
+MAX_FAULT = 500
 MAX_TOKENS = 8
 MAX_DEVIATION_KINDS = 200
 HUB = "HUB"
@@ -126,8 +127,9 @@ class PartnerParty(NamedTuple):
 class PartnerModule(NamedTuple):
     """How one module of a connection is doing. `direction`: push or pull by us, in by them.
     `cursor`: how far the journal was handled; `watermark`: how far their list was read. `failures`
-    in a row since the last success; `behind_s`: how far we lag; `missing`: how much of what is
-    known here their list did not hold when it was last read in full."""
+    in a row since the last success, `error` the last of them; `fault` is the last one ever;
+    `behind_s`: how far we lag; `missing`: how much of what is known here their list did not hold
+    when it was last read in full."""
 
     partner_id: str
     module: str
@@ -140,6 +142,8 @@ class PartnerModule(NamedTuple):
     error: str | None = None
     behind_s: int = 0
     missing: int = 0
+    fault: str | None = None
+    fault_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +386,9 @@ def note(
     row = row or PartnerModule(partner_id, module, direction)
     row = row._replace(
         last_at=now,
-        error=error[:500] if error else None,
+        error=error[:MAX_FAULT] if error else None,
+        fault=error[:MAX_FAULT] if error else row.fault,
+        fault_at=now if error else row.fault_at,
         failures=row.failures + 1 if error else 0,
         done=row.done if error else row.done + 1,
         **changes,

@@ -28,7 +28,7 @@ from csms.core.tariffs import Assignment, Tariff
 from csms.ocpi import lists, paging
 from csms.ocpi.envelope import Answer
 from csms.ocpi.lists import Pulled
-from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
+from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, VERSION, Network
 from csms.ocpi.routing import Call, Gone, Module, must_tell, patch_of, same_as_address
 from csms.ocpi.tokens import refused
 from csms.ocpi.wire import reading
@@ -386,7 +386,7 @@ async def push(
         # What they do not know they cannot patch (transport_and_format, PATCH).
         told = await tell(network, place)
         if told is None:
-            return None
+            return [f"{place.id} cannot be told in {VERSION}: the log (object_not_told) says why"]
         heard = await network.client.call("PUT", address, access, told)
         wrong += await refused(network, partner, heard)
     return wrong

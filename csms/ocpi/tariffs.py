@@ -27,7 +27,7 @@ from csms.ocpi import lists, paging
 from csms.ocpi.envelope import CLIENT_ERROR, Answer
 from csms.ocpi.lists import Pulled
 from csms.ocpi.locations import READERS, checked, known_fields
-from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, Network
+from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, VERSION, Network
 from csms.ocpi.routing import Call, Gone, Module, must_tell, same_as_address
 from csms.ocpi.tokens import refused
 from csms.ocpi.wire import reading
@@ -60,7 +60,12 @@ def shown(tariff: Tariff) -> dict[str, Any] | None:
     data = reading.load(orjson.dumps(tariff.data))
     told = exact(known_fields(wire.Tariff, tariff.data))
     if data.get("tax_included") == "YES" and not _without_taxes(told):
-        log.warning("tariff_not_told", tariff=tariff.id, why="prices include taxes without a rate")
+        log.warning(
+            "object_not_told",
+            kind="Tariff",
+            field=tariff.id,
+            why="prices include taxes without a rate",
+        )
         return None
     for name in _LIMITS:
         if isinstance(told.get(name), dict):
@@ -192,9 +197,11 @@ async def push(network: Network, partner: Partner, party: str, tariff_id: str) -
     where = {"party_id": party, "id_key": folded(tariff_id), "current": True}
     current = await network.store.reader.page(Tariff, where, limit=1)
     told = shown(current[0]) if current else None
+    wrong = []
+    if current and told is None:
+        wrong.append(f"{tariff_id} cannot be told in {VERSION}: the log (object_not_told) says why")
     country, _, party_id = party.partition("*")
     address = paging.below(url, country, party_id, tariff_id)
-    wrong = []
     for way in network.ways(partner, READERS, (party,)):
         access = network.access(partner, way)
         heard = await network.client.call("PUT" if told else "DELETE", address, access, told)

@@ -127,3 +127,12 @@ async def test_a_refused_record_fails_at_once() -> None:
 def test_a_fee_is_what_is_beyond_the_parts() -> None:
     assert fee(WIRE) == 0, "the total is rounded, its parts are not"
     assert fee({**WIRE, "total_cost": {"excl_vat": 4}}) == Decimal("0.35")
+    assert fee({**WIRE, "total_cost": {"excl_vat": 3.66}}) == Decimal("0.01")
+
+
+def test_parts_that_were_rounded_themselves_are_no_fee() -> None:
+    """2.324951 in all is 2.32; its parts are told as 1.1625 and 1.1625, together 2.3250."""
+    parts = {"total_energy_cost": {"excl_vat": 1.1625}, "total_parking_cost": {"excl_vat": 1.1625}}
+    assert fee({"total_cost": {"excl_vat": 2.32}, **parts}) == 0
+    assert fee({"total_cost": {"excl_vat": 2.33}, **parts}) == 0
+    assert fee({"total_cost": {"excl_vat": 2.34}, **parts}) == Decimal("0.02")

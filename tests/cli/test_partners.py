@@ -74,11 +74,20 @@ def test_list_and_show(api: Api) -> None:
         "done": 4,
         "failures": 0,
         "error": None,
+        "fault": "OCPI 2001: EVSE E7: unknown",
+        "fault_at": "2031-05-01T09:00:00Z",
         "behind_s": 0,
     }
     api.on("GET", "/partners/South", ok({**PARTNER, "modules": [module]}))
     shown = api.run("partner", "show", "South").stdout
-    for expected in ("https://south/t", "postal_code: too_long", "push", "base64"):
+    for expected in (
+        "https://south/t",
+        "postal_code: too_long",
+        "push",
+        "base64",
+        "EVSE E7",
+        "well",
+    ):
         assert expected in shown
 
 

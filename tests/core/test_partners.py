@@ -186,6 +186,7 @@ def test_exchanges_are_noted_per_module(run: Run) -> None:
     assert (row.failures, row.error, row.behind_s, row.done) == (2, "HTTP 500", 9, 0)
     row = run(lambda tx: partners.note(tx, *where, cursor=5))
     assert (row.failures, row.error, row.cursor, row.done) == (0, None, 5, 1)
+    assert (row.fault, row.fault_at) == ("HTTP 500", NOW), "what was is not forgotten"
 
 
 def test_a_seal_is_replaced_only_while_it_is_still_the_same(run: Run) -> None:

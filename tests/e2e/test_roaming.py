@@ -61,7 +61,8 @@ async def test_two_systems_connect_rotate_and_part(tmp_path: Path) -> None:
             assert (await client.post(f"/partners/{name}/sync")).status_code == 200
         assert (await north.delete("/partners/South")).json()["steps"] == ["they were told"]
         assert await states() == ("removed", "removed")
-        assert "/ocpi" not in str((await north.get("../../openapi.json")).json()["paths"])
+        described = (await north.get("../../openapi.json")).json()["paths"]
+        assert not [path for path in described if path.startswith("/ocpi")]
 
 
 async def test_addresses_that_are_not_public_are_not_called_by_default(tmp_path: Path) -> None:

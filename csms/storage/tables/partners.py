@@ -205,5 +205,7 @@ COLUMNS: Columns = {
         text("error", null=True),
         number("behind_s"),
         number("missing"),
+        text("fault", null=True),
+        moment("fault_at", null=True),
     ],
 }
