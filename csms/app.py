@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-import secrets
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from importlib.metadata import version as installed_version
@@ -22,10 +20,9 @@ import uvicorn
 from csms.api.server import create
 from csms.api.system import System
 from csms.bus.local import LocalBus
-from csms.core import security
 from csms.core.billing import PriceAsked
-from csms.core.errors import CsmsError, Invalid
-from csms.core.security import ApiKey, Keyring, Role
+from csms.core.errors import CsmsError
+from csms.core.security import Keyring
 from csms.core.visitors import HomeAsked
 from csms.flows import places
 from csms.flows.availability import Availability
@@ -39,6 +36,7 @@ from csms.flows.messages import MessageLimits, MessageLog
 from csms.flows.prices import Pricer
 from csms.flows.records import Biller
 from csms.flows.retention import Retention
+from csms.fresh import keyring_of, new_id, new_secret, now
 from csms.gauges import Parts, expose
 from csms.observability import Metrics
 from csms.ocpi import cdrs, exchange, locations, sessions, tariffs, tokens
@@ -65,9 +63,6 @@ from csms.storage.open import OpenStore, open_store
 
 log = structlog.get_logger("app")
 
-# 160 bits as 40 hex digits: what fits OCPP 1.6 AuthorizationKey (20 bytes, sent as 40 hex digits)
-# and 2.x BasicAuthPassword (up to 40 characters) alike.
-TOKEN_BYTES = 20
 # From this share of a limit on `/readyz` warns.
 FULL = 0.9
 HTTP_STOP_S = 5
@@ -99,32 +94,6 @@ class Running:
     store: OpenStore
     registry: Registry
     reload: Callable[[], None]
-
-
-def now() -> datetime:
-    """The one clock."""
-    return datetime.now(UTC)
-
-
-def new_id() -> str:
-    """A fresh identifier of 32 hex digits that sorts by time (as UUIDv7, RFC 9562 5.7)."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
-
-
-def new_secret() -> str:
-    """A fresh secret of 160 random bits."""
-    return secrets.token_hex(TOKEN_BYTES)
-
-
-def keyring_of(settings: Settings) -> Keyring:
-    """The keys for hashing. Raises `Invalid` when none is configured."""
-    keys = {name: bytes.fromhex(value) for name, value in settings.security.keys.items()}
-    current = settings.security.current
-    if current not in keys:
-        raise Invalid(
-            "security.current must name one of security.keys; make a configuration with: csms init"
-        )
-    return Keyring(keys, current)
 
 
 @asynccontextmanager
@@ -538,12 +507,3 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
-
-
-async def ensure_admin_key(store: OpenStore, keyring: Keyring, secret: str) -> None:
-    """Make the first admin key known, from the secret that `csms init` showed; may be repeated."""
-    key_id, _, text = secret.partition(".")
-    if await store.reader.get(ApiKey, key_id) is None:
-        hashing, hashed = keyring.hash(text.encode())
-        key = ApiKey(key_id, "first", Role.ADMIN, hashing, hashed, now())
-        await store.transact(security.add_key, key)

@@ -10,8 +10,9 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from csms.app import ensure_admin_key, keyring_of, new_secret, running
+from csms.app import running
 from csms.core.errors import Invalid
+from csms.fresh import ensure_admin_key, keyring_of, new_secret
 from csms.settings import Settings
 from tests.support.certificates import write_pair
 from tests.support.stores import prepared

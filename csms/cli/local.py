@@ -56,7 +56,7 @@ def fail(code: int, text: str) -> NoReturn:
 
 
 def _settings(file: Path) -> Settings:
-    from csms.app import keyring_of
+    from csms.fresh import keyring_of
 
     try:
         settings = load(file)
@@ -133,7 +133,7 @@ def init(
     """
     import uvloop
 
-    from csms.app import new_id, new_secret
+    from csms.fresh import new_id, new_secret
     from csms.storage.open import on_server, shown
 
     if host is not None and not tls:
@@ -248,7 +248,7 @@ def _relative(made: Made, folder: Path) -> list[tuple[str, str]]:
 
 
 async def _make_key(settings: Settings, admin_key: str) -> None:
-    from csms.app import ensure_admin_key, keyring_of
+    from csms.fresh import ensure_admin_key, keyring_of
     from csms.storage.open import open_store
 
     async with open_store(settings.store.url) as store:
@@ -446,7 +446,7 @@ def demo(
 async def _demo(
     folder: Path, stop: asyncio.Event, seconds: float | None, speed: float, as_json: bool
 ) -> None:
-    from csms.app import ensure_admin_key
+    from csms.fresh import ensure_admin_key
 
     settings, key = _demo_settings(folder, "demo")
     async with AsyncExitStack() as stack:
@@ -460,9 +460,9 @@ async def _demo(
 async def _roaming_demo(
     folder: Path, stop: asyncio.Event, seconds: float | None, speed: float, as_json: bool
 ) -> None:
-    from csms.app import ensure_admin_key
     from csms.cli.demo_networks import EXAMPLE_TAXES, NORTH, SOUTH
     from csms.cli.demo_roaming import Side, introduction, run_roaming_demo
+    from csms.fresh import ensure_admin_key
 
     taxes = folder / "example-taxes.csv"
     taxes.write_text(EXAMPLE_TAXES)
@@ -498,7 +498,7 @@ async def _roaming_demo(
 def _demo_settings(
     folder: Path, name: str, ocpp_port: int = 9000, http_port: int = 8000
 ) -> tuple[Settings, str]:
-    from csms.app import new_id, new_secret
+    from csms.fresh import new_id, new_secret
 
     settings = Settings.model_validate(
         {

@@ -21,8 +21,9 @@ from chargers.car import Car
 from chargers.charger import Charger
 from chargers.clock import ScaledClock
 from chargers.profile import ChargerProfile
-from csms.app import ensure_admin_key, running
+from csms.app import running
 from csms.cli.main import app
+from csms.fresh import ensure_admin_key
 from csms.settings import HttpSettings, OcppSettings, SecuritySettings, Settings, StoreSettings
 
 T = TypeVar("T")

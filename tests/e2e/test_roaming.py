@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 
-from csms.app import Running, ensure_admin_key, running
+from csms.app import Running, running
+from csms.fresh import ensure_admin_key
 from csms.settings import Settings
 from tests.support.stores import prepared
 

@@ -23,7 +23,8 @@ from ocpp.messages import MessageType, get_validator
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from csms.app import Running, ensure_admin_key, running
+from csms.app import Running, running
+from csms.fresh import ensure_admin_key
 from csms.settings import Settings
 from tests.support.stores import prepared
 
