@@ -20,6 +20,7 @@ import uvicorn
 from csms.api.server import create
 from csms.api.system import System
 from csms.bus.local import LocalBus
+from csms.bus.mqtt import Feed, FeedLimits, broker_of
 from csms.core.billing import PriceAsked
 from csms.core.errors import CsmsError
 from csms.core.security import Keyring
@@ -116,6 +117,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 on_mark=lambda name: metrics.marks.labels(name).inc(),
             )
         )
+        feed = _feed(settings, store, bus)
         registry = Registry(metrics)
         commander = Commander(
             store, registry, settings.node, now, new_id, settings.ocpp.call_timeout_s
@@ -179,7 +181,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             stopping=stopping.is_set,
             party=settings.party,
             station_url=station_url,
-            warnings=lambda: _warnings(settings, store, registry, certificates),
+            warnings=lambda: _warnings(settings, store, registry, certificates, feed),
             node=settings.node,
             max_wait_s=settings.http.max_wait_s,
             max_body_bytes=settings.http.max_body_bytes,
@@ -208,6 +210,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 messages,
                 network.client,
                 publisher,
+                feed,
             ),
         )
         watching = [
@@ -224,6 +227,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         if messages is not None:
             watching.append(tasks.create_task(messages.run(), name="write the message log"))
         watching.append(tasks.create_task(pricer.run(), name="settle prices"))
+        if feed is not None:
+            watching.append(tasks.create_task(feed.run(), name="deliver events"))
         biller = Biller(store, pricer, now, new_id)
         watching.append(tasks.create_task(biller.run(), name="seal charge detail records"))
         patience = timedelta(days=settings.ocpi.forget_within_days)
@@ -252,6 +257,16 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             bus.wake()
             for task in watching:
                 task.cancel()
+
+
+def _feed(settings: Settings, store: OpenStore, bus: LocalBus) -> Feed | None:
+    """What delivers events to a broker, None without one. Raises `Invalid`."""
+    wanted = settings.bus
+    if wanted.url is None:
+        return None
+    limits = FeedLimits(at_once=wanted.events_at_once, answer_s=wanted.answer_within_s)
+    source = f"/csms/{settings.party}"
+    return Feed(store, bus, broker_of(wanted.url), source, wanted.topic, now, limits)
 
 
 def _retention(settings: Settings, store: OpenStore, metrics: Metrics) -> Retention:
@@ -432,10 +447,16 @@ def _note_late(
 
 
 def _warnings(
-    settings: Settings, store: OpenStore, registry: Registry, certificates: Certificates | None
+    settings: Settings,
+    store: OpenStore,
+    registry: Registry,
+    certificates: Certificates | None,
+    feed: Feed | None,
 ) -> list[str]:
     """What an operator should see to before it becomes trouble."""
     found = list(certificates.warnings) if certificates else []
+    if feed is not None and feed.trouble is not None:
+        found.append(f"events are not delivered: {feed.trouble} (bus.url)")
     for what, used, limit, setting in (
         ("functions wait for the store", store.queued, store.max_queue, "store.max_queue"),
         ("stations are connected", len(registry), settings.ocpp.max_links, "ocpp.max_links"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from csms.bus.mqtt import Feed
 from csms.flows.commands import Commander
 from csms.flows.contact import Contact
 from csms.flows.messages import MessageLog
@@ -34,6 +35,7 @@ class Parts:
     messages: MessageLog | None
     client: Client
     publisher: Publisher
+    feed: Feed | None
 
 
 def expose(metrics: Metrics, parts: Parts) -> None:
@@ -43,6 +45,8 @@ def expose(metrics: Metrics, parts: Parts) -> None:
         metrics.reads(**_of_tls(parts.settings, parts.certificates))
     if parts.messages is not None:
         metrics.reads(**_of_messages(parts.messages))
+    if parts.feed is not None:
+        metrics.reads(**_of_feed(parts.feed))
 
 
 def _of_store(parts: Parts) -> dict[str, Read]:
@@ -139,5 +143,17 @@ def _of_messages(messages: MessageLog) -> dict[str, Read]:
         "messages_logged": Read("counter", "Messages logged", lambda: messages.written),
         "messages_left_out": Read(
             "counter", "Messages not logged, for a limit", lambda: messages.left_out
+        ),
+    }
+
+
+def _of_feed(feed: Feed) -> dict[str, Read]:
+    return {
+        "bus_published": Read("counter", "Events taken by the broker", lambda: feed.published),
+        "bus_behind_seconds": Read(
+            "gauge", "For how long an event has waited for the broker", lambda: feed.behind_s
+        ),
+        "bus_trouble": Read(
+            "gauge", "1 while no event is delivered", lambda: float(feed.trouble is not None)
         ),
     }

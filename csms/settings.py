@@ -15,6 +15,7 @@ from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -200,6 +201,30 @@ class StoreSettings(BaseModel):
         return url
 
 
+class BusSettings(BaseModel):
+    """Events for others: an MQTT broker that gets every one, None for none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str | None = Field(None, repr=False)
+    """It may hold a password: only `bus.mqtt.Broker.shown` shows it."""
+    topic: str = Field("csms", pattern=r"^[^/+#\x00]+(/[^/+#\x00]+)*$", max_length=200)
+    answer_within_s: float = Field(10.0, gt=0)
+    events_at_once: int = Field(200, ge=1, le=1_000)
+
+    @field_validator("url")
+    @classmethod
+    def _supported(cls, url: str | None) -> str | None:
+        try:
+            parts = urlsplit(url or "mqtt://host")
+            usable = parts.scheme in ("mqtt", "mqtts") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("must be mqtt://HOST or mqtts://USER:PASSWORD@HOST:PORT")
+        return url
+
+
 class MessagesSettings(BaseModel):
     """The log of OCPP messages for people: what each link may log at once and in the long run,
     what the whole process writes, and how much of each message."""
@@ -316,6 +341,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     ocpi: OcpiSettings = OcpiSettings()
     store: StoreSettings = StoreSettings()
+    bus: BusSettings = BusSettings()
     messages: MessagesSettings = MessagesSettings()
     retention: RetentionSettings = RetentionSettings()
     prices: PricesSettings = PricesSettings()

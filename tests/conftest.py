@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.support import postgres
+from tests.support import mosquitto, postgres
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -18,12 +18,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("postgres") and postgres.binaries() is None:
         pytest.skip(postgres.MISSING)
+    if item.get_closest_marker("mosquitto") and mosquitto.binary() is None:
+        pytest.skip(mosquitto.MISSING)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Loudly: a suite that was left out looks like one that passed."""
     skipped = terminalreporter.getreports("skipped")
-    left_out = sum(postgres.MISSING in str(report.longrepr) for report in skipped)
-    if left_out:
-        terminalreporter.section("LEFT OUT", red=True)
-        terminalreporter.line(f"{left_out} tests: {postgres.MISSING}", red=True)
+    for missing in (postgres.MISSING, mosquitto.MISSING):
+        left_out = sum(missing in str(report.longrepr) for report in skipped)
+        if left_out:
+            terminalreporter.section("LEFT OUT", red=True)
+            terminalreporter.line(f"{left_out} tests: {missing}", red=True)

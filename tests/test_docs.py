@@ -19,6 +19,7 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
+    "docs/events.md",
     "docs/transactions.md",
     "docs/prices.md",
     "docs/privacy.md",

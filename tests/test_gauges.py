@@ -43,7 +43,7 @@ async def test_every_limit_is_shown_beside_its_use(tmp_path: Path) -> None:
 async def test_without_a_part_there_is_no_metric_of_it(tmp_path: Path) -> None:
     async with running(settings(tmp_path, messages={"enabled": False})) as system:
         found = await shown(system)
-    assert not [name for name in found if re.match(r"csms_(messages|tls_handshakes)", name)]
+    assert not [name for name in found if re.match(r"csms_(messages|tls_handshakes|bus)", name)]
 
 
 async def test_answers_of_the_api_are_counted_by_status(tmp_path: Path) -> None:

@@ -158,6 +158,16 @@ party = "{party}"
 # keep what they have to say.
 # grace_s = 10.0
 
+[bus]
+# An MQTT broker that gets every event: mqtt://HOST, or mqtts://USER:PASSWORD@HOST:PORT over TLS.
+# While it is away nothing is lost, and nothing else waits. docs/events.md says what comes where.
+# url = "mqtt://broker.example.com"
+# topic = "csms"
+
+# How long it may take to connect or to take an event, and how many are under way at once.
+# answer_within_s = 10.0
+# events_at_once = 200
+
 [messages]
 # The log of OCPP messages (csms station logs), without secrets. Of a link that says more than
 # burst at once, or per_minute in the long run, the rest is left out; so is what goes beyond

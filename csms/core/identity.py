@@ -18,6 +18,7 @@ from csms.core.availability import Connector
 from csms.core.billing import ChargingState, TransactionPrice
 from csms.core.cdrs import Cdr
 from csms.core.commands import Command
+from csms.core.cursors import Cursor
 from csms.core.desired_availability import DesiredAvailability
 from csms.core.device_model import Desired, DeviceModel, Variable
 from csms.core.disclosures import Disclosure
@@ -326,6 +327,7 @@ NAMELESS: Mapping[type[Any], str] = {
     Assignment: "tariffs and places",
     ChargingState: "states and times",
     Credential: "stations",
+    Cursor: "numbers of events",
     Desired: "what a station is set to",
     DesiredAvailability: "what of a station may be used",
     DeviceModel: "how stations are known",

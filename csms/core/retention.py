@@ -18,6 +18,7 @@ from csms.core.availability import Connector
 from csms.core.billing import ChargingState, TransactionPrice
 from csms.core.cdrs import Cdr
 from csms.core.commands import FINAL, Command, Status
+from csms.core.cursors import Cursor
 from csms.core.desired_availability import DesiredAvailability
 from csms.core.device_model import Desired, DeviceModel, Variable
 from csms.core.disclosures import Disclosure
@@ -184,6 +185,7 @@ NOT_GROWING: Mapping[type[Any], str] = {
     ApiKey: "made by people, and kept for the names in the audit trail",
     Assignment: "one per tariff and place",
     Connector: "bounded for each station",
+    Cursor: "one per feed",
     Desired: "bounded for each station",
     DesiredAvailability: "at most one per connector",
     DeviceModel: "one per station",

@@ -108,7 +108,7 @@ async def package(plan: dict[str, Any]) -> AsyncIterator[dict[str, int]]:
 @asynccontextmanager
 async def system(plan: dict[str, Any]) -> AsyncIterator[dict[str, int]]:
     """This central system as `csms serve` runs it, with its stations, tokens and places added."""
-    from csms import app
+    from csms import app, fresh
     from csms.observability import configure_logging
     from csms.settings import (
         HttpSettings,
@@ -141,10 +141,10 @@ async def system(plan: dict[str, Any]) -> AsyncIterator[dict[str, int]]:
         security=SecuritySettings(keys={"bench": plan["key"]}, current="bench"),
     )
     async with app.running(settings) as running:
-        keyring = app.keyring_of(settings)
+        keyring = fresh.keyring_of(settings)
         await _onboard(running.store, keyring, settings.party, plan)
         if roaming:
-            await app.ensure_admin_key(running.store, keyring, roaming["api_key"])
+            await fresh.ensure_admin_key(running.store, keyring, roaming["api_key"])
             await _furnish(running.store, settings.party, roaming)
         app.settle_memory()
         yield {"port": running.ocpp_port or 0, "http_port": running.http_port}

@@ -22,6 +22,7 @@ NOT_DEFAULTS = {
     "ocpi.public_url",
     "ocpi.parties",
     "ocpi.allow_networks",
+    "bus.url",
 }
 
 

@@ -1,9 +1,11 @@
-"""The tables of operators: keys, commands, the audit trail, the writes that may be repeated."""
+"""The tables of operators: keys, commands, the audit trail, the writes that may be repeated, and
+how far feeds have come."""
 
 from __future__ import annotations
 
 from csms.core.audit import AuditEntry
 from csms.core.commands import Command
+from csms.core.cursors import Cursor
 from csms.core.security import ApiKey
 from csms.core.writes import RememberedWrite
 from csms.storage.tables.columns import Columns, boolean, flags, moment, number, structure, text
@@ -49,6 +51,11 @@ COLUMNS: Columns = {
         text("party_id", null=True),
         structure("facts"),
         text("remote_address", null=True),
+    ],
+    Cursor: [
+        text("name"),
+        number("seq"),
+        moment("moved_at"),
     ],
     RememberedWrite: [
         text("key"),
