@@ -81,13 +81,15 @@ class Module:
         return self.name, self.interface
 
 
-def same_as_address(call: Call, country_code: str, party_id: str, object_id: str) -> None:
+def same_as_address(
+    call: Call, country_code: str, party_id: str, object_id: str, field: str = "id"
+) -> None:
     """Raises `Invalid` unless the body names the owner and the id of its address (compared without
     case; transport_and_format, errors: 2001)."""
     if f"{country_code}*{party_id}".upper() != f"{call.rest[0]}*{call.rest[1]}".upper():
         raise Invalid("country_code and party_id differ from the address")
     if object_id.casefold() != call.rest[2].casefold():
-        raise Invalid("the id differs from the address")
+        raise Invalid(f"{field}: differs from the address")
 
 
 def patch_of(call: Call) -> dict[str, Any]:

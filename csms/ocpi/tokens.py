@@ -221,7 +221,7 @@ def _keep(
 ) -> tuple[bool, tuple[str, ...]]:
     read = reading.parse(WireToken, body(tx.get(VisitorToken, *key), given, call), now)
     value = read.value
-    same_as_address(call, value.country_code, value.party_id, value.uid)
+    same_as_address(call, value.country_code, value.party_id, value.uid, "uid")
     if value.type != key[2]:
         raise Invalid("type: differs from the address")
     return visitors.put(tx, visitor(value, call.partner.id, now)), read.deviations
