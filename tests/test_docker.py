@@ -1,0 +1,145 @@
+"""What `docker/` builds, checked without Docker: the files that it copies are there, and its entry
+point and health check do in a folder what they will do in the volume."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.support.system import free_port
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).parent.parent
+DOCKER = ROOT / "docker"
+LINES = (DOCKER / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+
+
+def instructions(name: str) -> list[str]:
+    return [line.removeprefix(name).strip() for line in LINES if line.startswith(f"{name} ")]
+
+
+def environment() -> dict[str, str]:
+    """What the image sets."""
+    (text,) = instructions("ENV")
+    return dict(part.split("=", 1) for part in text.split())
+
+
+def test_what_is_copied_is_there_and_not_ignored() -> None:
+    sent = [
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
+    ]
+    for copied in instructions("COPY"):
+        if copied.startswith("--from"):
+            continue
+        *sources, _ = [word for word in copied.split() if not word.startswith("--")]
+        for source in sources:
+            assert (ROOT / source).exists()
+            assert any(Path(source).match(pattern) for pattern in sent), source
+
+
+def test_everything_that_the_package_needs_is_copied() -> None:
+    """The readme and the licence are read when the package is built."""
+    copied = " ".join(instructions("COPY"))
+    project = (ROOT / "pyproject.toml").read_text()
+    for named in re.findall(r'(?:readme = |file = |license-files = \[)"([^"]+)"', project):
+        assert named in copied
+
+
+def test_nobody_is_root_and_nothing_is_written_outside_the_volume() -> None:
+    assert instructions("USER") == ["csms"]
+    (volume,) = instructions("VOLUME")
+    assert instructions("WORKDIR") == [volume]
+    assert environment()["CSMS_CONFIG"].startswith(f"{volume}/")
+    service = COMPOSE["services"]["csms"]
+    assert service["volumes"] == [f"csms:{volume}"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+
+
+def test_the_operator_api_is_published_to_this_machine_alone() -> None:
+    ports = COMPOSE["services"]["csms"]["ports"]
+    assert ports == ["9000:9000", "127.0.0.1:8000:8000"]
+
+
+@asynccontextmanager
+async def started(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The container's command, its volume being that folder."""
+    process = await asyncio.create_subprocess_exec(
+        str(DOCKER / "entrypoint.sh"),
+        *re.findall(r'"([^"]+)"', instructions("CMD")[0]),
+        cwd=folder,
+        env=variables(folder, port),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def variables(folder: Path, port: int) -> dict[str, str]:
+    bin_folder = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        **environment(),
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "CSMS_CONFIG": str(folder / "csms.toml"),
+        "CSMS_HTTP__HOST": "127.0.0.1",
+        "CSMS_HTTP__PORT": str(port),
+        "CSMS_OCPP__HOST": "127.0.0.1",
+        "CSMS_OCPP__PORT": "0",
+    }
+
+
+async def healthy(folder: Path, port: int) -> bool:
+    check = await asyncio.create_subprocess_exec(
+        str(DOCKER / "health.sh"),
+        env=variables(folder, port),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return await check.wait() == 0
+
+
+async def ended(process: asyncio.subprocess.Process) -> str:
+    """Stopped as Docker does it; all that it said."""
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(30):
+        assert process.stdout is not None
+        said = await process.stdout.read()
+        assert await process.wait() == 0
+    return said.decode()
+
+
+@pytest.mark.slow
+async def test_the_first_start_shows_a_key_that_works_and_the_next_one_does_not(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    assert not await healthy(tmp_path, port)
+    async with started(tmp_path, port) as process:
+        await eventually(lambda: healthy(tmp_path, port), 40)
+        said = await ended(process)
+    (key,) = re.findall(r"CSMS_API_KEY=(\S+)", said)
+    async with started(tmp_path, port) as process:
+        await eventually(lambda: healthy(tmp_path, port), 40)
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as client:
+            answer = await client.get(f"http://127.0.0.1:{port}/api/v1/stations")
+        said = await ended(process)
+    assert answer.status_code == 200
+    assert "CSMS_API_KEY" not in said
+    assert {file.name.partition(".")[0] for file in tmp_path.iterdir()} == {"csms"}
