@@ -9,7 +9,7 @@ FOREIGN := $(INTEROP)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deps fuzz fuzz-api lint types conformance interop bench format clean
+.PHONY: help demo serve test test-deps crash fuzz fuzz-api lint types conformance interop bench format clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/'
@@ -33,6 +33,9 @@ test-deps:  ## Install the servers that tests use, as root (Debian, Ubuntu): Pos
 
 fuzz: $(READY)  ## Send everything a station could send, on all versions (ARGS="--seconds 600 --seed 7")
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+crash: $(READY)  ## Kill the system 20 times while 50 chargers charge, and count what is left
+	CSMS_CRASH_ROUNDS=20 $(BIN)/python -m pytest tests/e2e/test_crash.py $(ARGS)
 
 lint: $(READY)  ## Check style, formatting and the direction of imports
 	$(BIN)/ruff check .

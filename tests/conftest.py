@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -12,6 +13,10 @@ from tests.support import mosquitto, postgres
 def pytest_configure(config: pytest.Config) -> None:
     """Workers find the server of their run by the process that started them."""
     os.environ.setdefault(postgres.RUN, str(os.getpid()))
+    # Where Python is told to keep no compiled code, every process that a test starts would compile
+    # all of it again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(tryfirst=True)

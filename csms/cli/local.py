@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import re
@@ -16,8 +17,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -273,8 +274,20 @@ def serve(config: ConfigFile = DEFAULT_FILE) -> None:
     run_until_signal(lambda stop: _serve(settings, stop))
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """While a system's modules are loaded nothing is garbage: looking for it costs a fifth of the
+    time that it takes."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
-    from csms.app import allow_files, running, settle_memory
+    with loading():
+        from csms.app import allow_files, running, settle_memory
 
     warning = allow_files(settings.ocpp.max_links)
     if warning is not None:
@@ -516,7 +529,8 @@ def _demo_settings(
 async def started(stack: AsyncExitStack, settings: Settings) -> Running:
     """The system, on the ports of the settings, or on others when somebody took one of those since
     they were looked at."""
-    from csms.app import running
+    with loading():
+        from csms.app import running
 
     try:
         return await stack.enter_async_context(running(settings))
