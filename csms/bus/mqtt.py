@@ -208,7 +208,7 @@ class Feed:
 
     def _well(self) -> None:
         if self.trouble is not None:
-            log.info("events_delivered_again", broker=self._broker.shown)
+            log.info("events_delivered", broker=self._broker.shown)
         self.trouble = None
         self._wait_s = self._limits.first_s
 
