@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.support.system import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parent.parent
 DOCKER = ROOT / "docker"
@@ -132,11 +132,11 @@ async def test_the_first_start_shows_a_key_that_works_and_the_next_one_does_not(
     port = free_port()
     assert not await healthy(tmp_path, port)
     async with started(tmp_path, port) as process:
-        await eventually(lambda: healthy(tmp_path, port), 40)
+        await until(lambda: healthy(tmp_path, port), 40)
         said = await ended(process)
     (key,) = re.findall(r"CSMS_API_KEY=(\S+)", said)
     async with started(tmp_path, port) as process:
-        await eventually(lambda: healthy(tmp_path, port), 40)
+        await until(lambda: healthy(tmp_path, port), 40)
         async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as client:
             answer = await client.get(f"http://127.0.0.1:{port}/api/v1/stations")
         said = await ended(process)

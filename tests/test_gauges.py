@@ -7,15 +7,15 @@ from pathlib import Path
 
 import httpx
 
-from csms.app import running
+from csms.app import Running, running
 from csms.settings import Settings
 from tests.test_app import settings
 
 
-async def shown(system: object) -> dict[str, float]:
+async def shown(system: Running) -> dict[str, float]:
     """Metric (with its labels) -> value."""
     async with httpx.AsyncClient() as client:
-        answer = await client.get(f"http://127.0.0.1:{system.http_port}/metrics")  # type: ignore[attr-defined]
+        answer = await client.get(f"http://127.0.0.1:{system.http_port}/metrics")
     lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 

@@ -177,16 +177,14 @@ class Feed:
         if known is None:
             end = await reader.journal_end()
             known = await self._store.transact(cursors.advance, CURSOR, end, self._clock())
-        start = await reader.journal_start()
-        if known.seq < start - 1:
-            log.error("events_lost", count=start - 1 - known.seq, why="retention.journal_days")
-            return start - 1
         return known.seq
 
     async def _deliver(self, client: aiomqtt.Client) -> None:
         """Everything there is and everything that comes; ends with an exception."""
         limits, reader = self._limits, self._store.reader
-        after = await self._cursor()
+        after, start = await self._cursor(), await reader.journal_start()
+        if after < start - 1:
+            log.error("events_lost", count=start - 1 - after, why="retention.journal_days")
         self._well()
         while True:
             rows = await reader.journal(after, limits.at_once)

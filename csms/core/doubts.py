@@ -36,10 +36,11 @@ def judge_overtaken(tx: Tx, t: Transaction, now: datetime) -> None:
     """A transaction of OCPP 2.x whose first message comes after the start of a later one on its
     EVSE has ended, as far as its station's clock can be believed. It is not closed on the word of a
     clock: the station is asked. May be repeated."""
-    if not t.open or not t.evse or tx.get(Doubt, t.station_id, t.id) is not None:
+    if not t.open or not t.evse:
         return
     running = tx.find(Transaction, "open_of_station", t.station_id, True)
-    if any(o.evse == t.evse and o.started_at > t.started_at for o in running):
+    overtaken = any(o.evse == t.evse and o.started_at > t.started_at for o in running)
+    if overtaken and tx.get(Doubt, t.station_id, t.id) is None:
         tx.save(Doubt(t.station_id, t.id, now))
         tx.mark("transaction_overtaken")
 

@@ -69,6 +69,7 @@ class Server:
         network.offered[:] = list(self._modules)
         limits = network.limits
         self._budget = Budget(limits.per_s, limits.burst, monotonic)
+        self._names = {name for name, _ in self._modules} | {"versions", "credentials"}
         self.on_answered: Callable[[str, int], None] = lambda module, status: None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,8 +93,7 @@ class Server:
 
     def _module_of(self, request: Request) -> str:
         """The module that a request is about, as one of a few words."""
-        names = {name for name, _ in self._modules} | {"versions", "credentials"}
-        return next((p for p in _raw_path(request).split("/") if p in names), "other")
+        return next((p for p in _raw_path(request).split("/") if p in self._names), "other")
 
     async def _answer(self, request: Request, ids: Ids) -> tuple[Answer, Routing]:
         held, secret = None, ""

@@ -22,7 +22,7 @@ from csms.core.ports import Tx
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
 from tests.support.mosquitto import Mosquitto, mosquitto, subscribed
-from tests.support.waiting import eventually
+from tests.support.waiting import until
 
 NOW = datetime(2031, 5, 1, 10, tzinfo=UTC)
 QUICK = FeedLimits(answer_s=2.0, first_s=0.05, most_s=0.1, pause_s=0.0, idle_s=0.1)
@@ -78,7 +78,7 @@ class Source:
         async def arrived() -> bool:
             return await self.cursor() >= await self.store.reader.journal_end()
 
-        await eventually(arrived)
+        await until(arrived)
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ async def fed(feed: Feed) -> AsyncIterator[Feed]:
 
 
 async def until_well(feed: Feed) -> None:
-    await eventually(lambda: feed.trouble is None)
+    await until(lambda: feed.trouble is None)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ async def test_a_broker_that_was_away_is_caught_up_with(broker: Mosquitto) -> No
         await until_well(feed)
         await broker.kill()
         source.happens(700)
-        assert "127.0.0.1" in await eventually(lambda: feed.trouble)
+        assert "127.0.0.1" in await until(lambda: feed.trouble)
         await broker.start()
         async with subscribed(broker) as subscriber:
             # One may have gone out before the subscription was there: what counts is the rest.
@@ -214,7 +214,7 @@ async def test_a_connection_that_breaks_in_the_middle_skips_nothing(broker: Mosq
         source.store.run(lambda tx: tx.save(Cursor(CURSOR, 0, NOW)))
         source.happens(1_000)
         async with fed(source.feed()):
-            await eventually(lambda: wire.breaks >= 3)
+            await until(lambda: wire.breaks >= 3)
             wire.budget = None
             await subscriber.hears_up_to("1000")
             await source.until_caught_up()
@@ -229,7 +229,7 @@ async def test_a_wrong_password_is_said_and_nothing_is_lost(tmp_path: Path) -> N
     async with mosquitto(tmp_path, password="right") as broker:
         source = Source(broker.url.replace("right", "wrong"))
         async with fed(source.feed()) as feed:
-            await eventually(lambda: "uthori" in (feed.trouble or ""))
+            await until(lambda: "uthori" in (feed.trouble or ""))
             assert "wrong" not in (feed.trouble or "")
             source.happens(2)
             assert await source.cursor() == 0
@@ -255,7 +255,7 @@ async def test_a_broker_that_says_nothing_is_given_up_after_its_time() -> None:
         )
         source.store.run(lambda tx: tx.save(Cursor(CURSOR, 0, NOW)))
         async with fed(feed):
-            await eventually(lambda: feed.behind_s)
+            await until(lambda: feed.behind_s)
         assert feed.behind_s == 90
         assert feed.trouble is not None
 

@@ -14,7 +14,7 @@ from chargers.profile import ChargerProfile
 from csms.app import Running, running
 from csms.fresh import ensure_admin_key
 from tests.support.mosquitto import mosquitto, subscribed
-from tests.support.waiting import eventually
+from tests.support.waiting import until
 from tests.test_app import settings
 
 pytestmark = pytest.mark.mosquitto
@@ -39,7 +39,7 @@ async def test_a_charger_that_boots_is_seen_by_any_subscriber(tmp_path: Path) ->
         async def ready() -> bool:
             return not await warnings(system)
 
-        await eventually(ready)
+        await until(ready)
         await ensure_admin_key(system.store, system.api.keyring, "first.secret")
         base = f"http://127.0.0.1:{system.http_port}"
         headers = {"Authorization": "Bearer first.secret"}
@@ -70,4 +70,4 @@ async def test_without_its_broker_a_system_works_and_says_so(tmp_path: Path) -> 
         async def said() -> str | None:
             return next((text for text in await warnings(system) if "127.0.0.1" in text), None)
 
-        assert "events are not delivered" in await eventually(said)
+        assert "events are not delivered" in await until(said)

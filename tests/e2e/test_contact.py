@@ -6,7 +6,6 @@ it comes back, and a transaction whose end waits in its queue is not ended by an
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from chargers.car import Car
 from chargers.charger import Charger
 from chargers.profile import ChargerProfile
 from tests.support.conformance import Network, network
+from tests.support.waiting import until
 
 VERSIONS = ("1.6", "2.0.1", "2.1")
 QUICK = {"port": 0, "host": "127.0.0.1", "settle_s": 0.2, "contact_again_s": 0.5}
@@ -43,15 +43,6 @@ async def variable(system: Network, name: str) -> dict[str, Any]:
     path = f"/stations/CP-7/configuration?name={name}"
     found = (await system.operator.sends("GET", path))["variables"]
     return found[0] if found else {}
-
-
-async def until(condition: Any, within_s: float = 15.0) -> None:
-    """Ask until it is so."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + within_s
-    while not await condition():
-        assert loop.time() < deadline, "it did not become so in time"
-        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from tests.api.test_locations import CONNECTOR, LOCATION
 from tests.api.test_tariffs import TARIFF
 from tests.e2e.test_roaming import operator, settings
 from tests.support.ocpi_objects import token
+from tests.support.waiting import until
 
 VISITOR = "APP-0123456789-0123456789-0123456789"
 LABEL = "Ana's own card"
@@ -126,13 +127,6 @@ async def made(client: httpx.AsyncClient, path: str, body: Any, method: str = "P
     answer = await client.request(method, path, json=body, headers=headers)
     assert answer.is_success, answer.text
     return answer.json()
-
-
-async def until(found: Callable[[], Awaitable[Any]], within_s: float = 30.0) -> Any:
-    async with asyncio.timeout(within_s):
-        while not (answer := await found()):
-            await asyncio.sleep(0)
-    return answer
 
 
 async def connected(

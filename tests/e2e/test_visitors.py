@@ -3,8 +3,6 @@ systems, with a simulated charger as the station."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +21,10 @@ from tests.api.test_locations import CONNECTOR, LOCATION
 from tests.api.test_tariffs import TARIFF
 from tests.e2e.test_roaming import operator, settings
 from tests.support.ocpi_objects import token
+from tests.support.waiting import until
 
 # Longer than what OCPP 1.6 can carry.
 UID = "APP-0123456789-0123456789-0123456789"
-
-
-async def until(found: Callable[[], Awaitable[Any]], within_s: float = 20.0) -> Any:
-    """Ask until there is an answer."""
-    async with asyncio.timeout(within_s):
-        while not (answer := await found()):
-            await asyncio.sleep(0)
-    return answer
 
 
 async def orders(north: Running, access: Any, what: str, **body: Any) -> Any:

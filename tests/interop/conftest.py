@@ -14,8 +14,8 @@ import pytest
 
 from csms.app import Running, running
 from tests.e2e.test_roaming import operator, settings
-from tests.e2e.test_visitors import until
 from tests.support.system import free_port
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = ROOT / ".venv-interop" / "bin" / "python"

@@ -15,9 +15,9 @@ from chargers.profile import ChargerProfile
 from csms.core.visitors import VisitorToken
 from tests.api.test_locations import CONNECTOR, LOCATION
 from tests.api.test_tariffs import TARIFF
-from tests.e2e.test_visitors import until
 from tests.interop.conftest import NAME, THEIRS, Foreign, North
 from tests.support.ocpi_objects import cdr, location, session, tariff, token
+from tests.support.waiting import until
 
 THEM = {"country_code": "US", "party_id": "EWO"}
 APP = token("APP-1", type="APP_USER", whitelist="NEVER", **THEM)

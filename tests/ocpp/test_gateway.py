@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from websockets.exceptions import InvalidStatus, NegotiationError
 from csms.core import stations
 from csms.core.ids import Origin
 from csms.core.stations import Station, UnknownStation
+from csms.ocpp import gateway
 from csms.ocpp.admission import Failures
 from csms.ocpp.gateway import end_of
 from csms.storage.open import open_inline
@@ -246,6 +248,24 @@ async def test_whose_word_about_an_address_counts(
 def test_ends_are_counted_by_a_few_words(reason: str, word: str) -> None:
     """What stations say makes no labels."""
     assert end_of(reason) == word
+
+
+def test_every_reason_that_we_close_a_link_for_has_a_word() -> None:
+    """They are written where links are closed; one that is changed there must not get lost here."""
+    ours = Path(gateway.__file__).parents[1]
+    codes = {"POLICY": 1008, "GOING_AWAY": 1001, "TRY_AGAIN_LATER": 1013}
+    found = [
+        (codes[code], words)
+        for file in (ours / "app.py", *(ours / "ocpp").glob("*.py"))
+        for code, words in re.findall(
+            r"\bclose\(\s*(POLICY|GOING_AWAY|TRY_AGAIN_LATER),\s*\"([^\"]+)\"", file.read_text()
+        )
+        # That link never ran: its end is called `replaced`.
+        if words != "a newer connection exists"
+    ]
+    assert len({words for _, words in found}) >= 6
+    for code, words in found:
+        assert end_of(f"{code} {words}") != "closed_by_station", words
 
 
 # -- compression and pings -------------------------------------------------------------------------

@@ -3,8 +3,7 @@ by itself."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import pytest
 
 from csms.core.device_model import MAX_ATTEMPTS
-from tests.support.conformance import IDENTITY, WITHIN_S, Network, Payload, network
+from tests.support.conformance import IDENTITY, Network, Payload, network
 from tests.support.conformance_16 import CHARGED_WH, Station16
+from tests.support.waiting import until
 
 CONFIGURATION = f"/stations/{IDENTITY}/configuration"
 AT_ONCE = {"port": 0, "host": "127.0.0.1", "settle_s": 0.02, "contact_again_s": 0.05}
@@ -39,12 +39,6 @@ async def booted(central: Network, **keys: str) -> AsyncIterator[Station16]:
         station = Station16(wire)
         assert (await station.boots())["status"] == "Accepted"
         yield station
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not await condition():
-            await asyncio.sleep(0)
 
 
 async def variable(central: Network, name: str) -> Payload:

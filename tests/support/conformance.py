@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,6 +27,7 @@ from csms.app import Running, running
 from csms.fresh import ensure_admin_key
 from csms.settings import Settings
 from tests.support.stores import prepared
+from tests.support.waiting import until as until
 
 WITHIN_S = 10.0
 IDENTITY = "CP-1"
@@ -44,13 +45,6 @@ TOKENS: tuple[dict[str, Any], ...] = (
 )
 
 Payload = dict[str, Any]
-
-
-async def until(condition: Callable[[], Any], within_s: float = WITHIN_S) -> None:
-    """Wait for something that happens by itself and tells nobody."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 def check(kind: MessageType, version: str, action: str, payload: Payload) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import aiomqtt
 
 from tests.support.system import free_port
+from tests.support.waiting import until
 
 START_WITHIN_S = 10.0
 MISSING = (
@@ -56,14 +57,16 @@ class Mosquitto:
             self._process = await asyncio.create_subprocess_exec(
                 found, "-c", str(config), stdout=log, stderr=log
             )
-        async with asyncio.timeout(START_WITHIN_S):
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", self.port), 1).close()
-                    return
-                except OSError:
-                    assert self._process.returncode is None, self.log()
-                    await asyncio.sleep(0.02)
+        await until(self._takes_connections, START_WITHIN_S)
+
+    def _takes_connections(self) -> bool:
+        assert self._process is not None
+        assert self._process.returncode is None, self.log()
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
 
     async def _passwords(self) -> Path:
         file = self._folder / "passwords"

@@ -11,7 +11,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import count
@@ -36,16 +36,10 @@ from csms.ocpp.tls import Certificates
 from csms.ocpp.treatment import Treatments
 from csms.storage.batch import RefusedByDatabase
 from tests.support.ocpp import NOW, PARTY
+from tests.support.waiting import until as until
 
 WITHIN_S = 10.0
 KEYRING = Keyring({"k1": b"0123456789abcdef"}, "k1")
-
-
-async def until(condition: Callable[[], Any], within_s: float = WITHIN_S) -> None:
-    """Wait for something that happens by itself and tells nobody."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 class Clock:

@@ -41,6 +41,7 @@ from csms.storage.server import server_of
 from csms.storage.sqlite import DIALECT, STATEMENTS, SqliteDatabase
 from csms.storage.store import QueuedStore
 from tests.support import postgres
+from tests.support.waiting import until as until
 
 NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -248,13 +249,6 @@ async def held(store: QueuedStore) -> AsyncIterator[None]:
     finally:
         release.set()
         await asyncio.gather(waiting, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
-    """Wait for something that the store's thread does by itself."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 # -- rows for tests that are not about them --------------------------------------------------------

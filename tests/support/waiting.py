@@ -7,11 +7,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-LOOK_EVERY_S = 0.01
-WITHIN_S = 20.0
+LOOK_EVERY_S = 0.002
+WITHIN_S = 30.0
 
 
-async def eventually(condition: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
+async def until(condition: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
     """What the condition gives as soon as it is true; it may be a coroutine function. Raises
     `TimeoutError`."""
     async with asyncio.timeout(within_s):
