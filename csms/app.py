@@ -1,4 +1,5 @@
-"""The composition root: from settings to a running system. The only file that knows all parts."""
+"""The composition root: from settings to a running system. The only file that knows all parts;
+`parts` makes those that settings describe by themselves."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ import asyncio
 import gc
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from importlib.metadata import version as installed_version
@@ -19,46 +20,57 @@ import uvicorn
 
 from csms.api.server import create
 from csms.api.system import System
+from csms.bus.feed import Feed
 from csms.bus.local import LocalBus
-from csms.bus.mqtt import Feed, FeedLimits, broker_of
+from csms.bus.post import Post
 from csms.core.billing import PriceAsked
 from csms.core.errors import CsmsError
-from csms.core.security import Keyring
+from csms.core.nodes import Lease
 from csms.core.visitors import HomeAsked
-from csms.flows import places
+from csms.flows import places, reach
 from csms.flows.availability import Availability
 from csms.flows.commands import Commander, Performed
 from csms.flows.configuration import Configuration
 from csms.flows.contact import Contact, ContactLimits
+from csms.flows.duties import Duties
 from csms.flows.exchange import Answerers
 from csms.flows.forgetting import Forgetter
 from csms.flows.logins import Logins
-from csms.flows.messages import MessageLimits, MessageLog
+from csms.flows.lost_nodes import LostNodes
+from csms.flows.membership import Membership
+from csms.flows.post import NoPost
 from csms.flows.prices import Pricer
+from csms.flows.reach import Reach
 from csms.flows.records import Biller
-from csms.flows.retention import Retention
 from csms.fresh import keyring_of, new_id, new_secret, now
 from csms.gauges import Parts, expose
 from csms.observability import Metrics
-from csms.ocpi import cdrs, exchange, locations, sessions, tariffs, tokens
-from csms.ocpi.addresses import Policy
+from csms.ocpi import cdrs, locations, sessions, tariffs, tokens
 from csms.ocpi.asking import Homes
-from csms.ocpi.client import Client, ClientLimits
 from csms.ocpi.commands import Orders
 from csms.ocpi.errands import Errands
-from csms.ocpi.network import CPO, EMSP, Limits, Network, OwnRole
 from csms.ocpi.publisher import Pace, Publisher
 from csms.ocpi.roaming import Roaming
 from csms.ocpi.server import Server, beside
-from csms.ocpi.vault import Vault
-from csms.ocpp.admission import Admission, AdmissionLimits
-from csms.ocpp.certificates import Pair
-from csms.ocpp.gateway import Gateway, GatewayLimits
-from csms.ocpp.link import GOING_AWAY, Link, LinkLimits
+from csms.ocpp.admission import Admission
+from csms.ocpp.draining import GIVEN_UP, Draining
+from csms.ocpp.gateway import Gateway
+from csms.ocpp.link import GOING_AWAY
 from csms.ocpp.registry import Registry
 from csms.ocpp.tls import Certificates
 from csms.ocpp.treatment import Treatments
-from csms.ocpp.v16.registration import Intervals
+from csms.ocpp.upkeep import Upkeep
+from csms.parts import (
+    admission_limits,
+    certificates_of,
+    feed_of,
+    gateway_limits,
+    membership_of,
+    message_log_of,
+    network_of,
+    post_of,
+    retention_of,
+)
 from csms.settings import Settings, catalogue, taxes
 from csms.storage.open import OpenStore, open_store
 
@@ -71,7 +83,9 @@ HTTP_STOP_S = 5
 ORDER_SLACK_S = 5.0
 HTTP_AT_ONCE = 1_000
 FILES_BESIDE_LINKS = 1_500
-
+# How long another node may take to read all lists of a partner.
+READ_ALL_S = 300.0
+READ_ALL = "read_partner"
 
 _MODULES = (
     *tokens.MODULES,
@@ -95,17 +109,19 @@ class Running:
     store: OpenStore
     registry: Registry
     reload: Callable[[], None]
+    duties: Duties
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """The whole system, listening, until the block ends. Raises `CsmsError` when it cannot start,
-    `OSError` when a port is taken."""
+    or when another process has taken its name; `OSError` when a port is taken."""
     keyring = keyring_of(settings)
     known = catalogue(settings.ocpp.quirks_file)
     tax_table = taxes(settings.prices)
     metrics, bus = Metrics(), LocalBus()
     stopping = asyncio.Event()
+    call_timeout_s = settings.ocpp.call_timeout_s
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
             open_store(
@@ -117,14 +133,24 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 on_mark=lambda name: metrics.marks.labels(name).inc(),
             )
         )
-        feed = _feed(settings, store, bus)
         registry = Registry(metrics)
-        commander = Commander(
-            store, registry, settings.node, now, new_id, settings.ocpp.call_timeout_s
+        membership = membership_of(settings, store, registry.__len__)
+        post = post_of(settings, keyring, membership, bus)
+        http_listener = _listener(settings)
+        stack.callback(http_listener.close)
+        http_port: int = http_listener.getsockname()[1]
+        membership.me = membership.me._replace(
+            address=f"http://{_named_host(settings.http.host)}:{http_port}"
         )
-        settled = await commander.recover()
-        if settled:
-            log.info("commands_settled_after_restart", count=settled)
+        await membership.join()
+        stack.push_async_callback(membership.leave)
+        lost_nodes = LostNodes(store, now)
+        left_behind = await lost_nodes.settle_own(membership.me)
+        if left_behind:
+            log.info("left_behind_settled", count=left_behind)
+        duties = Duties(store, membership, now)
+        links = Reach(store, registry, post, membership.me.name)
+        commander = Commander(store, links, membership.me.name, now, new_id, call_timeout_s)
         stack.push_async_callback(commander.stop)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         registry.on_late = lambda command_id, performed: _note_late(
@@ -132,114 +158,162 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         pricer = Pricer(store, tax_table, now)
         network = await stack.enter_async_context(
-            _network(settings, store, keyring, pricer, metrics)
+            network_of(settings, store, keyring, pricer, metrics)
         )
-        configuration = Configuration(store, registry, now, settings.ocpp.call_timeout_s)
-        contact = _contact(settings, store, registry, configuration)
+        configuration = Configuration(store, links, now, call_timeout_s)
+        contact = _contact(settings, store, registry, links, configuration)
         availability = Availability(store, commander, now, settings.ocpp.settle_s)
         registry.on_reachable = availability.reachable
-        certificates = _certificates(settings, metrics)
-        messages = _message_log(settings, store)
-        admission = Admission(store, keyring, _admission(settings), new_id, settings.party)
+        certificates = certificates_of(settings, metrics)
+        messages = message_log_of(settings, store)
         treatments = Treatments(store, known)
+        upkeep = Upkeep(registry, treatments, tasks)
         gateway = await stack.enter_async_context(
             Gateway(
                 store,
-                admission,
+                Admission(store, keyring, admission_limits(settings), new_id, settings.party),
                 registry,
                 Answerers({PriceAsked: pricer, HomeAsked: Homes(lambda: network)}),
                 metrics,
-                _limits(settings),
-                settings.node,
+                gateway_limits(settings),
+                membership.me.name,
                 now,
                 certificates,
                 messages,
                 treatments,
+                lambda: _refusing(membership),
+                lambda station_id, generation, node: tasks.create_task(
+                    links.moved(station_id, generation, node), name=f"moved {station_id}"
+                ),
             )
         )
-        publisher = Publisher(network, bus, Pace(at_once=settings.ocpi.pushes_at_once))
-        errands = Errands(network, bus, settings.ocpp.call_timeout_s + ORDER_SLACK_S)
+        publisher = Publisher(
+            network, bus, Pace(at_once=settings.ocpi.pushes_at_once), mine=_partner_held(duties)
+        )
+        errands = Errands(network, bus, call_timeout_s + ORDER_SLACK_S)
+        orders = Orders(network, commander, call_timeout_s + ORDER_SLACK_S)
+        roaming = Roaming(network, publisher, _served_elsewhere(duties, membership, store, post))
+        feed = feed_of(settings, store, bus)
+
+        def tell(what: str, here: Callable[[str], object]) -> Callable[[str], None]:
+            """Have it done about a link, on whichever node that is."""
+
+            def about(station_id: str) -> None:
+                tasks.create_task(links.tell(station_id, what, here), name=f"{what} {station_id}")
+
+            return about
+
+        done_here = {
+            reach.DROP: upkeep.drop,
+            reach.TREAT: upkeep.treat,
+            reach.LOOK_AT: lambda station_id: contact.plan(station_id, 0.0),
+        }
+        links.serve(commander.follow, done_here, upkeep.replaced)
+        post.handlers[READ_ALL] = lambda body: roaming.read_all(str(body["partner"]))
         station_url = settings.ocpp.public_url or _address(settings, gateway)
         api = System(
             store=store,
             commander=commander,
-            logins=Logins(store, registry, now, settings.ocpp.call_timeout_s),
+            logins=Logins(store, links, now, call_timeout_s),
             bus=bus,
             metrics=metrics,
             keyring=keyring,
             clock=now,
             new_id=new_id,
             new_secret=new_secret,
-            seen=lambda station_id: _seen(registry, station_id),
-            drop_link=lambda station_id: _drop_link(tasks, registry, station_id),
-            treat=lambda station_id: _treat(tasks, registry, treatments, station_id),
+            seen=upkeep.seen,
+            drop_link=tell(reach.DROP, upkeep.drop),
+            treat=tell(reach.TREAT, upkeep.treat),
+            look_at=tell(reach.LOOK_AT, done_here[reach.LOOK_AT]),
             catalogue=known,
             configuration=configuration,
             contact=contact,
             taxes=tax_table,
             tolerance_percent=Decimal(str(settings.prices.tolerance_percent)),
             stopping=stopping.is_set,
+            unready=lambda: _unready(stopping, membership),
             party=settings.party,
             station_url=station_url,
-            warnings=lambda: _warnings(settings, store, registry, certificates, feed),
-            node=settings.node,
+            warnings=lambda: [
+                *(certificates.warnings if certificates else ()),
+                *_warnings(settings, store, registry, feed, post, membership, duties),
+            ],
+            node=membership.me.name,
             max_wait_s=settings.http.max_wait_s,
             max_body_bytes=settings.http.max_body_bytes,
             event_streams=settings.http.event_streams,
-            connections=Roaming(network, publisher),
+            connections=roaming,
             errands=errands,
         )
-        partner_orders = Orders(network, commander, settings.ocpp.call_timeout_s + ORDER_SLACK_S)
-        server = Server(network, (*_MODULES, partner_orders.module, errands.module))
+        server = Server(network, (*_MODULES, orders.module, errands.module))
         server.on_answered = lambda module, status: metrics.partner_requests.labels(
             module, str(status)
         ).inc()
-        http_port = await stack.enter_async_context(_http(settings, api, server))
+        await stack.enter_async_context(_http(settings, api, server, http_listener))
         if settings.ocpi.public_url is None:
             network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")
-        expose(
-            metrics,
-            Parts(
-                settings,
-                store,
-                gateway,
-                registry,
-                commander,
-                contact,
-                certificates,
-                messages,
-                network.client,
-                publisher,
-                feed,
-            ),
+        parts = Parts(
+            settings,
+            store,
+            gateway,
+            registry,
+            commander,
+            contact,
+            certificates,
+            messages,
+            network.client,
+            publisher,
+            feed,
+            post,
+            membership,
+            duties,
         )
-        watching = [
-            tasks.create_task(contact.run(), name="contact"),
-            tasks.create_task(availability.run(), name="availability"),
-        ]
-        watching.append(tasks.create_task(publisher.run(), name="partners"))
-        telling = partner_orders.run()
-        watching.append(tasks.create_task(telling, name="tell partners of their orders"))
-        watching.append(tasks.create_task(errands.run(), name="give up errands"))
+        expose(metrics, parts)
+
+        # What every node does for itself.
+        async def given_up() -> None:
+            await registry.close_all(GOING_AWAY, GIVEN_UP)
+
+        membership.on_given_up = given_up
+        membership.on_change = duties.look
+        draining = Draining(registry, lambda: membership.draining, settings.nodes.drain_links_per_s)
+        own = {
+            "membership": membership.run(),
+            "duties": duties.run(),
+            "contact": contact.run(),
+            "availability": availability.run(),
+            "partners": publisher.run(),
+            "draining": draining.run(),
+        }
+        if isinstance(post, Post):
+            bus.on_wake = post.wake
+            own["other nodes"] = post.run()
         if certificates is not None:
-            watch = certificates.watch(settings.ocpp.tls.reload_check_s)
-            watching.append(tasks.create_task(watch, name="watch the certificates"))
+            own["watch the certificates"] = certificates.watch(settings.ocpp.tls.reload_check_s)
         if messages is not None:
-            watching.append(tasks.create_task(messages.run(), name="write the message log"))
-        watching.append(tasks.create_task(pricer.run(), name="settle prices"))
-        if feed is not None:
-            watching.append(tasks.create_task(feed.run(), name="deliver events"))
-        biller = Biller(store, pricer, now, new_id)
-        watching.append(tasks.create_task(biller.run(), name="seal charge detail records"))
+            own["write the message log"] = messages.run()
+        watching = [tasks.create_task(work, name=name) for name, work in own.items()]
+
+        # What one node does for all.
         patience = timedelta(days=settings.ocpi.forget_within_days)
-        forgetter = Forgetter(store, now, patience)
-        watching.append(tasks.create_task(forgetter.run(), name="forget drivers"))
-        heard = places.Watch(store, settings.ocpp.offline_grace_s, now).run()
-        watching.append(tasks.create_task(heard, name="watch lost links"))
-        sweeping = _retention(settings, store, metrics).run(settings.retention.sweep_minutes * 60)
-        watching.append(tasks.create_task(sweeping, name="retention"))
+        sweep_s = settings.retention.sweep_minutes * 60
+        duties.add("tell partners of their orders", orders.run)
+        duties.add("give up errands", errands.run)
+        duties.add("settle prices", pricer.run)
+        duties.add("seal charge detail records", Biller(store, pricer, now, new_id).run)
+        duties.add("forget drivers", Forgetter(store, now, patience).run)
+        duties.add("watch lost links", places.Watch(store, settings.ocpp.offline_grace_s, now).run)
+        duties.add("retention", lambda: retention_of(settings, store, metrics).run(sweep_s))
+        duties.add("settle what lost nodes left", lost_nodes.run)
+        if feed is not None:
+            duties.add("deliver events", feed.run)
+        duties.also(
+            lambda: _partner_duties(publisher),
+            lambda name: publisher.drop(name.removeprefix(_PARTNER)),
+        )
+        duties.look()
         ports = {"ocpp_port": gateway.port, "tls_port": gateway.tls_port, "http_port": http_port}
-        log.info("started", node=settings.node, **ports)
+        log.info("started", node=membership.me.name, **ports)
         try:
             yield Running(
                 gateway.port,
@@ -250,140 +324,110 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 store,
                 registry,
                 partial(_reload, certificates),
+                duties,
             )
         finally:
-            log.info("stopping", node=settings.node)
+            log.info("stopping", node=membership.me.name)
             stopping.set()
             bus.wake()
             for task in watching:
                 task.cancel()
 
 
-def _feed(settings: Settings, store: OpenStore, bus: LocalBus) -> Feed | None:
-    """What delivers events to a broker, None without one. Raises `Invalid`."""
-    wanted = settings.bus
-    if wanted.url is None:
-        return None
-    limits = FeedLimits(at_once=wanted.events_at_once, answer_s=wanted.answer_within_s)
-    source = f"/csms/{settings.party}"
-    return Feed(store, bus, broker_of(wanted.url), source, wanted.topic, now, limits)
+# -- nodes -----------------------------------------------------------------------------------------
+
+_PARTNER = "partner "
 
 
-def _retention(settings: Settings, store: OpenStore, metrics: Metrics) -> Retention:
-    return Retention(
-        store,
-        settings.retention.ages(),
-        now,
-        lambda table, rows: metrics.rows_purged.labels(table).inc(rows),
-    )
+async def _partner_duties(publisher: Publisher) -> list[str]:
+    return [f"{_PARTNER}{partner_id}" for partner_id in await publisher.registered()]
 
 
-def _message_log(settings: Settings, store: OpenStore) -> MessageLog | None:
-    wanted = settings.messages
-    if not wanted.enabled:
-        return None
-    limits = MessageLimits(wanted.burst, wanted.per_minute, wanted.rows_per_s, wanted.max_chars)
-    return MessageLog(store, limits, now)
+def _partner_held(duties: Duties) -> Callable[[str], bool]:
+    return lambda partner_id: duties.holds(f"{_PARTNER}{partner_id}")
 
 
-@asynccontextmanager
-async def _network(
-    settings: Settings, store: OpenStore, keyring: Keyring, pricer: Pricer, metrics: Metrics
-) -> AsyncIterator[Network]:
-    """This network as partners see it, until the block ends."""
-    ocpi = settings.ocpi
-    client = Client(
-        Policy.of(ocpi.allow_http, ocpi.allow_networks),
-        new_id,
-        ClientLimits(ocpi.timeout_s, ocpi.max_answer_bytes, ocpi.requests_at_once),
-    )
-    client.on_called = lambda outcome, seconds: metrics.partner_call_seconds.labels(
-        outcome
-    ).observe(seconds)
-    named = tuple(OwnRole(p.role, p.party, p.name, p.website) for p in ocpi.parties)
-    network = Network(
-        store=store,
-        keyring=keyring,
-        vault=Vault(keyring.keys, keyring.current),
-        client=client,
-        roles=named or tuple(OwnRole(r, settings.party, settings.party) for r in (CPO, EMSP)),
-        clock=now,
-        new_id=new_id,
-        new_secret=new_secret,
-        price=pricer.price,
-        limits=Limits(
-            grace=timedelta(seconds=ocpi.token_grace_s),
-            page=ocpi.page,
-            max_body_bytes=ocpi.max_body_bytes,
-            request_timeout_s=ocpi.answer_within_s,
-            per_s=ocpi.requests_per_s,
-            burst=ocpi.requests_burst,
-            redeliver=ocpi.redeliver_cdrs,
-        ),
-    )
-    if ocpi.public_url is not None:
-        network.reachable_at(ocpi.public_url)
-    resealed = await exchange.reseal(network)
-    if resealed:
-        log.info("partner_tokens_resealed", count=resealed)
-    try:
-        yield network
-    finally:
-        await client.close()
+def _served_elsewhere(
+    duties: Duties, membership: Membership, store: OpenStore, post: Post | NoPost
+) -> Callable[[str], Awaitable[list[str] | None]]:
+    """Having the lists of a partner read by the node that serves it."""
+
+    async def read(partner_id: str) -> list[str] | None:
+        name = f"{_PARTNER}{partner_id}"
+        if duties.holds(name):
+            return None
+        lease = await store.reader.get(Lease, name)
+        if lease is None or membership.other(lease.node) is None:
+            return None
+        asked = await post.ask(lease.node, READ_ALL, {"partner": partner_id})
+        steps = await asked.answer(READ_ALL_S)
+        return [f"{step} (by {lease.node})" for step in steps]
+
+    return read
+
+
+def _refusing(membership: Membership) -> str | None:
+    """Why no station may connect now."""
+    if membership.draining:
+        return "draining"
+    return None if membership.living else "given_up"
+
+
+def _unready(stopping: asyncio.Event, membership: Membership) -> str | None:
+    """Why a balancer should send nobody here."""
+    if stopping.is_set():
+        return "stopping"
+    if membership.draining:
+        return f"{membership.me.name} is draining; csms node resume {membership.me.name} ends it"
+    return None if membership.living else "this node was thought lost and begins anew"
+
+
+def _warnings(
+    settings: Settings,
+    store: OpenStore,
+    registry: Registry,
+    feed: Feed | None,
+    post: Post | NoPost,
+    membership: Membership,
+    duties: Duties,
+) -> list[str]:
+    """What an operator should see to before it becomes trouble."""
+    found = []
+    if feed is not None and feed.trouble is not None and duties.holds("deliver events"):
+        found.append(f"events are not delivered: {feed.trouble} (bus.url)")
+    others = membership.others()
+    if isinstance(post, Post) and post.trouble is not None and others:
+        found.append(f"other nodes cannot be asked: {post.trouble} (bus.url)")
+    if isinstance(post, NoPost) and others:
+        names = ", ".join(node.name for node in others)
+        found.append(f"stations of {names} get no commands from here: set bus.url to a broker")
+    for what, used, limit, setting in (
+        ("functions wait for the store", store.queued, store.max_queue, "store.max_queue"),
+        ("stations are connected", len(registry), settings.ocpp.max_links, "ocpp.max_links"),
+    ):
+        if used > FULL * limit:
+            found.append(f"{used} {what}, of at most {limit} ({setting})")
+    return found
+
+
+# -- parts that know each other ------------------------------------------------------------------
 
 
 def _contact(
-    settings: Settings, store: OpenStore, registry: Registry, configuration: Configuration
+    settings: Settings,
+    store: OpenStore,
+    registry: Registry,
+    links: Reach,
+    configuration: Configuration,
 ) -> Contact:
     """What is asked of stations after they connect, told of every link."""
     ocpp = settings.ocpp
     limits = ContactLimits(ocpp.settle_s, ocpp.contacts_at_once, ocpp.contact_again_s)
-    contact = Contact(store, registry, configuration, now, limits)
+    contact = Contact(store, links, configuration, now, limits)
     registry.on_attached = contact.link_up
     registry.on_boot = contact.booted
     registry.on_detached = contact.link_down
     return contact
-
-
-def _limits(settings: Settings) -> GatewayLimits:
-    ocpp = settings.ocpp
-    return GatewayLimits(
-        host=ocpp.host,
-        port=ocpp.port if ocpp.plain else None,
-        tls_port=ocpp.tls.port,
-        max_links=ocpp.max_links,
-        max_handshakes=ocpp.max_handshakes,
-        max_message_bytes=ocpp.max_message_bytes,
-        open_timeout_s=ocpp.open_timeout_s,
-        close_timeout_s=ocpp.close_timeout_s,
-        ping_interval_s=ocpp.ping_interval_s,
-        ping_timeout_s=ocpp.ping_timeout_s,
-        silent_link_s=ocpp.silent_link_s,
-        trusted_proxies=ocpp.trusted_proxies,
-        intervals=Intervals(ocpp.heartbeat_interval_s, ocpp.boot_retry_s),
-        link=LinkLimits(
-            send_timeout_s=ocpp.send_timeout_s,
-            call_timeouts=ocpp.call_timeouts,
-            strict=ocpp.strict,
-        ),
-    )
-
-
-def _admission(settings: Settings) -> AdmissionLimits:
-    return AdmissionLimits(
-        unknown=settings.ocpp.max_unknown_stations,
-        let_in=settings.ocpp.unknown_stations == "pending",
-        guests=settings.ocpp.max_pending_stations,
-    )
-
-
-def _certificates(settings: Settings, metrics: Metrics) -> Certificates | None:
-    """The certificates of the listener with TLS, None without one. Raises `Invalid`."""
-    tls = settings.ocpp.tls
-    if not tls.certificates:
-        return None
-    pairs = [Pair(pair.certificate, pair.key) for pair in tls.certificates]
-    return Certificates(pairs, metrics, now, tls.max_handshakes, tls.handshake_timeout_s)
 
 
 def _reload(certificates: Certificates | None) -> None:
@@ -398,46 +442,14 @@ def _address(settings: Settings, gateway: Gateway) -> str:
     return f"ws://{_host(settings.ocpp.host)}:{gateway.port}/ocpp"
 
 
+def _named_host(host: str) -> str:
+    """What other machines may call a listener."""
+    return socket.gethostname() if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+
+
 def _host(host: str) -> str:
     """Where somebody on this machine reaches a listener."""
     return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
-
-
-def _seen(registry: Registry, station_id: str) -> datetime | None:
-    link = registry.get(station_id)
-    return link.last_seen_at if link else None
-
-
-def _drop_link(tasks: asyncio.TaskGroup, registry: Registry, station_id: str) -> None:
-    link = registry.get(station_id)
-    if link is not None:
-        tasks.create_task(_end(link), name=f"drop {link.identity}")
-
-
-def _treat(
-    tasks: asyncio.TaskGroup, registry: Registry, treatments: Treatments, station_id: str
-) -> None:
-    link = registry.get(station_id)
-    if link is not None:
-        tasks.create_task(_treat_link(link, treatments), name=f"treat {link.identity}")
-
-
-async def _treat_link(link: Link, treatments: Treatments) -> None:
-    """What an operator has set holds for the live link as far as it can."""
-    try:
-        switches = await treatments.now(link.station_id)
-        if switches is not None:
-            link.treat(switches)
-    except Exception:
-        log.exception("switches_not_applied", station=link.identity)
-
-
-async def _end(link: Link) -> None:
-    """End a link; nothing that goes wrong with one may end the system."""
-    try:
-        await link.close(GOING_AWAY, "the token was changed")
-    except Exception:
-        log.exception("link_not_dropped", station=link.identity)
 
 
 def _note_late(
@@ -446,28 +458,19 @@ def _note_late(
     tasks.create_task(commander.note_late(command_id, performed), name=f"late {command_id}")
 
 
-def _warnings(
-    settings: Settings,
-    store: OpenStore,
-    registry: Registry,
-    certificates: Certificates | None,
-    feed: Feed | None,
-) -> list[str]:
-    """What an operator should see to before it becomes trouble."""
-    found = list(certificates.warnings) if certificates else []
-    if feed is not None and feed.trouble is not None:
-        found.append(f"events are not delivered: {feed.trouble} (bus.url)")
-    for what, used, limit, setting in (
-        ("functions wait for the store", store.queued, store.max_queue, "store.max_queue"),
-        ("stations are connected", len(registry), settings.ocpp.max_links, "ocpp.max_links"),
-    ):
-        if used > FULL * limit:
-            found.append(f"{used} {what}, of at most {limit} ({setting})")
-    return found
+def _listener(settings: Settings) -> socket.socket:
+    """Not uvicorn's own `bind_socket`, which ends the process when the port is taken."""
+    return socket.create_server(
+        (settings.http.host, settings.http.port),
+        family=socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET,
+        backlog=512,
+    )
 
 
 @asynccontextmanager
-async def _http(settings: Settings, api: System, ocpi: Server) -> AsyncIterator[int]:
+async def _http(
+    settings: Settings, api: System, ocpi: Server, listener: socket.socket
+) -> AsyncIterator[None]:
     """The operator API and what partners call, served by uvicorn inside this process."""
     config = uvicorn.Config(
         beside(create(api, installed_version("csms")), ocpi),
@@ -480,13 +483,6 @@ async def _http(settings: Settings, api: System, ocpi: Server) -> AsyncIterator[
         limit_concurrency=HTTP_AT_ONCE,
     )
     server = uvicorn.Server(config)
-    # Not uvicorn's own `bind_socket`, which ends the process when the port is taken.
-    listener = socket.create_server(
-        (settings.http.host, settings.http.port),
-        family=socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET,
-        backlog=512,
-    )
-    port: int = listener.getsockname()[1]
     # Signals are the business of the command line.
     serving = asyncio.create_task(_serve(server, [listener]), name="http")
     try:
@@ -495,7 +491,7 @@ async def _http(settings: Settings, api: System, ocpi: Server) -> AsyncIterator[
                 await serving
                 raise CsmsError("the HTTP server did not start")
             await asyncio.sleep(0.01)
-        yield port
+        yield
     finally:
         server.should_exit = True
         await serving

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from csms.bus.mqtt import Feed
+from csms.bus.feed import Feed
 from csms.flows.commands import Commander
 from csms.flows.contact import Contact
+from csms.flows.duties import Duties
+from csms.flows.membership import Membership
 from csms.flows.messages import MessageLog
+from csms.flows.post import Post
 from csms.observability import Metrics, Read
 from csms.ocpi.client import Client
 from csms.ocpi.publisher import Publisher
@@ -36,11 +39,15 @@ class Parts:
     client: Client
     publisher: Publisher
     feed: Feed | None
+    post: Post
+    membership: Membership
+    duties: Duties
 
 
 def expose(metrics: Metrics, parts: Parts) -> None:
     """Add the metrics of all parts."""
     metrics.reads(**_of_store(parts), **_of_stations(parts), **_of_partners(parts))
+    metrics.reads(**_of_nodes(parts))
     if parts.certificates is not None:
         metrics.reads(**_of_tls(parts.settings, parts.certificates))
     if parts.messages is not None:
@@ -155,5 +162,26 @@ def _of_feed(feed: Feed) -> dict[str, Read]:
         ),
         "bus_trouble": Read(
             "gauge", "1 while no event is delivered", lambda: float(feed.trouble is not None)
+        ),
+    }
+
+
+def _of_nodes(parts: Parts) -> dict[str, Read]:
+    membership, duties, post = parts.membership, parts.duties, parts.post
+    return {
+        "nodes_alive": Read(
+            "gauge", "Nodes that live, this one too", lambda: len(membership.others()) + 1
+        ),
+        "node_sure": Read(
+            "gauge", "1 while this node may do what only one may", lambda: float(membership.sure)
+        ),
+        "node_duties": Read("gauge", "What this node does for all", lambda: len(duties.held)),
+        "node_questions": Read("counter", "What this node has asked others", lambda: post.asked),
+        "node_answers": Read(
+            "gauge", "Questions of other nodes being worked on", lambda: post.under_way
+        ),
+        "node_answers_limit": Read("gauge", "More are refused", lambda: post.at_once),
+        "node_bus_trouble": Read(
+            "gauge", "1 while no other node can be asked", lambda: float(post.trouble is not None)
         ),
     }

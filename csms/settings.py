@@ -207,7 +207,7 @@ class BusSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str | None = Field(None, repr=False)
-    """It may hold a password: only `bus.mqtt.Broker.shown` shows it."""
+    """It may hold a password: only `bus.broker.Broker.shown` shows it."""
     topic: str = Field("csms", pattern=r"^[^/+#\x00]+(/[^/+#\x00]+)*$", max_length=200)
     answer_within_s: float = Field(10.0, gt=0)
     events_at_once: int = Field(200, ge=1, le=1_000)
@@ -223,6 +223,23 @@ class BusSettings(BaseModel):
         if not usable:
             raise ValueError("must be mqtt://HOST or mqtts://USER:PASSWORD@HOST:PORT")
         return url
+
+
+class NodesSettings(BaseModel):
+    """Several processes with one store: how each shows that it lives, and how long others wait."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    beat_s: float = Field(1.0, gt=0)
+    lost_after_s: float = Field(8.0, gt=0)
+    taken_within_s: float = Field(3.0, gt=0)
+    drain_links_per_s: float = Field(50.0, gt=0)
+
+    @model_validator(mode="after")
+    def _several_beats(self) -> NodesSettings:
+        if self.lost_after_s < 4 * self.beat_s:
+            raise ValueError("lost_after_s must be at least four times beat_s")
+        return self
 
 
 class MessagesSettings(BaseModel):
@@ -255,6 +272,7 @@ class RetentionSettings(BaseModel):
     remembered_writes_hours: int = Field(48, ge=0)
     messages_hours: int = Field(72, ge=0)
     audit_days: int = Field(730, ge=0)
+    nodes_days: int = Field(30, ge=0)
     unknown_stations_days: int = Field(30, ge=0)
     sweep_minutes: float = Field(15.0, gt=0)
 
@@ -334,7 +352,8 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    node: str = Field("node-1", min_length=1, max_length=64)
+    node: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,64}$")
+    """Empty: see `parts.node_name`."""
     party: str = Field("XX*CSM", pattern=r"^[A-Z]{2}\*[A-Z0-9]{3}$")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     ocpp: OcppSettings = OcppSettings()
@@ -342,6 +361,7 @@ class Settings(BaseSettings):
     ocpi: OcpiSettings = OcpiSettings()
     store: StoreSettings = StoreSettings()
     bus: BusSettings = BusSettings()
+    nodes: NodesSettings = NodesSettings()
     messages: MessagesSettings = MessagesSettings()
     retention: RetentionSettings = RetentionSettings()
     prices: PricesSettings = PricesSettings()
@@ -430,9 +450,15 @@ def _explain(file: Path | None, fault: Any) -> str:
         wanted = ", ".join(_fields_at(fault["loc"])) or "a table"
         return f"{where}: {key}: a table is expected, with {wanted}"
     message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "string_pattern_mismatch" and key.rpartition(".")[2] == "party":
-        message = "a country code, '*' and three letters or digits, like CA*NTH"
+    if fault["type"] == "string_pattern_mismatch":
+        message = _PATTERNS.get(key.rpartition(".")[2], message)
     return f"{where}: {key}: {message[:1].lower()}{message[1:]}"
+
+
+_PATTERNS = {
+    "party": "a country code, '*' and three letters or digits, like CA*NTH",
+    "node": "letters, digits and ._- only, at most 64",
+}
 
 
 def _instead(loc: Sequence[Any]) -> str:

@@ -444,7 +444,7 @@ async def apply_template(template: str, writer: AdminWriter) -> Applied:
             if any(d.state == State.WANTED for d in result):
                 changed += 1
                 if station.node is not None:
-                    provided.contact.plan(station.id, 0.0)
+                    provided.look_at(station.id)
         if len(stations) < STATIONS_AT_ONCE:
             return Applied(stations=matching, changed=changed)
         after = (stations[-1].id,)

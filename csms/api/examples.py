@@ -46,6 +46,7 @@ _START = {"party_id": "US*STH", "location_id": "LOC1", "evse_uid": "E1", "token"
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/stations"): {"identity": "CP-1", "evses": 2, "party_id": "CA*NTH"},
     ("PATCH", "/stations/{station}"): {"registration": "accepted"},
+    ("POST", "/nodes/{node}/{action}"): {"force": True},
     ("POST", "/stations/{station}/commands"): {
         "kind": "start_charging",
         "parameters": {"token": "04E1A2B3", "evse": 1},

@@ -21,6 +21,7 @@ STATUS = {
     "refused": 409,
     "invalid": 422,
     "station_offline": 409,
+    "node_unreachable": 503,
     "store_unavailable": 503,
     "store_overloaded": 503,
     "store_refused": 422,
@@ -81,7 +82,7 @@ _SAID = {
     413: "The body is too large",
     422: "What was sent is not usable; `detail` names it",
     429: "Too much at once",
-    503: "The store cannot write now; nothing was changed",
+    503: "The store cannot write now, or the node that is needed cannot be reached",
 }
 
 

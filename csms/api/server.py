@@ -24,6 +24,7 @@ from csms.api import (
     logins,
     messages,
     neighbours,
+    nodes,
     partners,
     privacy,
     problems,
@@ -116,6 +117,7 @@ def _routes() -> list[BaseRoute]:
         errands,
         neighbours,
         administration,
+        nodes,
         partners,
         privacy,
     ):
@@ -135,9 +137,10 @@ def _add_health(app: FastAPI, system: System) -> None:
         responses={503: {"description": "It cannot; `reason` says why"}},
     )
     async def readyz(response: Response) -> dict[str, Any]:
-        """The process can do its work: the store writes, and it is not on its way out. `warnings`:
-        what needs to be seen to before it cannot, such as certificates that expire."""
-        trouble = system.store.trouble or ("stopping" if system.stopping() else None)
+        """The process can do its work: the store writes, and it is neither on its way out nor being
+        drained. `warnings`: what needs to be seen to before it cannot, such as certificates that
+        expire."""
+        trouble = system.store.trouble or system.unready()
         if trouble is not None:
             response.status_code = 503
             return {"status": "not ready", "reason": trouble}

@@ -356,6 +356,7 @@ class CommandOut(OfStation):
     sent_at: datetime | None
     finished_at: datetime | None
     requested_by: str
+    node: str | None = Field(description="The one that has it in hand, or had")
 
 
 class RawResult(BaseModel):

@@ -104,8 +104,6 @@ class Configuring(Protocol):
 class Contacting(Protocol):
     """Asks stations by itself; see `flows.contact.Contact`."""
 
-    def plan(self, station_id: str, in_s: float) -> None: ...
-
     async def check(self, station_id: str, question: Question) -> Answer: ...
 
 
@@ -121,9 +119,11 @@ class System:
 
     `seen(station_id)`: when the live link of a station last said something, None without a link
     here. `drop_link(station_id)`: end the link, so that a new secret has to be shown.
-    `stopping()`: True once the process is on its way out. `warnings()`: what an operator should see
-    to although the system works. `treat(station_id)`: its switches were changed, apply them to the
-    link. `catalogue`: what is known of makes; `taxes`: by place and date; `tolerance_percent`: of a
+    `stopping()`: True once the process is on its way out; `unready()`: why nobody should be sent to
+    this node now, None when all is well. `warnings()`: what an operator should see to although the
+    system works. `treat(station_id)`: its switches were changed, apply them to the link;
+    `look_at(station_id)`: it has something to be told, contact it now; on whichever node the link
+    is. `catalogue`: what is known of makes; `taxes`: by place and date; `tolerance_percent`: of a
     partner's bill to what was expected. `connections`: partners,
     and `errands` at their stations, None without roaming.
     """
@@ -146,6 +146,8 @@ class System:
     configuration: Configuring
     contact: Contacting
     treat: Callable[[str], None] = lambda station_id: None
+    look_at: Callable[[str], None] = lambda station_id: None
+    unready: Callable[[], str | None] = lambda: None
     catalogue: Catalogue = field(default_factory=Catalogue)
     taxes: TaxTable = NO_TAXES
     tolerance_percent: Decimal = Decimal("0.5")

@@ -12,8 +12,9 @@ _TEXT = """\
 # Configuration of the central system. Every line that is commented out shows the default.
 # Environment variables come first: CSMS_OCPP__PORT=9100 sets [ocpp] port.
 
-# Name of this process among several, and in logs.
-# node = "node-1"
+# Name of this process among several, and in logs: letters, digits and ._- only. Where it is not
+# given: the name of the machine, or node-1 with a database file.
+# node = ""
 
 # Country code and party id of this network: owner of what is added without an owner.
 party = "{party}"
@@ -159,14 +160,25 @@ party = "{party}"
 # grace_s = 10.0
 
 [bus]
-# An MQTT broker that gets every event: mqtt://HOST, or mqtts://USER:PASSWORD@HOST:PORT over TLS.
-# While it is away nothing is lost, and nothing else waits. docs/events.md says what comes where.
+# An MQTT broker that gets every event, and through which nodes ask each other: mqtt://HOST, or
+# mqtts://USER:PASSWORD@HOST:PORT over TLS. While it is away nothing is lost, and
+# nothing waits but commands to stations of other nodes. docs/events.md says what comes where.
 # url = "mqtt://broker.example.com"
 # topic = "csms"
 
 # How long it may take to connect or to take an event, and how many are under way at once.
 # answer_within_s = 10.0
 # events_at_once = 200
+
+[nodes]
+# Several processes with one PostgreSQL server: csms node list. Each shows every beat_s that it
+# lives; one that has not for lost_after_s (by the clock of who watches) counts as lost: others take
+# over what it did. Nodes reach each other over the broker of [bus]; who is asked something has to
+# take it within taken_within_s. csms node drain moves so many stations a second.
+# beat_s = 1.0
+# lost_after_s = 8.0
+# taken_within_s = 3.0
+# drain_links_per_s = 50.0
 
 [messages]
 # The log of OCPP messages (csms station logs), without secrets. Of a link that says more than
@@ -191,6 +203,7 @@ party = "{party}"
 # aliases_days = 400
 # disclosures_days = 730
 # audit_days = 730
+# nodes_days = 30
 # unknown_stations_days = 30
 
 # The answers to writes with an Idempotency-Key, for retries; the log of OCPP messages.

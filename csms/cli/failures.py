@@ -62,6 +62,7 @@ _NEXT = {
     "unauthorized": "set CSMS_API_KEY to a key that is valid (csms init shows the first one)",
     "forbidden": "use a key with that role, made by: csms key create NAME --role ROLE",
     "station_offline": "csms station show says since when, try again once it is connected",
+    "node_unreachable": "csms node list shows who lives; try again, or ask the node itself",
     "store_unavailable": "nothing was changed, try again in a few seconds",
     "store_overloaded": "nothing was changed, try again in a few seconds",
     "call_outstanding": "try again when the station has answered what it was asked before",
@@ -84,6 +85,7 @@ _NOUNS = {
     "locations": "location",
     "tariffs": "tariff",
     "partners": "partner",
+    "nodes": "node",
 }
 
 

@@ -30,6 +30,7 @@ from csms.cli import (
     charging,
     events,
     local,
+    nodes,
     partners,
     places,
     roaming,
@@ -168,6 +169,7 @@ app.add_typer(station_config.network_config, name="config", rich_help_panel=CHAR
 app.add_typer(audit.app)
 app.add_typer(administration.commands, name="command", rich_help_panel=ADMINISTRATION)
 app.add_typer(partners.app, name="partner", rich_help_panel=ADMINISTRATION)
+app.add_typer(nodes.app, name="node", rich_help_panel=ADMINISTRATION)
 app.add_typer(administration.quarantine, name="quarantine", rich_help_panel=ADMINISTRATION)
 
 

@@ -110,6 +110,7 @@ class Command(NamedTuple):
 
     `number`: positive int32, the remoteStartId of OCPP 2.x. `awaiting`: a start whose transaction
     has not come yet. `result`: the station's answer as it came. `detail`: the reason in words.
+    `node`: which has it in hand, from the time that it is sent the one that sent it.
     """
 
     id: str
@@ -141,11 +142,13 @@ def submit(
     now: datetime,
     idempotency_key: str | None = None,
     actor: Actor | None = None,
+    node: str | None = None,
 ) -> tuple[Command, bool]:
     """Enter a wish in the ledger, without its secrets; the command to carry out, and True when it
-    is new. The same idempotency key gives the first command again, and `Invalid` when it was
-    another wish. Raises `Refused` for what cannot work: a token that may not charge, a transaction
-    that has ended, a station that is pending (OCPP 1.6 4.2)."""
+    is new. `node`: the one that it was entered at, which has it in hand. The same idempotency key
+    gives the first command again, and `Invalid` when it was another wish. Raises `Refused` for what
+    cannot work: a token that may not charge, a transaction that has ended, a station that is
+    pending (OCPP 1.6 4.2)."""
     station = require(tx, station_id)
     check_parameters(kind, parameters)
     if idempotency_key is not None:
@@ -193,6 +196,7 @@ def submit(
         requested_by=requested_by,
         idempotency_key=idempotency_key,
         awaiting=kind is Kind.START_CHARGING,
+        node=node,
         party_id=station.party_id,
     )
     if kind is Kind.SET_AVAILABILITY:
@@ -309,6 +313,14 @@ def finish(
         detail=detail,
         awaiting=awaiting,
     )
+
+
+def take_back(tx: Tx, command_id: str, why: str, now: datetime) -> Command:
+    """Nobody shall send it any more; the command as it is: failed, or sent by now."""
+    command = _require(tx, command_id)
+    if command.status != Status.QUEUED:
+        return command
+    return finish(tx, command_id, Status.FAILED, now, detail=why)
 
 
 def _taken(status: Status, result: Mapping[str, Any] | None) -> bool | None:

@@ -48,6 +48,12 @@ class StationOffline(CsmsError):
     code = "station_offline"
 
 
+class NodeUnreachable(CsmsError):
+    """The node that holds a station's link cannot be asked; `detail` says why, and what to do."""
+
+    code = "node_unreachable"
+
+
 class StoreUnavailable(CsmsError):
     """The store cannot write now. Nothing was changed; the caller must not acknowledge."""
 

@@ -300,6 +300,14 @@ class CommandChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeChanged(Event):
+    """A process of this system began, ended, was found to be gone, or is to give its work away."""
+
+    node: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecorded(Event):
     """Who changed what through the operator API."""
 

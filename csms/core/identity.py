@@ -31,6 +31,7 @@ from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
 from csms.core.metering import MeterSample
 from csms.core.neighbours import NeighbourObject, PastTariff
+from csms.core.nodes import Lease, Node
 from csms.core.orders import Order
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.policies import Policy
@@ -328,6 +329,8 @@ NAMELESS: Mapping[type[Any], str] = {
     ChargingState: "states and times",
     Credential: "stations",
     Cursor: "numbers of events",
+    Lease: "names of work and nodes",
+    Node: "names of processes and machines",
     Desired: "what a station is set to",
     DesiredAvailability: "what of a station may be used",
     DeviceModel: "how stations are known",

@@ -18,6 +18,10 @@ E = TypeVar("E")
 R = TypeVar("R")
 
 
+FIRST = "~first"
+"""The lane of the few short functions that must not wait behind what others have queued."""
+
+
 class Need(NamedTuple):
     """What a function will read, declared ahead so that a batch loads it in one query per table.
 
@@ -173,10 +177,11 @@ class Store(Protocol):
     ) -> Awaitable[R]:
         """Run `fn(tx, *args)` in the next batch; its result after the commit.
 
-        Functions of the same `lane` (the id of the station that they are about) run one after the
+        Functions of the same `lane` (the id of a station that they are about) run one after the
         other in the order of the calls, and no other process runs one of that lane meanwhile; so do
-        those of no lane, in this process. Between lanes only a commit that was awaited is before a
-        later call. `fn` must be pure but for `tx`, because it may be run again.
+        those of no lane, in this process. `FIRST` is for the few that cannot wait. Between lanes
+        only a commit that was awaited is before a later call. `fn` must be pure but for `tx`,
+        because it may be run again.
 
         Raises what `fn` raised (nothing was stored),
         `StoreRefused` (the database refused this function's values), `StoreOverloaded` or

@@ -32,6 +32,7 @@ from csms.core.locations import Location, LocationEvse
 from csms.core.messages import Message
 from csms.core.metering import NO_TRANSACTION, MeterSample
 from csms.core.neighbours import NeighbourObject, PastTariff
+from csms.core.nodes import Lease, Node
 from csms.core.orders import Order
 from csms.core.partners import Partner, PartnerModule, PartnerParty, PartnerToken
 from csms.core.policies import Policy
@@ -126,6 +127,11 @@ def _delivery(row: CdrDelivery, cutoff: datetime, beside: Any) -> Verdict:
     return row.state not in OPEN and (row.settled_at or row.created_at) < cutoff
 
 
+def _node(row: Node, cutoff: datetime, beside: Any) -> Verdict:
+    """Whose names are made anew with every start (containers) would pile up."""
+    return not row.alive and row.beat_at < cutoff
+
+
 def _neighbour(row: NeighbourObject, cutoff: datetime, beside: Any) -> Verdict:
     return row.module == "sessions" and row.received_at < cutoff
 
@@ -154,6 +160,7 @@ RULES: Sequence[Rule] = (
     Rule(PastTariff, "transactions_days", _by("until")),
     Rule(TokenAlias, "aliases_days", _by("used_at")),
     Rule(Disclosure, "disclosures_days", _by("last_at")),
+    Rule(Node, "nodes_days", _node),
     Rule(AuditEntry, "audit_days", _in_order("at")),
     Rule(Transaction, "transactions_days", _transaction),
     # With their transactions, never before.
@@ -186,6 +193,7 @@ NOT_GROWING: Mapping[type[Any], str] = {
     Assignment: "one per tariff and place",
     Connector: "bounded for each station",
     Cursor: "one per feed",
+    Lease: "one for each thing that only one node may do",
     Desired: "bounded for each station",
     DesiredAvailability: "at most one per connector",
     DeviceModel: "one per station",

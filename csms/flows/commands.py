@@ -1,7 +1,9 @@
 """Commands: from a wish to its outcome.
 
 A ledger row first, then the node that holds the socket sends it, then the outcome goes into the
-row. Never sent again by itself: what was sent when the process died is `unknown`.
+row. Never sent again by itself: what was sent when the process died is `unknown`. The row decides:
+a node sends only what is `queued`, so that a command which was given to another node and is taken
+back, because that one did not answer, is sent by one of them or by none.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ import structlog
 from csms.core import commands
 from csms.core.audit import Actor
 from csms.core.commands import Command, Kind, Status
-from csms.core.errors import CsmsError, StationOffline, StoreUnavailable
+from csms.core.errors import CsmsError, NodeUnreachable, StationOffline, StoreUnavailable
 from csms.core.ports import Store
+from csms.flows.post import Asked
 
 log = structlog.get_logger("flows.commands")
-RECOVERY_PAGE = 200
+# How often the row of a command that another follows is looked at, for who waits.
+LOOK_EVERY_S = 0.25
 OFFLINE = "the station is not connected"
 # A wish that outlives the link.
 KEPT = "the station is not connected; it is told when it comes back"
@@ -37,7 +41,7 @@ class Performed:
 
 
 class Links(Protocol):
-    """Whoever can reach stations."""
+    """Whoever can reach stations; see `flows.reach.Reach`."""
 
     def holds(self, station_id: str) -> bool: ...
 
@@ -46,6 +50,10 @@ class Links(Protocol):
     ) -> Performed:
         """Send a command, `sending()` right before it goes out, and what became of it."""
         ...
+
+    async def elsewhere(self, station_id: str) -> str | None: ...
+
+    async def hand_over(self, node: str, command: Command) -> Asked: ...
 
 
 class Commander:
@@ -69,6 +77,7 @@ class Commander:
         self._call_timeout_s = call_timeout_s
         self._retry_s = retry_s
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
 
     @property
     def under_way(self) -> int:
@@ -88,7 +97,8 @@ class Commander:
     ) -> Command:
         """Enter a wish and send it; the ledger row as it is after at most `wait_s` seconds.
 
-        Raises what `commands.submit` raises, and `StationOffline` (the row then says `failed`).
+        Raises what `commands.submit` raises, `StationOffline`, and `NodeUnreachable` where another
+        node holds the link and cannot be asked (with both the row then says `failed`).
         """
         command, is_new = await self._store.transact(
             commands.submit,
@@ -100,24 +110,74 @@ class Commander:
             self._clock(),
             idempotency_key,
             actor,
+            self._node,
             lane=station_id,
         )
         if is_new:
-            if not self._links.holds(station_id):
-                why = KEPT if kind is Kind.SET_AVAILABILITY else OFFLINE
-                await self._finish(command.id, Performed(Status.FAILED, detail=why))
-                raise StationOffline(why, command_id=command.id)
-            task = asyncio.create_task(self._follow(command), name=f"command {command.id}")
-            self._running[command.id] = task
-            task.add_done_callback(lambda _: self._running.pop(command.id, None))
+            # The row decides: a link here may be one that the station has left for another node.
+            node = await self._links.elsewhere(station_id)
+            if node is None and self._links.holds(station_id):
+                self._begin(command)
+            else:
+                command = await self._hand_over(command, node, wait_s)
         elif command.status == Status.FAILED and command.detail in (OFFLINE, KEPT):
             # The same wish again gets the same answer.
             raise StationOffline(command.detail, command_id=command.id)
-        running = self._running.get(command.id)
-        if running is not None and wait_s > 0:
-            await asyncio.wait((running,), timeout=wait_s)
+        if wait_s > 0:
+            return await self._settled(command, wait_s)
         found = await self._store.reader.get(Command, command.id)
         return found or command
+
+    def _begin(self, command: Command) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._follow(command), name=f"command {command.id}")
+        self._running[command.id] = task
+        task.add_done_callback(lambda _: self._running.pop(command.id, None))
+        return task
+
+    async def follow(self, command: Command) -> None:
+        """Send a command that another node was asked for, and see it to its end."""
+        await asyncio.shield(self._begin(command))
+
+    async def _hand_over(self, command: Command, node: str | None, wait_s: float) -> Command:
+        """Give it to the node that holds the link, and wait there for the outcome. Raises
+        `StationOffline` and `NodeUnreachable`: then it has failed, and was not sent."""
+        if node is None:
+            why = KEPT if command.kind == Kind.SET_AVAILABILITY else OFFLINE
+            await self._finish(command.id, Performed(Status.FAILED, detail=why))
+            raise StationOffline(why, command_id=command.id)
+        try:
+            asked = await self._links.hand_over(node, command)
+        except NodeUnreachable as error:
+            now = self._clock()
+            left = await self._store.transact(commands.take_back, command.id, error.detail, now)
+            if left.status == Status.FAILED:
+                raise NodeUnreachable(error.detail, command_id=command.id) from error
+            return left
+        if wait_s > 0:
+            try:
+                await asked.answer(wait_s)
+            except NodeUnreachable:
+                # The row tells how far it came.
+                pass
+            found = await self._store.reader.get(Command, command.id)
+            if found is not None and found.detail == OFFLINE:
+                # It went away in this moment.
+                raise StationOffline(OFFLINE, command_id=command.id)
+        return command
+
+    async def _settled(self, command: Command, wait_s: float) -> Command:
+        """The row after at most so long, sooner when it has an outcome, whoever follows it."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait_s
+        while True:
+            running = self._running.get(command.id)
+            if running is not None:
+                await asyncio.wait((running,), timeout=max(0.0, until - loop.time()))
+            found = await self._store.reader.get(Command, command.id) or command
+            over = found.status not in (Status.QUEUED, Status.SENT) or self._stopping
+            if over or loop.time() >= until:
+                return found
+            await asyncio.sleep(min(LOOK_EVERY_S, max(0.0, until - loop.time())))
 
     async def _follow(self, command: Command) -> None:
         """Send one command and note what becomes of it."""
@@ -169,26 +229,9 @@ class Commander:
         except Exception:
             log.exception("late_result_not_stored", command=command_id)
 
-    async def recover(self) -> int:
-        """Settle what a crash of this node left open; how many. Call once, before any submit."""
-        settled = 0
-        for status in (Status.QUEUED, Status.SENT):
-            after: tuple[str, ...] | None = None
-            while True:
-                page = await self._store.reader.page(
-                    Command, {"status": status.value}, after=after, limit=RECOVERY_PAGE
-                )
-                for command in page:
-                    if command.node in (None, self._node):
-                        await self._store.transact(commands.node_died, command.id, self._clock())
-                        settled += 1
-                if len(page) < RECOVERY_PAGE:
-                    break
-                after = (page[-1].id,)
-        return settled
-
     async def stop(self) -> None:
         """Wait for nothing: what is running is abandoned and settled by the next start."""
+        self._stopping = True
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()

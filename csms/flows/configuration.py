@@ -36,7 +36,7 @@ from csms.core.reports import Progress, Report
 class Stations(Protocol):
     """Whoever can ask stations."""
 
-    def holds(self, station_id: str) -> bool: ...
+    async def reaches(self, station_id: str) -> bool: ...
 
     def may_contact(self, station_id: str) -> bool: ...
 
@@ -133,7 +133,7 @@ class Configuration:
     async def report(self, station_id: str, scope: Scope, by: str) -> Report | None:
         """Ask for a report; the report as it stands then, None when the station is not here. Its
         parts may come later."""
-        if not self._stations.holds(station_id):
+        if not await self._stations.reaches(station_id):
             return None
         report = await self._store.transact(
             reports.begin, station_id, scope, by, self._clock(), lane=station_id

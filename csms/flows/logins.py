@@ -48,7 +48,7 @@ class Told:
 class Reach(Protocol):
     """Whoever can ask stations."""
 
-    def holds(self, station_id: str) -> bool: ...
+    async def reaches(self, station_id: str) -> bool: ...
 
     async def ask(self, station_id: str, inquiry: Inquiry, timeout_s: float) -> Answer: ...
 
@@ -97,7 +97,7 @@ class Logins:
         if station.registration == Registration.REJECTED:
             # OCPP 2.0.1 B03.FR.03: nothing is sent to a station that is not wanted.
             return Told(Taken.NOT_SENT, "the station is rejected, so nothing is sent to it")
-        if not self._links.holds(station.id):
+        if not await self._links.reaches(station.id):
             return Told(Taken.NOT_SENT, "the station is not connected")
         return understood(await self._links.ask(station.id, inquiry, self._timeout_s))
 

@@ -23,7 +23,7 @@ from csms.core.security import Keyring
 from csms.flows.prices import Priced
 from csms.ocpi.client import Access, Client
 from csms.ocpi.headers import Routing
-from csms.ocpi.vault import Vault
+from csms.vault import Vault
 
 E = TypeVar("E")
 READ_AT_ONCE = 1_000

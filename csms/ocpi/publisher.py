@@ -1,9 +1,9 @@
 """Pumps: what changed here reaches every partner, and what their lists hold reaches us.
 
-One pump per registered partner. Each feed is pushed (`pushes`) and pulled (`pulls`) by itself: one
-that fails is left alone for a while, longer each time, and neither the other direction nor another
-module waits for it. Of all that a pump asks of its partner only so many requests are under way at
-once, and only one of them reads a list.
+One pump per registered partner, on one node at a time. Each feed is pushed (`pushes`) and pulled
+(`pulls`) by itself: one that fails is left alone for a while, longer each time, and neither the
+other direction nor another module waits for it. Of all that a pump asks of its partner only so
+many requests are under way at once, and only one of them reads a list.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ class Job:
     def running(self) -> bool:
         """Whether a turn is under way."""
         return self._task is not None and not self._task.done()
+
+    def stop(self) -> None:
+        """Cut a turn short: what it has not done, whoever comes next will do."""
+        if self._task is not None:
+            self._task.cancel()
 
     def start(self, partner: Partner, tasks: asyncio.TaskGroup) -> None:
         """Begin a turn, unless one is under way or has failed just now."""
@@ -136,6 +141,11 @@ class Pump:
         for job in self._jobs:
             job.start(partner, tasks)
 
+    def stop(self) -> None:
+        """Cut everything short that is under way."""
+        for job in self._jobs:
+            job.stop()
+
     async def push(self, partner: Partner, feed: Feed) -> bool:
         """Send what changed; False when something did not arrive."""
         return await self._pushes[feed.name].turn(partner)
@@ -153,12 +163,20 @@ class Pump:
 
 
 class Publisher:
-    """Runs the pumps until it is cancelled."""
+    """Runs the pumps until it is cancelled. `mine(partner id)`: whether this node serves that one;
+    of a partner that others serve nothing is kept in mind."""
 
-    def __init__(self, network: Network, bus: Wakeups, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        bus: Wakeups,
+        pace: Pace | None = None,
+        mine: Callable[[str], bool] = lambda partner_id: True,
+    ) -> None:
         self._network = network
         self._bus = bus
         self._pace = pace or Pace()
+        self._mine = mine
         self._pumps: dict[str, Pump] = {}
 
     def pump(self, partner: Partner) -> Pump:
@@ -169,13 +187,23 @@ class Publisher:
         found.name = partner.name
         return found
 
+    def drop(self, partner_id: str) -> None:
+        """Another node serves that partner from now on."""
+        pump = self._pumps.pop(partner_id, None)
+        if pump is not None:
+            pump.stop()
+
+    async def registered(self) -> list[str]:
+        """The partners that there is something to do for, by id."""
+        return [partner.id for partner in await self._registered()]
+
     async def run(self) -> None:
         """Everything that is due, again and again; one partner does not hold up the others, and a
         store that is away for a while ends nothing."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 try:
-                    connected = await self._registered()
+                    connected = [p for p in await self._registered() if self._mine(p.id)]
                 except CsmsError as error:
                     log.warning("partners_not_read", error=error.detail)
                     await asyncio.sleep(self._pace.idle_s)

@@ -5,6 +5,8 @@ Each operation tells what it has done in steps, and may be made again after a fa
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from csms.core import partners
 from csms.core.partners import Partner, PartnerToken, TokenKind
 from csms.ocpi import exchange
@@ -16,9 +18,17 @@ from csms.ocpi.publisher import Publisher
 class Roaming:
     """The operations on partners, for the operator's side."""
 
-    def __init__(self, network: Network, publisher: Publisher) -> None:
+    def __init__(
+        self,
+        network: Network,
+        publisher: Publisher,
+        elsewhere: Callable[[str], Awaitable[list[str] | None]] | None = None,
+    ) -> None:
+        """`elsewhere(partner id)`: have all lists of a partner read by the node that serves it, and
+        what became of it; None where that is this one."""
         self._network = network
         self._publisher = publisher
+        self._elsewhere = elsewhere
 
     @property
     def versions_url(self) -> str:
@@ -48,7 +58,7 @@ class Roaming:
             case "sync":
                 with progress.told():
                     partner = await exchange.refresh(network, partner, progress)
-                progress.steps += await self._publisher.pull_all(partner)
+                progress.steps += await self._read_all(partner)
             case "rotate":
                 with progress.told():
                     partner = await exchange.rotate(network, partner, progress)
@@ -63,3 +73,12 @@ class Roaming:
             case _:
                 raise AssertionError(action)
         return partner, progress.steps
+
+    async def _read_all(self, partner: Partner) -> list[str]:
+        steps = await self._elsewhere(partner.id) if self._elsewhere is not None else None
+        return await self._publisher.pull_all(partner) if steps is None else steps
+
+    async def read_all(self, partner_id: str) -> list[str]:
+        """Read every list of a partner, for another node that was asked to."""
+        partner = await self._network.store.reader.get(Partner, partner_id)
+        return [] if partner is None else await self._publisher.pull_all(partner)

@@ -37,6 +37,7 @@ from csms.flows.messages import MessageLog
 from csms.observability import Metrics
 from csms.ocpp import handshake
 from csms.ocpp.admission import Admission, Denial, Failures
+from csms.ocpp.draining import DRAINED, GIVEN_UP, SERVICE_RESTART
 from csms.ocpp.link import (
     GOING_AWAY,
     NOT_READING,
@@ -54,7 +55,6 @@ from csms.ocpp.versions import PROTOCOLS, Protocol, assumed, choose, protocols
 log = structlog.get_logger("ocpp.gateway")
 
 RECORD_END_EVERY_S = 1.0
-RECOVERY_PAGE = 500
 SWEEP_EVERY_S = 30.0
 NO_SUBPROTOCOL = "no_subprotocol"
 STOPPING = "the central system is stopping"
@@ -141,8 +141,14 @@ class Gateway:
         certificates: Certificates | None = None,
         messages: MessageLog | None = None,
         treatments: Treatments | None = None,
+        refusing: Callable[[], str | None] = lambda: None,
+        moved: Callable[[str, int, str], object] = lambda station_id, generation, node: None,
     ) -> None:
+        """`refusing()`: why no station may connect to this node now, None when they may.
+        `moved(station id, generation, node)`: its link before was with another node."""
         self._messages = messages
+        self._refusing = refusing
+        self._moved = moved
         self._treatments = treatments or Treatments(store)
         self._store = store
         self._certificates = certificates
@@ -165,7 +171,6 @@ class Gateway:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Gateway:
-        await self._forget_lost_links()
         try:
             if self._limits.port is not None:
                 self._plain = await self._listen(self._limits.port)
@@ -256,6 +261,9 @@ class Gateway:
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
         self._silent.pop(connection, None)
+        refusing = self._refusing()
+        if refusing is not None:
+            return self._deny(Denial(503, refusing))
         if self._handshakes >= self._limits.max_handshakes:
             return self._deny(Denial(503, "too_many_handshakes"))
         self._handshakes += 1
@@ -397,6 +405,9 @@ class Gateway:
         except CsmsError as error:
             await connection.close(PROTOCOL_ERROR, error.code)
             return
+        before = connection.station.node
+        if before is not None and before != self._node:
+            self._moved(station.id, station.generation, before)
         await self._run(connection, station, self._protocols[version.subprotocol])
 
     async def _without_version(self, connection: StationConnection) -> None:
@@ -475,25 +486,6 @@ class Gateway:
 
     # -- upkeep ----------------------------------------------------------------------------------
 
-    async def _forget_lost_links(self) -> None:
-        """A node that was killed wrote no ends: whatever it held before is gone."""
-        while True:
-            page = await self._store.reader.page(Station, {"node": self._node}, limit=RECOVERY_PAGE)
-            now = self._clock()
-            for station in page:
-                await self._store.transact(
-                    stations.link_closed,
-                    station.id,
-                    station.generation,
-                    # The row knows when the link before was last heard; this one began later.
-                    max(filter(None, (station.last_seen_at, station.connected_at)), default=now),
-                    now,
-                    "the node was restarted",
-                    lane=station.id,
-                )
-            if len(page) < RECOVERY_PAGE:
-                return
-
     async def _sweep(self) -> None:
         """Pings find dead links, and a station that answers them may be silent for a day (OCPP asks
         no more of heartbeats); of stations that do not answer pings only silence tells."""
@@ -520,6 +512,8 @@ _ENDS = {
     "1008 too many calls before acceptance": "guest_says_too_much",
     "1001 silent for too long": "silent",
     "1001 the token was changed": "token_changed",
+    f"{SERVICE_RESTART} {DRAINED}": "drained",
+    f"{GOING_AWAY} {GIVEN_UP}": "given_up",
     f"{GOING_AWAY} {STOPPING}": "stopping",
     "1013 store unavailable, try again later": "store_unavailable",
 }

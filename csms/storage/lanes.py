@@ -2,7 +2,7 @@
 
 While one lane waits for the database another runs its functions. Functions about the same thing
 (`lane=`, the id of a station) are always in the same lane and so in order; what names nothing runs
-in the first.
+in the first. What must not wait behind others (`FIRST`) has a lane that nobody else uses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from csms.core.errors import StoreOverloaded
-from csms.core.ports import Need, Reader
+from csms.core.ports import FIRST, Need, Reader
 from csms.observability import Tally
 from csms.storage.store import QueuedStore
 
@@ -20,13 +20,21 @@ R = TypeVar("R")
 
 
 class LanedStore:
-    """`core.ports.Store` over several stores of one database, used like one of them."""
+    """`core.ports.Store` over several stores of one database, used like one of them. `first`: the
+    one that is kept free, None for none."""
 
-    def __init__(self, reader: Reader, lanes: Sequence[QueuedStore], max_queue: int) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        lanes: Sequence[QueuedStore],
+        max_queue: int,
+        first: QueuedStore | None = None,
+    ) -> None:
         assert lanes
         self.reader = reader
         self.lanes = tuple(lanes)
         self.max_queue = max_queue
+        self.first = first
 
     @property
     def trouble(self) -> str | None:
@@ -56,13 +64,16 @@ class LanedStore:
         return Tally.sum_of([lane.commit_seconds for lane in self.lanes])
 
     async def start(self) -> None:
-        for lane in self.lanes:
+        for lane in self._all():
             await lane.start()
 
     async def stop(self) -> bool:
         """Run what has queued, then end the threads. False when one of them hangs: see
         `QueuedStore.stop`."""
-        return all(await asyncio.gather(*(lane.stop() for lane in self.lanes)))
+        return all(await asyncio.gather(*(lane.stop() for lane in self._all())))
+
+    def _all(self) -> tuple[QueuedStore, ...]:
+        return self.lanes if self.first is None else (*self.lanes, self.first)
 
     def transact(
         self,
@@ -72,6 +83,9 @@ class LanedStore:
         lane: str | None = None,
     ) -> Awaitable[R]:
         """See `core.ports.Store.transact`."""
+        if lane == FIRST and self.first is not None:
+            # Without a claim on the name: a node that hangs must not hold up the signs of others.
+            return self.first.transact(fn, *args, needs=needs)
         waiting = self.queued
         if waiting >= self.max_queue:
             raise StoreOverloaded(f"{waiting} functions are waiting for the store")

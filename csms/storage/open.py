@@ -130,8 +130,9 @@ async def _opened_on(
     # Another node may be at it: then we wait, and others of our tasks go on.
     await asyncio.to_thread(upgrade, engine_on(server))
     reader = PostgresReader(server)
-    databases = [PostgresDatabase(server) for _ in range(lanes)]
-    store = LanedStore(reader, [queued(database, reader) for database in databases], max_queue)
+    databases = [PostgresDatabase(server) for _ in range(lanes + 1)]
+    *stores, first = (queued(database, reader) for database in databases)
+    store = LanedStore(reader, stores, max_queue, first)
     await reader.open()
     async with _started(store, reader, databases):
         yield store

@@ -29,6 +29,7 @@ from csms.flows.contact import Contact, ContactLimits
 from csms.observability import Metrics
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
+from tests.support.nodes import OneNode
 from tests.support.telling import Telling
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -37,7 +38,7 @@ SECRETS = {Role.ADMIN: "adm.in", Role.OPERATOR: "ope.rator", Role.VIEWER: "vie.w
 
 
 @dataclass
-class Stations:
+class Stations(OneNode):
     """What is connected, and what it answers to the next command."""
 
     connected: set[str] = field(default_factory=set)

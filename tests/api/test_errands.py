@@ -17,7 +17,7 @@ from csms.core.security import Role
 from csms.ocpi.client import Client
 from csms.ocpi.errands import Errands
 from csms.ocpi.network import CPO, EMSP, Network, OwnRole
-from csms.ocpi.vault import Vault
+from csms.vault import Vault
 from tests.support import ocpi_objects as objects
 from tests.support.ocpi import LOOPBACK
 

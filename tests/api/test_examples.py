@@ -16,7 +16,9 @@ async def test_it_is_no_mistake(api: Api, method: str, path: str) -> None:
     """Whatever the state of the system makes of it (there is no such partner, the station is not
     connected): the body is understood."""
     things = await furnish(api)
-    named: dict[str, Any] = {**things, "action": "Reset", "partner": "South"}
+    named: dict[str, Any] = {**things, "action": "Reset", "partner": "South", "node": "n"}
+    if "{node}" in path:
+        named["action"] = "drain"
     answer = await api(method, path.format_map(named), json=BODIES[method, path])
     said = answer.json() if answer.content else {}
     assert answer.status_code in (200, 201, 404, 409), said

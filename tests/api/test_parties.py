@@ -104,6 +104,7 @@ NETWORK = {
     "GET /unknown-stations",
     "GET /audit",
     "GET /partners",
+    "GET /nodes",
     "GET /roaming/sessions",
     "GET /roaming/sessions/unbilled",
 }
@@ -115,6 +116,7 @@ CONNECTIONS = {
     "POST /partners/register",
     "POST /partners/{partner}/{action}",
     "DELETE /partners/{partner}",
+    "POST /nodes/{node}/{action}",
     "PUT /partners/{partner}/contract",
 }
 # Shown below on their own, or with the rest of their block.
@@ -327,7 +329,7 @@ async def test_what_is_about_the_network_needs_a_key_for_all(api: Api, operation
 @pytest.mark.parametrize("operation", sorted(CONNECTIONS))
 async def test_connections_to_other_networks_need_a_key_for_all(api: Api, operation: str) -> None:
     method, path = operation.split()
-    path = path.format(partner="South", action="rotate")
+    path = path.format(partner="South", node="n", action="rotate" if "partner" in path else "drain")
     refused = await api(method, path, None, headers=await key_for(api, MINE))
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 

@@ -8,21 +8,24 @@ from typing import Any
 
 import pytest
 
-from csms.core import commands, stations
+from csms.core import stations
 from csms.core.commands import Command, Kind, Status
 from csms.core.errors import Invalid, NotFound, Refused, StationOffline, StoreUnavailable
 from csms.core.stations import NewStation, Registration
 from csms.flows.commands import Commander, Performed
+from csms.flows.lost_nodes import LostNodes
+from csms.flows.membership import Membership
 from csms.ocpp.rpc import CallOutstanding
 from csms.storage.open import open_inline
 from csms.storage.reader import InlineReader
 from csms.storage.sqlite import DIALECT, MEMORY, STATEMENTS, SqliteDatabase
 from csms.storage.store import InlineStore
+from tests.support.nodes import OneNode
 from tests.support.ocpp import NOW, PARTY
 from tests.support.stores import FaultyDatabase, until
 
 
-class Wire:
+class Wire(OneNode):
     """Whoever reaches stations: each command waits until the test says what became of it.
 
     `busy`: another call is open with the station, so that a command waits for its turn."""
@@ -78,6 +81,13 @@ class Desk:
         found = await self.store.reader.get(Command, command_id)
         assert found is not None
         return found
+
+    async def settle(self) -> int:
+        """What the next start of the node does about what this one left."""
+        found = LostNodes(self.store, lambda: NOW)
+        me = Membership(self.store, "node-1", lambda: NOW, lambda: "run", alone=True)
+        await me.join()
+        return await found.settle_own(me.me)
 
     async def settled(self) -> None:
         """What was submitted has been followed to its end."""
@@ -234,30 +244,13 @@ async def test_a_late_answer_to_nothing_is_no_harm(desk: Desk) -> None:
 # -- crashes ---------------------------------------------------------------------------------------
 
 
-async def test_what_was_open_when_the_node_died_is_settled(desk: Desk) -> None:
-    """Never sent again by itself; a late answer still counts."""
-    for n in range(450):
-        desk.store.run(commands.submit, f"q{n:03}", "s1", Kind.RESET, {}, "test", NOW)
-        if n % 2:
-            desk.store.run(commands.sent, f"q{n:03}", "node-1", NOW)
-    commander = desk.restarted()
-    assert await commander.recover() == 450
-    assert (await desk.row("q000")).status == "failed"
-    row = await desk.row("q001")
-    assert (row.status, row.detail) == ("unknown", "the server stopped before the answer came")
-    assert desk.wire.sent.empty()
-    assert await commander.recover() == 0
-    await commander.note_late("q001", Performed(Status.ACCEPTED))
-    assert (await desk.row("q001")).status == "accepted"
-
-
 async def test_stopping_waits_for_nothing(desk: Desk) -> None:
     await desk.submit()
     await desk.wire.sent.get()
     async with asyncio.timeout(5):
         await desk.commander.stop()
     assert (await desk.row()).status == "sent"
-    assert await desk.restarted().recover() == 1
+    assert await desk.settle() == 1
     assert (await desk.row()).status == "unknown"
 
 
@@ -325,7 +318,7 @@ async def test_stopping_does_not_wait_for_the_store() -> None:
     async with asyncio.timeout(5):
         await desk.commander.stop()
     database.down = None
-    assert await desk.restarted().recover() == 1
+    assert await desk.settle() == 1
     assert (await desk.row()).status == "unknown"
 
 
@@ -337,7 +330,7 @@ async def test_a_command_is_sent_when_its_turn_has_come(desk: Desk) -> None:
     await desk.submit()
     await desk.wire.waiting.get()
     row = await desk.row()
-    assert (row.status, row.sent_at, row.node) == ("queued", None, None)
+    assert (row.status, row.sent_at, row.node) == ("queued", None, "node-1")
     assert desk.journal() == ["queued"]
     desk.wire.busy.set()
     await desk.wire.sent.get()
@@ -350,7 +343,7 @@ async def test_what_never_had_its_turn_when_the_node_died_has_failed(desk: Desk)
     await desk.submit()
     await desk.wire.waiting.get()
     await desk.commander.stop()
-    assert await desk.restarted().recover() == 1
+    assert await desk.settle() == 1
     row = await desk.row()
     assert (row.status, row.sent_at) == ("failed", None)
 

@@ -22,6 +22,7 @@ from csms.core.security import BASIC, Credential
 from csms.core.stations import NewStation, Registration, Station
 from csms.flows.logins import Logins, Taken
 from csms.storage.open import open_inline
+from tests.support.nodes import OneNode
 from tests.support.ocpp import NOW, PARTY, at_once
 
 WISH = ChangeProfile(2, "wss://host:9443/ocpp")
@@ -31,7 +32,7 @@ def settled(setting: Setting) -> Settings:
     return Settings((("thing", setting, setting.value),))
 
 
-class Network:
+class Network(OneNode):
     """A station with an old secret and a new one, that answers what it is told to."""
 
     def __init__(self, answer: Answer, *, connected: bool = True) -> None:

@@ -40,6 +40,7 @@ from csms.ocpp.versions import PROTOCOLS
 from csms.storage.open import open_inline
 from tests.fuzz.network import VERSIONS
 from tests.fuzz.payloads import HUGE, ODD_TEXTS, nearly, nested, valid
+from tests.support.nodes import OneNode
 from tests.support.ocpp import NOW, PARTY, at_once
 
 EXAMPLES = 40
@@ -102,7 +103,7 @@ def replies(draw: st.DrawFn, version: str, message_id: str, call: tuple[str, Any
 
 
 @dataclass
-class Hostile:
+class Hostile(OneNode):
     """A station behind the machine of its link; `draws` gives what it answers."""
 
     version: str

@@ -28,12 +28,13 @@ from csms.ocpi.network import SENDER
 from csms.ocpi.routing import Call, Module
 from tests.ocpi.test_locations import evse, place
 from tests.ocpi.test_tokens import add, token
+from tests.support.nodes import OneNode
 from tests.support.ocpi import NOW, Side, connected
 
 PATH = "/2.2.1/receiver/commands"
 
 
-class Wire:
+class Wire(OneNode):
     """The station: says at once what the test has told it to say. None: says nothing."""
 
     def __init__(self) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import re
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -384,25 +383,6 @@ async def test_an_orderly_stop_closes_the_links_and_writes_it_down() -> None:
     row = await central.station()
     assert (row.node, row.last_seen_at) == (None, NOW)
     assert row.disconnected_at == central.clock.now
-
-
-async def test_a_node_that_was_killed_forgets_its_links_at_the_next_start() -> None:
-    store = open_inline()
-    async with listening(store) as central:
-        for n in range(3):
-            await central.onboard(f"CS {n}")
-    earlier = Origin("id CS 0", "CS 0", "1.6", NOW - timedelta(days=9))
-    opened = await store.transact(stations.link_opened, earlier, "node-1", "192.0.2.1")
-    ended = (opened.id, opened.generation, earlier.at, earlier.at, "1000")
-    await store.transact(stations.link_closed, *ended)
-    for n, node in enumerate(("node-1", "node-1", "node-2")):
-        origin = Origin(f"id CS {n}", f"CS {n}", "1.6", NOW)
-        await store.transact(stations.link_opened, origin, node, "192.0.2.1")
-    async with listening(store):
-        rows = await store.reader.page(Station)
-        assert [row.node for row in rows] == [None, None, "node-2"]
-        # Its row told of the link before: this one was up at least since it began.
-        assert [row.last_seen_at for row in rows[:2]] == [NOW, NOW]
 
 
 async def test_an_end_that_cannot_be_written_is_written_later(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from csms.core import stations
 from csms.core.ids import Origin
 from csms.core.inquiries import Answer, Inquiry, NoAnswer
 from csms.core.stations import BootReport, NewStation
+from tests.support.nodes import OneNode
 from tests.support.ocpp import NOW, PARTY
 
 
 @dataclass
-class Asked:
+class Asked(OneNode):
     """`says`: kind of inquiry -> answer, or a function of the inquiry; without one there is no
     answer in time. `asked` is everything that was, by station. While `hold` is clear nobody
     answers."""

@@ -27,9 +27,9 @@ from csms.ocpi.exchange import Progress
 from csms.ocpi.network import CPO, EMSP, Limits, Network, OwnRole
 from csms.ocpi.routing import Module
 from csms.ocpi.server import Server
-from csms.ocpi.vault import Vault
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
+from csms.vault import Vault
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEYS = {"k1": b"\1" * 32, "k2": b"\2" * 32}

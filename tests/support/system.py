@@ -164,7 +164,7 @@ class System:
 
 
 class SystemOnServer(System):
-    """The same with its state on a PostgreSQL server."""
+    """The same with its state on a PostgreSQL server. `beside` gives further nodes of it."""
 
     def __init__(self, folder: Path, url: str) -> None:
         super().__init__(folder)
@@ -172,6 +172,19 @@ class SystemOnServer(System):
 
     async def init(self, *arguments: str, **environment: str) -> None:
         await super().init("--store", self.url, *arguments, **environment)
+
+    def beside(self, name: str) -> SystemOnServer:
+        """Another node with the same configuration, on ports of its own, not started."""
+        made = SystemOnServer(self.config.parent, self.url)
+        made.admin_key = self.admin_key
+        made.log = self.config.parent / f"{name}.log"
+        ports = {"CSMS_OCPP__PORT": made.ocpp_port, "CSMS_HTTP__PORT": made.http_port}
+        made.environment = {
+            **self.environment,
+            **{key: str(port) for key, port in ports.items()},
+            "CSMS_NODE": name,
+        }
+        return made
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows straight from the database; times as text."""

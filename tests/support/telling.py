@@ -22,6 +22,9 @@ class Telling(Logins):
         self.asked: list[Inquiry] = []
         self.says: Answer = NoAnswer("timed_out")
 
+    async def reaches(self, station_id: str) -> bool:
+        return self.holds(station_id)
+
     async def ask(self, station_id: str, inquiry: Inquiry, timeout_s: float) -> Answer:
         self.asked.append(inquiry)
         return self.says

@@ -1,11 +1,12 @@
-"""The tables of operators: keys, commands, the audit trail, the writes that may be repeated, and
-how far feeds have come."""
+"""The tables of operators and operation: keys, commands, the audit trail, the writes that may be
+repeated, how far feeds have come, and the nodes."""
 
 from __future__ import annotations
 
 from csms.core.audit import AuditEntry
 from csms.core.commands import Command
 from csms.core.cursors import Cursor
+from csms.core.nodes import Lease, Node
 from csms.core.security import ApiKey
 from csms.core.writes import RememberedWrite
 from csms.storage.tables.columns import Columns, boolean, flags, moment, number, structure, text
@@ -56,6 +57,24 @@ COLUMNS: Columns = {
         text("name"),
         number("seq"),
         moment("moved_at"),
+    ],
+    Node: [
+        text("name"),
+        text("run"),
+        text("place"),
+        text("state"),
+        number("beats"),
+        number("links"),
+        text("version"),
+        text("address"),
+        moment("joined_at"),
+        moment("beat_at"),
+    ],
+    Lease: [
+        text("name"),
+        text("node"),
+        text("run"),
+        moment("taken_at"),
     ],
     RememberedWrite: [
         text("key"),

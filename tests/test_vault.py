@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from csms.core.errors import Invalid
-from csms.ocpi.vault import Vault
+from csms.vault import Vault
 
 KEYS = {"k:1": b"\1" * 32, "k2": b"\2" * 32}
 

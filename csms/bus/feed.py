@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 import structlog
 
+from csms.bus.broker import Broker, client_of
 from csms.bus.events import cloud_event, topic
 from csms.core import cursors
 from csms.core.cursors import Cursor
-from csms.core.errors import CsmsError, Invalid
+from csms.core.errors import CsmsError
 from csms.core.ports import JournalRow, Store
 from csms.core.stations import Station
 
-log = structlog.get_logger("bus.mqtt")
+log = structlog.get_logger("bus.feed")
 
-SCHEMES = {"mqtt": 1883, "mqtts": 8883}
 CURSOR = "mqtt"
 STATION_CHANGED = "station_changed"
 MOST_NAMES = 50_000
@@ -38,37 +36,6 @@ class Wakeups(Protocol):
     """Tells when the journal grew."""
 
     async def grown(self, within_s: float) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where events go, and as whom we log in."""
-
-    host: str
-    port: int
-    tls: bool = False
-    username: str | None = None
-    password: str | None = None
-
-    @property
-    def shown(self) -> str:
-        """For people: without the password."""
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
-
-
-def broker_of(url: str) -> Broker:
-    """The broker of `mqtt://USER:PASSWORD@HOST:PORT` (`mqtts` over TLS; user, password and port may
-    be left out). Raises `Invalid`."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or SCHEMES[parts.scheme]
-    except (KeyError, ValueError):
-        raise Invalid("must be mqtt://HOST or mqtts://USER:PASSWORD@HOST:PORT") from None
-    if not parts.hostname:
-        raise Invalid("must name a host, like mqtt://broker.example.com")
-    user = unquote(parts.username) if parts.username else None
-    password = unquote(parts.password) if parts.password else None
-    return Broker(parts.hostname, port, parts.scheme == "mqtts", user, password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +95,7 @@ class Feed:
         limits = self._limits
         while True:
             try:
-                async with self._client() as client:
+                async with client_of(self._broker, limits.answer_s, limits.at_once) as client:
                     # Its warnings are about more than ten; order needs them under way together.
                     client.pending_calls_threshold = limits.at_once
                     await self._deliver(client)
@@ -143,18 +110,6 @@ class Feed:
             # Not all systems at once on a broker that has come back.
             await asyncio.sleep(self._wait_s * random.uniform(0.8, 1.2))  # noqa: S311
             self._wait_s = min(self._wait_s * 2, limits.most_s)
-
-    def _client(self) -> aiomqtt.Client:
-        broker = self._broker
-        return aiomqtt.Client(
-            broker.host,
-            broker.port,
-            username=broker.username,
-            password=broker.password,
-            timeout=self._limits.answer_s,
-            max_inflight_messages=self._limits.at_once,
-            tls_context=ssl.create_default_context() if broker.tls else None,
-        )
 
     def _failed(self, why: str) -> None:
         if why != self.trouble:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from csms.bus.broker import broker_of
+from csms.bus.feed import CURSOR, Feed, FeedLimits
 from csms.bus.local import LocalBus
-from csms.bus.mqtt import CURSOR, Broker, Feed, FeedLimits, broker_of
 from csms.core import events, retention
 from csms.core.cursors import Cursor
-from csms.core.errors import Invalid
 from csms.core.ports import Tx
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
@@ -26,26 +26,6 @@ from tests.support.waiting import until
 
 NOW = datetime(2031, 5, 1, 10, tzinfo=UTC)
 QUICK = FeedLimits(answer_s=2.0, first_s=0.05, most_s=0.1, pause_s=0.0, idle_s=0.1)
-
-
-@pytest.mark.parametrize(
-    ("url", "broker"),
-    [
-        ("mqtt://broker", Broker("broker", 1883)),
-        ("mqtts://broker", Broker("broker", 8883, tls=True)),
-        ("mqtt://u:p%40ss@broker:1884", Broker("broker", 1884, False, "u", "p@ss")),
-        ("mqtt://[::1]:1884", Broker("::1", 1884)),
-    ],
-)
-def test_a_broker_is_named_by_an_address(url: str, broker: Broker) -> None:
-    assert broker_of(url) == broker
-    assert "p@ss" not in broker_of(url).shown
-
-
-@pytest.mark.parametrize("url", ["http://broker", "mqtt://", "mqtt://broker:port", "broker"])
-def test_anything_else_is_none(url: str) -> None:
-    with pytest.raises(Invalid, match="mqtt"):
-        broker_of(url)
 
 
 class Source:

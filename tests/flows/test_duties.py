@@ -1,0 +1,195 @@
+"""What only one node may do is done by one, whoever dies; in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from csms.core import nodes
+from csms.core.nodes import Lease
+from csms.flows.duties import Duties
+from csms.flows.membership import Membership
+from csms.storage.open import open_inline
+from csms.storage.store import InlineStore
+from tests.flows.test_membership import member, virtual
+from tests.support.ocpp import NOW
+from tests.support.virtual import passing
+
+NAMES = [f"duty {n}" for n in range(12)]
+
+
+class Worker:
+    """A node that does some of it. `doing`: what it does at the moment."""
+
+    def __init__(self, store: InlineStore, name: str, log: list[tuple[str, str]]) -> None:
+        self.membership: Membership = member(store, name)
+        self.duties = Duties(store, self.membership, lambda: NOW)
+        self.doing: set[str] = set()
+        self.wanted: list[str] = []
+        self.dropped: list[str] = []
+        self.log = log
+        self.membership.on_change = self.duties.look
+        for duty in NAMES:
+            self.duties.add(duty, lambda duty=duty: self.work(duty))
+        self.duties.also(self.named, self.dropped.append)
+        self.tasks: list[asyncio.Task[Any]] = []
+
+    async def named(self) -> list[str]:
+        return self.wanted
+
+    async def work(self, duty: str) -> None:
+        self.doing.add(duty)
+        try:
+            while True:
+                self.log.append((duty, self.membership.me.name))
+                await passing(0.5)
+        finally:
+            self.doing.discard(duty)
+
+    async def start(self) -> None:
+        await self.membership.join()
+        self.tasks = [
+            asyncio.create_task(self.membership.run()),
+            asyncio.create_task(self.duties.run()),
+        ]
+        self.duties.look()
+
+    async def kill(self) -> None:
+        """The process is gone: nothing goes on, and nothing is said."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def hang(self) -> None:
+        """It goes on, but cannot show that it lives."""
+        self.tasks[0].cancel()
+
+
+def of(workers: list[Worker]) -> list[str]:
+    """What is done, sorted; twice where two do it."""
+    return sorted(duty for worker in workers for duty in worker.doing)
+
+
+@virtual
+async def test_all_is_done_by_one_each_and_shared() -> None:
+    store, log = open_inline(), []
+    workers = [Worker(store, name, log) for name in "abc"]
+    for worker in workers:
+        await worker.start()
+    await passing(10)
+    assert of(workers) == sorted(NAMES)
+    assert all(worker.doing for worker in workers)
+    assert all(worker.duties.held == sorted(worker.doing) for worker in workers)
+
+
+@virtual
+async def test_others_take_over_from_one_that_died() -> None:
+    store, log = open_inline(), []
+    a, b = Worker(store, "a", log), Worker(store, "b", log)
+    await a.start()
+    await b.start()
+    await passing(10)
+    had = set(b.doing)
+    await b.kill()
+    await passing(12)
+    assert had
+    assert a.doing == set(NAMES)
+
+
+@virtual
+async def test_one_that_hangs_has_stopped_before_another_begins() -> None:
+    store, log = open_inline(), []
+    a, b = Worker(store, "a", log), Worker(store, "b", log)
+    await a.start()
+    await b.start()
+    await passing(10)
+    b.hang()
+    for _ in range(300):
+        await passing(0.05)
+        assert len(of([a, b])) == len(set(of([a, b])))
+    assert (a.doing, b.doing) == (set(NAMES), set())
+
+
+@virtual
+async def test_a_new_node_takes_its_share_and_no_duty_is_done_twice() -> None:
+    store, log = open_inline(), []
+    a, b = Worker(store, "a", log), Worker(store, "b", log)
+    await a.start()
+    await passing(5)
+    assert a.doing == set(NAMES)
+    await b.start()
+    for _ in range(200):
+        await passing(0.05)
+        assert len(of([a, b])) == len(set(of([a, b])))
+    assert b.doing
+    assert a.doing | b.doing == set(NAMES)
+
+
+@virtual
+async def test_a_node_that_is_drained_gives_its_work_away() -> None:
+    store, log = open_inline(), []
+    a, b = Worker(store, "a", log), Worker(store, "b", log)
+    await a.start()
+    await b.start()
+    await passing(5)
+    store.run(nodes.drain, "a", NOW)
+    await passing(6)
+    assert (a.doing, b.doing) == (set(), set(NAMES))
+    leases = await store.reader.page(Lease)
+    assert {lease.node for lease in leases} == {"b"}
+
+
+@virtual
+async def test_what_fails_is_begun_again() -> None:
+    store = open_inline()
+    worker = Worker(store, "a", [])
+    tries = []
+
+    async def failing() -> None:
+        tries.append(1)
+        raise RuntimeError("on purpose")
+
+    worker.duties.add("failing", failing)
+    await worker.start()
+    await passing(20)
+    assert len(tries) > 3
+    assert worker.doing == set(NAMES)
+
+
+@virtual
+async def test_duties_that_come_and_go() -> None:
+    store, log = open_inline(), []
+    workers = [Worker(store, name, log) for name in "ab"]
+    partners = [f"partner {n}" for n in range(10)]
+    for worker in workers:
+        worker.wanted = partners[:5]
+        await worker.start()
+    await passing(8)
+    for worker in workers:
+        worker.wanted = partners
+    await passing(8)
+    for partner in partners:
+        assert sum(worker.duties.holds(partner) for worker in workers) == 1
+    for worker in workers:
+        worker.wanted = []
+    await passing(8)
+    assert not any(w.duties.holds(partner) for w in workers for partner in partners)
+    assert {*workers[0].dropped, *workers[1].dropped} == set(partners)
+
+
+@virtual
+async def test_a_new_life_begins_without_what_the_old_one_had() -> None:
+    """Two nodes; one hangs until it is lost, and comes back."""
+    store, log = open_inline(), []
+    a, b = Worker(store, "a", log), Worker(store, "b", log)
+    await a.start()
+    await b.start()
+    await passing(10)
+    had = set(b.doing)
+    b.hang()
+    await passing(20)
+    b.tasks[0] = asyncio.create_task(b.membership.run())
+    for _ in range(200):
+        await passing(0.05)
+        assert len(of([a, b])) == len(set(of([a, b])))
+    assert b.doing == had

@@ -1,0 +1,56 @@
+"""Virtual time: an event loop whose clock jumps to what is due next, so that hours take moments and
+the same seed gives the same run. Only for what uses no sockets, threads or processes."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+
+class Stuck(RuntimeError):
+    """Everything waits for something that never comes."""
+
+
+class _Jumping(selectors.SelectSelector):
+    """Never waits: tells the loop how long it would have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        ready = super().select(0)
+        if ready:
+            return ready
+        if timeout is None:
+            raise Stuck("nothing is due and nothing can happen")
+        self.waited_s += max(0.0, timeout)
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Its time begins at 0 and stands still while anything can run."""
+
+    def __init__(self) -> None:
+        self._jumping = _Jumping()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.waited_s
+
+
+def run_virtually(main: Coroutine[Any, Any, R]) -> R:
+    """Run to the end, in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)
+
+
+async def passing(seconds: float) -> None:
+    """Let virtual time pass; in real time it would be sleeping for luck."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop), "only in virtual time"
+    await asyncio.sleep(seconds)

@@ -1,0 +1,51 @@
+"""Parts that settings describe by themselves."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from csms.bus.local import LocalBus
+from csms.bus.post import Post
+from csms.core.errors import NodeUnreachable
+from csms.fresh import keyring_of
+from csms.parts import membership_of, node_name, post_of
+from csms.settings import Settings
+from csms.storage.open import open_inline
+from tests.test_app import settings
+
+SERVER = {"store": {"url": "postgresql://csms@db.example.com/csms"}}
+
+
+def test_a_node_of_a_server_is_named_by_its_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert node_name(settings(tmp_path)) == "node-1"
+    assert node_name(settings(tmp_path, node="x", **SERVER)) == "x"
+    monkeypatch.setattr(socket, "gethostname", lambda: "büro 7")
+    assert node_name(settings(tmp_path, **SERVER)) == "b-ro-7"
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [({}, "a database file has one node only"), (SERVER, "set bus.url")],
+)
+async def test_where_there_is_no_way_to_other_nodes_it_is_said(
+    tmp_path: Path, more: dict[str, object], why: str
+) -> None:
+    post = made(settings(tmp_path, **more))
+    with pytest.raises(NodeUnreachable, match=why):
+        await post.ask("b", "inquire", {})
+
+
+async def test_nodes_of_a_server_reach_each_other_over_the_broker(tmp_path: Path) -> None:
+    given = settings(tmp_path, bus={"url": "mqtt://127.0.0.1:1"}, **SERVER)
+    assert isinstance(made(given), Post)
+
+
+def made(given: Settings) -> Any:
+    membership = membership_of(given, open_inline(), lambda: 0)  # type: ignore[arg-type]
+    return post_of(given, keyring_of(given), membership, LocalBus())
