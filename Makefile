@@ -28,7 +28,7 @@ demo: $(READY)  ## Run a central system with six simulated chargers (ARGS="--sec
 test: $(READY)  ## Run the whole test suite (ARGS="-k name")
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
-test-deps:  ## Install the servers that tests use, as root (Debian, Ubuntu): PostgreSQL, Mosquitto
+test-deps:  ## Install the servers that tests use, as root (Debian, Ubuntu): PostgreSQL, Mosquitto, HAProxy
 	@sh tools/test-deps.sh
 
 fuzz: $(READY)  ## Send everything a station could send, on all versions (ARGS="--seconds 600 --seed 7")

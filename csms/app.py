@@ -113,9 +113,12 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
-    """The whole system, listening, until the block ends. Raises `CsmsError` when it cannot start,
-    or when another process has taken its name; `OSError` when a port is taken."""
+async def running(settings: Settings, own_http_port: int | None = None) -> AsyncIterator[Running]:
+    """The whole system, listening, until the block ends. `own_http_port`: this process shares the
+    ports of the settings with others of this machine, and has this one for itself. Raises
+    `CsmsError` when it cannot start, or when another process has taken its name; `OSError` when a
+    port is taken."""
+    shares = own_http_port is not None
     keyring = keyring_of(settings)
     known = catalogue(settings.ocpp.quirks_file)
     tax_table = taxes(settings.prices)
@@ -136,11 +139,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         registry = Registry(metrics)
         membership = membership_of(settings, store, registry.__len__)
         post = post_of(settings, keyring, membership, bus)
-        http_listener = _listener(settings)
-        stack.callback(http_listener.close)
-        http_port: int = http_listener.getsockname()[1]
+        listeners = [_listener(settings.http.host, settings.http.port, shares=shares)]
+        stack.callback(listeners[0].close)
+        http_port: int = listeners[0].getsockname()[1]
+        if own_http_port is not None:
+            listeners.append(_listener(settings.http.host, own_http_port))
+            stack.callback(listeners[1].close)
+        own_port = listeners[-1].getsockname()[1]
         membership.me = membership.me._replace(
-            address=f"http://{_named_host(settings.http.host)}:{http_port}"
+            address=f"http://{_named_host(settings.http.host)}:{own_port}"
         )
         await membership.join()
         stack.push_async_callback(membership.leave)
@@ -175,7 +182,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 registry,
                 Answerers({PriceAsked: pricer, HomeAsked: Homes(lambda: network)}),
                 metrics,
-                gateway_limits(settings),
+                gateway_limits(settings, share_ports=shares),
                 membership.me.name,
                 now,
                 certificates,
@@ -249,7 +256,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         server.on_answered = lambda module, status: metrics.partner_requests.labels(
             module, str(status)
         ).inc()
-        await stack.enter_async_context(_http(settings, api, server, http_listener))
+        await stack.enter_async_context(_http(settings, api, server, listeners))
         if settings.ocpi.public_url is None:
             network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")
         parts = Parts(
@@ -458,18 +465,19 @@ def _note_late(
     tasks.create_task(commander.note_late(command_id, performed), name=f"late {command_id}")
 
 
-def _listener(settings: Settings) -> socket.socket:
+def _listener(host: str, port: int, *, shares: bool = False) -> socket.socket:
     """Not uvicorn's own `bind_socket`, which ends the process when the port is taken."""
     return socket.create_server(
-        (settings.http.host, settings.http.port),
-        family=socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET,
+        (host, port),
+        family=socket.AF_INET6 if ":" in host else socket.AF_INET,
         backlog=512,
+        reuse_port=shares,
     )
 
 
 @asynccontextmanager
 async def _http(
-    settings: Settings, api: System, ocpi: Server, listener: socket.socket
+    settings: Settings, api: System, ocpi: Server, listeners: list[socket.socket]
 ) -> AsyncIterator[None]:
     """The operator API and what partners call, served by uvicorn inside this process."""
     config = uvicorn.Config(
@@ -484,7 +492,7 @@ async def _http(
     )
     server = uvicorn.Server(config)
     # Signals are the business of the command line.
-    serving = asyncio.create_task(_serve(server, [listener]), name="http")
+    serving = asyncio.create_task(_serve(server, listeners), name="http")
     try:
         while not server.started:
             if serving.done():
@@ -497,9 +505,9 @@ async def _http(
         await serving
 
 
-async def _serve(server: uvicorn.Server, sockets: list[object]) -> None:
+async def _serve(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
     # `Server.serve` would take over the process's signal handlers; `_serve` is what it wraps.
-    await server._serve(sockets)  # type: ignore[arg-type]
+    await server._serve(sockets)
 
 
 def allow_files(links: int) -> str | None:

@@ -159,7 +159,7 @@ async def network_of(
         await client.close()
 
 
-def gateway_limits(settings: Settings) -> GatewayLimits:
+def gateway_limits(settings: Settings, *, share_ports: bool = False) -> GatewayLimits:
     ocpp = settings.ocpp
     return GatewayLimits(
         host=ocpp.host,
@@ -174,6 +174,8 @@ def gateway_limits(settings: Settings) -> GatewayLimits:
         ping_timeout_s=ocpp.ping_timeout_s,
         silent_link_s=ocpp.silent_link_s,
         trusted_proxies=ocpp.trusted_proxies,
+        proxy_protocol=ocpp.proxy_protocol,
+        share_ports=share_ports,
         intervals=Intervals(ocpp.heartbeat_interval_s, ocpp.boot_retry_s),
         link=LinkLimits(
             send_timeout_s=ocpp.send_timeout_s,

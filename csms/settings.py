@@ -90,6 +90,8 @@ class OcppSettings(BaseModel):
     quirks_file: str = ""
     """A data file of the operator's own, beside the one that comes with the program."""
     trusted_proxies: tuple[str, ...] = ()
+    proxy_protocol: bool = False
+    """They say by the PROXY protocol for whom they connect, on the port without TLS."""
     unknown_stations: Literal["refuse", "pending"] = "refuse"
     """What becomes of a station that nobody has added: refused and listed, or let in to wait until
     an operator accepts it."""
@@ -101,6 +103,8 @@ class OcppSettings(BaseModel):
     def _reachable(self) -> OcppSettings:
         if not self.plain and not self.tls.certificates:
             raise ValueError("plain = false needs ocpp.tls.certificates, or nobody can connect")
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ValueError("proxy_protocol needs trusted_proxies: nobody else is believed")
         return self
 
     @field_validator("trusted_proxies")

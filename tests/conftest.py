@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support import mosquitto, postgres
+from tests.support import haproxy, mosquitto, postgres
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,12 +25,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(postgres.MISSING)
     if item.get_closest_marker("mosquitto") and mosquitto.binary() is None:
         pytest.skip(mosquitto.MISSING)
+    if item.get_closest_marker("haproxy") and haproxy.binary() is None:
+        pytest.skip(haproxy.MISSING)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Loudly: a suite that was left out looks like one that passed."""
     skipped = terminalreporter.getreports("skipped")
-    for missing in (postgres.MISSING, mosquitto.MISSING):
+    for missing in (postgres.MISSING, mosquitto.MISSING, haproxy.MISSING):
         left_out = sum(missing in str(report.longrepr) for report in skipped)
         if left_out:
             terminalreporter.section("LEFT OUT", red=True)

@@ -76,8 +76,10 @@ party = "{party}"
 # one that comes with the program (see docs/quirks.md).
 # quirks_file = ""
 
-# Networks whose X-Forwarded-For is believed.
+# Networks whose X-Forwarded-For is believed. true: they say by the PROXY protocol (1 or 2) for whom
+# they connect, each time and before anything else; on the port without TLS.
 # trusted_proxies = ["10.0.0.0/8"]
+# proxy_protocol = false
 
 # A station that nobody has added: "refuse" (it is listed: csms station unknown), or "pending": it
 # may connect and is told to wait (csms station accept IDENTITY). At most so many are listed, and

@@ -20,15 +20,17 @@ import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import httpx
 import typer
 
-from csms.cli import configuration
+from csms.cli import certificates, configuration
 from csms.cli.demo import DemoFailed, run_demo
 from csms.cli.output import Format
+from csms.cli.workers import Supervisor, unsuitable, until_orphaned, worker_command
 from csms.core.errors import CsmsError, Invalid
 from csms.settings import DEFAULT_FILE, SQLITE, Settings, catalogue, load
 
@@ -41,7 +43,6 @@ db = typer.Typer(help="The database of this system.", no_args_is_help=True)
 app.add_typer(db, name="db")
 
 FAILED, USAGE = 1, 2
-TLS_PORT = 9443
 
 ConfigFile = Annotated[
     Path,
@@ -152,8 +153,8 @@ def init(
         text = configuration.commented(
             party=party,
             key=secrets.token_hex(32),
-            certificates=_relative(made, config.parent) if made else (),
-            public_url=_tls_url(host),
+            certificates=certificates.relative(made, config.parent) if made else (),
+            public_url=certificates.tls_url(host),
             store_url=store,
         )
         # The file holds the key that all secrets are hashed with: for its owner only.
@@ -181,7 +182,7 @@ def init(
     print("holds the key that all tokens are hashed with.")
     print()
     if made is not None:
-        _print_certificates(made, host)
+        certificates.tell(made, host)
         print()
     print("The first admin key, shown this once:")
     print()
@@ -199,8 +200,8 @@ def _add_certificates(config: Path, host: str | None, output: str) -> None:
         fail(FAILED, f"{config} has its own certificates: see [ocpp.tls] there, and csms check")
     try:
         made = _make_certificates(config.parent / "tls", host, settings.party)
-        pairs = _relative(made, config.parent)
-        changed = configuration.with_certificates(text, pairs, _tls_url(host)) or text
+        pairs = certificates.relative(made, config.parent)
+        changed = configuration.with_certificates(text, pairs, certificates.tls_url(host)) or text
         beside = config.with_name(f"{config.name}.new")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -212,22 +213,9 @@ def _add_certificates(config: Path, host: str | None, output: str) -> None:
         print(json.dumps({"config": str(config), "ca": str(made.authority)}))
         return
     print(f"{config} names certificates now; all else in it stays.")
-    _print_certificates(made, host)
+    certificates.tell(made, host)
     print()
     print("They are used after a restart of csms serve. What they stand for:  csms check")
-
-
-def _print_certificates(made: Made, host: str | None) -> None:
-    print(f"Wrote certificates for {', '.join(_names(host))}.")
-    print("Stations have to know the authority that signed them; install this file in each:")
-    print()
-    print(f"  {made.authority}")
-    print()
-    print(f"Keep {made.authority_key} to yourself: whoever has it can be this server.")
-
-
-def _tls_url(host: str | None) -> str | None:
-    return f"wss://{host}:{TLS_PORT}/ocpp" if host else None
 
 
 def _make_certificates(folder: Path, host: str | None, party: str) -> Made:
@@ -236,16 +224,7 @@ def _make_certificates(folder: Path, host: str | None, party: str) -> Made:
 
     if host is not None and not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", host):
         fail(USAGE, f"--host: {host!r} is no host name; an example is ocpp.example.com")
-    return make(folder, _names(host), party, datetime.now(UTC))
-
-
-def _names(host: str | None) -> tuple[str, ...]:
-    """What the certificates stand for: the host given, and this machine as seen from itself."""
-    return tuple(dict.fromkeys((host or socket.gethostname(), "localhost", "127.0.0.1", "::1")))
-
-
-def _relative(made: Made, folder: Path) -> list[tuple[str, str]]:
-    return [(str(c.relative_to(folder)), str(k.relative_to(folder))) for c, k in made.pairs]
+    return make(folder, certificates.names(host), party, datetime.now(UTC))
 
 
 async def _make_key(settings: Settings, admin_key: str) -> None:
@@ -260,10 +239,21 @@ async def _make_key(settings: Settings, admin_key: str) -> None:
 
 
 @app.command(rich_help_panel="This machine")
-def serve(config: ConfigFile = DEFAULT_FILE) -> None:
+def serve(
+    config: ConfigFile = DEFAULT_FILE,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes, one per core that is to be used.")
+    ] = 1,
+    worker: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
     """Run the central system until Ctrl-C or SIGTERM.
 
+    Several workers share the ports, and are nodes of one system: they need a PostgreSQL server and
+    an MQTT broker, as nodes on several machines do. Worker 2 has its own API at http.port + 2.
+
     Example: `csms serve`
+
+    Example: `csms serve --workers 2`
 
     Example: `CSMS_OCPP__PORT=9100 csms serve --config /etc/csms/csms.toml`
     """
@@ -271,7 +261,28 @@ def serve(config: ConfigFile = DEFAULT_FILE) -> None:
 
     settings = _settings(config)
     configure_logging(settings.log_level)
-    run_until_signal(lambda stop: _serve(settings, stop))
+    if workers > 1 and worker is None:
+        why = unsuitable(settings, workers)
+        if why is not None:
+            fail(USAGE, why)
+        start = partial(worker_command, str(config))
+        supervisor = Supervisor(
+            workers, start, lambda text: print(f"csms: {text}", file=sys.stderr)
+        )
+        codes: list[int] = []
+        run_until_signal(lambda stop: _supervise(supervisor, stop, codes))
+        raise typer.Exit(codes[0])
+    run_until_signal(lambda stop: _serve(settings, stop, worker))
+
+
+def _say(text: str) -> None:
+    print(f"csms: {text}", file=sys.stderr)
+
+
+async def _supervise(supervisor: Supervisor, stop: asyncio.Event, codes: list[int]) -> None:
+    hang_up = partial(supervisor.signal, signal.SIGHUP)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
+    codes.append(await supervisor.run(stop))
 
 
 @contextmanager
@@ -285,16 +296,31 @@ def loading() -> Iterator[None]:
         gc.enable()
 
 
-async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+async def _serve(settings: Settings, stop: asyncio.Event, worker: int | None = None) -> None:
+    """`worker`: its number where it is one of several processes."""
     with loading():
         from csms.app import allow_files, running, settle_memory
+        from csms.parts import node_name
+
+    own_port = None
+    if worker is not None:
+        until_orphaned(stop.set)
+        settings.node = f"{node_name(settings)}-{worker}"
+        own_port = settings.http.port + worker
 
     warning = allow_files(settings.ocpp.max_links)
     if warning is not None:
         print(f"csms: {warning}", file=sys.stderr)
-    async with running(settings) as system:
+    async with running(settings, own_port) as system:
         settle_memory()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, system.reload)
+        if own_port is not None:
+            own = f"http://{settings.http.host}:{own_port}"
+            print(f"worker {worker} is {settings.node}, by itself at {own}", file=sys.stderr)
+        if worker is not None and worker > 1:
+            # What is said below is the same for all.
+            await stop.wait()
+            return
         print(f"stations connect to {system.station_url}/IDENTITY", file=sys.stderr)
         if system.tls_port is not None and system.ocpp_port is not None:
             hint = "ocpp.plain = false in the configuration closes it"

@@ -29,14 +29,13 @@ from websockets.typing import Subprotocol
 from csms.core import security, stations
 from csms.core.errors import CsmsError, StoreUnavailable
 from csms.core.ids import Origin
-from csms.core.logins import Login
 from csms.core.ports import Outside, Store
-from csms.core.quirks import DEFAULTS, Switches
 from csms.core.stations import Station
 from csms.flows.messages import MessageLog
 from csms.observability import Metrics
 from csms.ocpp import handshake
 from csms.ocpp.admission import Admission, Denial, Failures
+from csms.ocpp.connection import Arrivals, StationConnection
 from csms.ocpp.draining import DRAINED, GIVEN_UP, SERVICE_RESTART
 from csms.ocpp.link import (
     GOING_AWAY,
@@ -47,7 +46,7 @@ from csms.ocpp.link import (
     LinkLimits,
 )
 from csms.ocpp.registry import Registry
-from csms.ocpp.tls import Certificates, shaken
+from csms.ocpp.tls import Certificates
 from csms.ocpp.treatment import Treatments
 from csms.ocpp.v16.registration import DEFAULT_INTERVALS, Intervals
 from csms.ocpp.versions import PROTOCOLS, Protocol, assumed, choose, protocols
@@ -70,7 +69,8 @@ _WORDS = {
 class GatewayLimits:
     """`port`: without TLS, None for none; `tls_port`: with it, where there are certificates.
     `max_handshakes`: attempts under way at once, more get 503. `slowed`: refused attempts whose
-    answer is being delayed at once, more are answered without delay."""
+    answer is being delayed at once, more are answered without delay. `proxy_protocol`: trusted
+    proxies say first for whom they connect. `share_ports`: with other processes of this machine."""
 
     host: str = "127.0.0.1"
     port: int | None = 9000
@@ -87,42 +87,10 @@ class GatewayLimits:
     slowed: int = 200
     backlog: int = 4_096
     trusted_proxies: tuple[str, ...] = ()
+    proxy_protocol: bool = False
+    share_ports: bool = False
     intervals: Intervals = DEFAULT_INTERVALS
     link: LinkLimits = field(default_factory=LinkLimits)
-
-
-class StationConnection(ServerConnection):
-    """A connection, with what was found out about it before the upgrade.
-
-    `silent`: the connections that have sent no request yet, oldest first. Over `most` of them the
-    oldest is cut off: who wants to connect sends its request at once.
-    """
-
-    station: Station
-    login: Login
-    client_address: str
-    switches: Switches = DEFAULTS
-    noted: tuple[str, ...] = ()
-
-    def __init__(
-        self, silent: dict[ServerConnection, None], most: int, *args: Any, **more: Any
-    ) -> None:
-        super().__init__(*args, **more)
-        self._silent = silent
-        self._most = most
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        shaken(transport.get_extra_info("ssl_object"))
-        self._silent[self] = None
-        if len(self._silent) > self._most:
-            oldest = next(iter(self._silent))
-            del self._silent[oldest]
-            oldest.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._silent.pop(self, None)
-        super().connection_lost(exc)
 
 
 class Gateway:
@@ -160,7 +128,11 @@ class Gateway:
         self._node = node
         self._clock = clock
         self._failures = Failures()
-        self._silent: dict[ServerConnection, None] = {}
+        self._arrivals = Arrivals(
+            limits.max_handshakes,
+            lambda address: limits.proxy_protocol and self._is_proxy(address),
+            lambda reason: metrics.handshakes_refused.labels(reason).inc(),
+        )
         self._handshakes = 0
         self._slowed = 0
         self._protocols = protocols(limits.intervals)
@@ -208,9 +180,9 @@ class Gateway:
             backlog=limits.backlog,
             server_header=None,
             create_connection=cast(
-                type[ServerConnection],
-                partial(StationConnection, self._silent, limits.max_handshakes),
+                type[ServerConnection], partial(StationConnection, self._arrivals)
             ),
+            reuse_port=limits.share_ports or None,
             **tls,
         )
 
@@ -248,7 +220,7 @@ class Gateway:
     @property
     def silent(self) -> int:
         """Connections that have sent no request yet."""
-        return len(self._silent)
+        return len(self._arrivals.silent)
 
     @property
     def slowed(self) -> int:
@@ -260,7 +232,7 @@ class Gateway:
     async def _process_request(
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
-        self._silent.pop(connection, None)
+        self._arrivals.spoke(connection)
         refusing = self._refusing()
         if refusing is not None:
             return self._deny(Denial(503, refusing))
@@ -345,7 +317,8 @@ class Gateway:
 
     def _client_address(self, connection: ServerConnection, request: Request) -> str:
         """The address of the station; behind a trusted proxy the last one it did not add itself."""
-        peer = str(connection.remote_address[0])
+        assert isinstance(connection, StationConnection)
+        peer = connection.peer
         forwarded = ",".join(request.headers.get_all("X-Forwarded-For")).split(",")
         while self._is_proxy(peer) and forwarded:
             claimed = forwarded.pop().strip()

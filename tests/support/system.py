@@ -85,6 +85,7 @@ class System:
             "CSMS_HTTP__PORT": str(self.http_port),
             "CSMS_LOG_LEVEL": "warning",
         }
+        self.how_to_serve: tuple[str, ...] = ()
         self.process: asyncio.subprocess.Process | None = None
         self.log = folder / "server.log"
 
@@ -120,6 +121,7 @@ class System:
                 "serve",
                 "--config",
                 str(self.config),
+                *self.how_to_serve,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment},

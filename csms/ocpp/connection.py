@@ -1,0 +1,94 @@
+"""A station's connection up to the upgrade: for whom it is, and what was found out about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+
+from csms.core.logins import Login
+from csms.core.quirks import DEFAULTS, Switches
+from csms.core.stations import Station
+from csms.ocpp.proxy import NoHeader, announced
+from csms.ocpp.tls import shaken
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """The connections of a gateway that have sent no request yet, oldest first. Over `most` of them
+    the oldest is cut off: who wants to connect sends its request at once. `announces(address)`:
+    whether a balancer there says first for whom it connects; `refused(reason)` is told of those
+    that do not say it as they should."""
+
+    most: int
+    announces: Callable[[str], bool] = lambda address: False
+    refused: Callable[[str], None] = lambda reason: None
+    silent: dict[ServerConnection, None] = field(default_factory=dict)
+
+    def came(self, connection: ServerConnection) -> None:
+        self.silent[connection] = None
+        if len(self.silent) > self.most:
+            oldest = next(iter(self.silent))
+            del self.silent[oldest]
+            oldest.transport.abort()
+
+    def spoke(self, connection: ServerConnection) -> None:
+        """It has sent its request, or is gone."""
+        self.silent.pop(connection, None)
+
+
+class StationConnection(ServerConnection):
+    """A connection, with what was found out about it before the upgrade. `peer`: the address that
+    it comes from, as a balancer that is believed has announced it."""
+
+    station: Station
+    login: Login
+    client_address: str
+    peer: str
+    switches: Switches = DEFAULTS
+    noted: tuple[str, ...] = ()
+
+    def __init__(self, arrivals: Arrivals, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._arrivals = arrivals
+        # What came before the header of a balancer was whole; None: nothing is waited for.
+        self._header: bytes | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        secure = transport.get_extra_info("ssl_object")
+        shaken(secure)
+        self.peer = str(transport.get_extra_info("peername")[0])
+        # Inside TLS it is the station that speaks.
+        announced_first = secure is None and self._arrivals.announces(self.peer)
+        self._header = b"" if announced_first else None
+        self._arrivals.came(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._header is not None:
+            data = self._after_header(self._header + data)
+            if not data:
+                return
+        super().data_received(data)
+
+    def _after_header(self, data: bytes) -> bytes:
+        """What the client itself has sent; nothing so far while the header is not whole."""
+        try:
+            found = announced(data)
+        except NoHeader:
+            self._arrivals.refused("no_proxy_header")
+            self.transport.abort()
+            return b""
+        if found is None:
+            self._header = data
+            return b""
+        self._header = None
+        self.peer = found.address or self.peer
+        return data[found.length :]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrivals.spoke(self)
+        super().connection_lost(exc)
