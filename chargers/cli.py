@@ -22,6 +22,7 @@ from rich.console import Console
 
 from chargers.faults import FAULTS, chosen
 from chargers.fleet import Fleet, FleetError, FleetPlan, read_plan
+from chargers.load_cli import load
 from chargers.profile import ChargerProfile
 from chargers.report import fleet_report, plain_lines, version_table
 from chargers.state import StateError
@@ -181,6 +182,9 @@ def fleet(
     else:
         print("\n".join(plain_lines(report)))
     _exit(done)
+
+
+app.command()(load)
 
 
 def _run(plan: FleetPlan, seconds: float | None, drain_s: float) -> Fleet:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import unquote
 
-from csms.core import guests, logins, security, stations
+from csms.core import guests, logins, policies, security, stations
 from csms.core.errors import CsmsError, Invalid, StoreUnavailable
 from csms.core.ids import station_identity
 from csms.core.logins import Login, Profile
 from csms.core.policies import Policy
-from csms.core.ports import Store
+from csms.core.ports import Need, Store, Tx
 from csms.core.security import BASIC, Credential, Keyring
 from csms.core.stations import Registration, Station, UnknownStation
 from csms.ocpp.allowance import Allowance
@@ -86,10 +86,29 @@ class AdmissionLimits:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A station that may open a link, and what it proved."""
+    """A station that may open a link, what it proved, and what is decided about it."""
 
     station: Station
     login: Login
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a station by its identity."""
+
+    station: Station
+    credentials: Sequence[Credential]
+    policy: Policy
+
+
+def knowing(tx: Tx, identity: str) -> Known | None:
+    """What decides about an attempt to open a link; changes nothing."""
+    station = stations.by_identity(tx, identity)
+    if station is None:
+        return None
+    credentials = tx.find(Credential, "station", station.id)[:MAX_CREDENTIALS]
+    return Known(station, credentials, policies.of(tx, station.id))
 
 
 class Admission:
@@ -129,30 +148,30 @@ class Admission:
             return Denial(404, "no_identity")
         attempt = Attempt(identity, basic_credentials(authorization), remote_address, now, secure)
         try:
-            found = await self._store.reader.page(Station, {"identity": identity}, limit=1)
-            if found and not found[0].guest:
-                return await self._known(found[0], attempt)
+            # With others that connect at the same time, in one batch: a read of its own for each
+            # would cost a thread's turn each, and thousands come at once after an outage.
+            known = await self._store.transact(
+                knowing, identity, needs=(Need(Station, "identity", (identity,)),), lane=identity
+            )
+            if known is not None and not known.station.guest:
+                return await self._known(known, attempt)
             if not self._limits.let_in:
                 await self._remember(attempt)
                 return Denial(404, "unknown_station", identity)
-            return await self._guest(found[0] if found else None, attempt)
+            return await self._guest(known.station if known else None, attempt)
         except StoreUnavailable:
             return Denial(503, "store_unavailable", identity)
 
     # -- stations of the network -------------------------------------------------------------------
 
-    async def _known(self, station: Station, attempt: Attempt) -> Admitted | Denial:
-        reader = self._store.reader
-        credentials = await reader.page(
-            Credential, {"station_id": station.id}, limit=MAX_CREDENTIALS
-        )
-        policy = await reader.get(Policy, station.id) or Policy(station.id)
-        proved = self._proved(policy, credentials, attempt)
+    async def _known(self, known: Known, attempt: Attempt) -> Admitted | Denial:
+        station, policy = known.station, known.policy
+        proved = self._proved(policy, known.credentials, attempt)
         if isinstance(proved, str):
             return await self._denied(station, 401, proved, attempt)
         if proved.profile < policy.min_profile:
             return await self._denied(station, 403, "profile_too_low", attempt)
-        return Admitted(station, proved)
+        return Admitted(station, proved, policy)
 
     def _proved(
         self, policy: Policy, credentials: Sequence[Credential], attempt: Attempt
@@ -211,13 +230,13 @@ class Admission:
             Credential, {"station_id": known.id}, limit=MAX_CREDENTIALS
         )
         if not credentials:
-            return Admitted(known, Login(Profile.NO_SECRET, None))
+            return Admitted(known, Login(Profile.NO_SECRET, None), Policy(known.id))
         proved = self._proved(
             Policy(known.id, exceptions={logins.WEAK_SECRET: True}), credentials, attempt
         )
         if isinstance(proved, str):
             return await self._denied(known, 401, proved, attempt)
-        return Admitted(known, proved)
+        return Admitted(known, proved, Policy(known.id))
 
     async def _let_in(self, attempt: Attempt) -> Station | None:
         """The row of a new guest, None when there is no room."""

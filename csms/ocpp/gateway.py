@@ -260,10 +260,7 @@ class Gateway:
         station = found.station
         if full and not self._registry.holds(station.id):
             return self._deny(Denial(503, "too_many_links", station.identity))
-        try:
-            switches = await self._treatments.of(station)
-        except StoreUnavailable:
-            return self._deny(Denial(503, "store_unavailable", station.identity))
+        switches = self._treatments.of(station, found.policy)
         if not switches.ping:
             connection.ping_interval = None
         assert isinstance(connection, StationConnection)

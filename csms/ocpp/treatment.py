@@ -6,8 +6,9 @@ operator changes a switch.
 
 from __future__ import annotations
 
+from csms.core import policies, stations
 from csms.core.policies import Policy
-from csms.core.ports import Store
+from csms.core.ports import Store, Tx
 from csms.core.quirks import Catalogue, Make, Switches
 from csms.core.stations import Station
 
@@ -19,13 +20,19 @@ class Treatments:
         self._store = store
         self._catalogue = catalogue
 
-    async def of(self, station: Station) -> Switches:
-        """How that station is treated now. Raises `StoreUnavailable`."""
-        policy = await self._store.reader.get(Policy, station.id)
+    def of(self, station: Station, policy: Policy) -> Switches:
+        """How a station is treated that is known to be so."""
         make = Make(station.vendor, station.model, station.firmware)
-        return self._catalogue.switches(make, policy.switches if policy else {})
+        return self._catalogue.switches(make, policy.switches)
 
     async def now(self, station_id: str) -> Switches | None:
-        """The same by id; None when the station is gone. Raises `StoreUnavailable`."""
-        station = await self._store.reader.get(Station, station_id)
-        return None if station is None else await self.of(station)
+        """How it is treated as it is now; None when the station is gone. Raises
+        `StoreUnavailable`."""
+        needs = (stations.needs(station_id), policies.needs(station_id))
+        found = await self._store.transact(_decisive, station_id, needs=needs, lane=station_id)
+        return None if found is None else self.of(*found)
+
+
+def _decisive(tx: Tx, station_id: str) -> tuple[Station, Policy] | None:
+    station = tx.get(Station, station_id)
+    return None if station is None else (station, policies.of(tx, station_id))

@@ -34,15 +34,15 @@ class Upkeep:
         """End the link, so that a new secret has to be shown."""
         link = self._registry.get(station_id)
         if link is not None:
-            why = "the token was changed"
-            self._tasks.create_task(self._end(link, GOING_AWAY, why), name=f"drop {link.identity}")
+            ending = self._end(link, GOING_AWAY, "the token was changed")
+            self._tasks.create_task(ending, name=f"drop {link.identity}")
 
     def replaced(self, station_id: str, generation: int) -> None:
         """The station has a link of that generation elsewhere: end ours if it is older."""
         link = self._registry.get(station_id)
         if link is not None and link.generation < generation:
-            why = "replaced by a newer connection"
-            self._tasks.create_task(self._end(link, POLICY, why), name=f"end {link.identity}")
+            ending = self._end(link, POLICY, "replaced by a newer connection")
+            self._tasks.create_task(ending, name=f"end {link.identity}")
 
     def treat(self, station_id: str) -> None:
         """Its switches were changed: they hold for the live link as far as they can."""

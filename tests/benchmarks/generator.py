@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypeVar
 
-from tests.benchmarks.frames import CLOSE, PING, PONG, TEXT, FrameReader, masked
+from chargers.frames import CLOSE, PING, PONG, TEXT, FrameReader, masked
 from tests.benchmarks.scripts import Script
 
 S = TypeVar("S")

@@ -23,8 +23,8 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from chargers.frames import upgrade
 from tests.benchmarks import scripts
-from tests.benchmarks.frames import upgrade
 from tests.benchmarks.generator import Broken, Load
 from tests.benchmarks.processes import Server, Usage
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chargers.frames import upgrade
 from tests.benchmarks import roaming, scripts, verify
-from tests.benchmarks.frames import upgrade
 from tests.benchmarks.generator import Broken, Load, Measured
 from tests.benchmarks.processes import CannotRun, Server, allow_files
 from tests.benchmarks.scripts import Script

@@ -11,7 +11,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.benchmarks.frames import header_size, masked
+from chargers.frames import header_size, masked
 
 # Digits of the first message id, which are those of the register as well.
 FIRST = 1_000_000_000

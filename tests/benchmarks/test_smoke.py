@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from chargers.frames import FrameError, FrameReader, header_size, masked
 from tests.benchmarks import report, scripts, verify
 from tests.benchmarks.__main__ import main, select
-from tests.benchmarks.frames import FrameError, FrameReader, header_size, masked
 from tests.benchmarks.processes import CannotRun, allow_files
 from tests.benchmarks.runs import RUNS
 from tests.benchmarks.verify import faults

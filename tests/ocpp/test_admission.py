@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from csms.core import stations
 from csms.core.errors import StoreUnavailable
 from csms.core.stations import UnknownStation
 from csms.ocpp.admission import Admitted, Denial, Failures, basic_credentials, identity_in
@@ -151,8 +152,12 @@ async def test_who_comes_in_and_who_is_unknown_is_no_refused_login() -> None:
 async def test_a_refusal_that_cannot_be_journaled_is_a_refusal() -> None:
     door = Door()
 
-    async def transact(*args: Any, **more: Any) -> Any:
-        raise StoreUnavailable("disk full")
+    works = door.store.transact
+
+    async def transact(fn: Any, *args: Any, **more: Any) -> Any:
+        if fn is stations.link_refused:
+            raise StoreUnavailable("disk full")
+        return await works(fn, *args, **more)
 
     door.store.transact = transact  # type: ignore[method-assign]
     denial = await door.knocks("CS 1", password="wrong")

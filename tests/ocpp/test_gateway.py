@@ -257,7 +257,8 @@ def test_every_reason_that_we_close_a_link_for_has_a_word() -> None:
         (codes[code], words)
         for file in (ours / "app.py", *(ours / "ocpp").glob("*.py"))
         for code, words in re.findall(
-            r"\bclose\(\s*(POLICY|GOING_AWAY|TRY_AGAIN_LATER),\s*\"([^\"]+)\"", file.read_text()
+            r"(?:\bclose\(|_end\(link,)\s*(POLICY|GOING_AWAY|TRY_AGAIN_LATER),\s*\"([^\"]+)\"",
+            file.read_text(),
         )
         # That link never ran: its end is called `replaced`.
         if words != "a newer connection exists"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csms.core import quirks, stations
+from csms.core import policies, quirks, stations
 from csms.core.ids import Origin
 from csms.core.quirks import DEFAULTS, Catalogue, Entry, Switches
 from csms.core.stations import BootReport
@@ -20,7 +20,8 @@ def test_from_the_store() -> None:
     station.store.run(stations.boot, origin, BootReport("EN+", "AC7000"))
     assert at_once(treatments.now("s1")) == Switches(ping=False)
     station.store.run(quirks.set_switch, "s1", "ping", True, NOW)
-    assert at_once(treatments.of(station.station)) == DEFAULTS
+    policy = station.store.run(policies.of, "s1")
+    assert treatments.of(station.station, policy) == DEFAULTS
 
 
 def test_a_station_that_is_gone_is_not_treated() -> None:
