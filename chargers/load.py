@@ -52,8 +52,8 @@ class LoadError(ValueError):
 class Plan:
     """What one process drives. `part` of `parts`: which of the stations; `rate`: connections per
     second, 0: all at once; `at_once`: under way at the same time; `addresses`: local ones to
-    connect from; `samples`: meter values of a history. `driver`: whose card is shown, or of how many
-    (`drivers`) the first part of the name, with a number from 0 behind it."""
+    connect from; `samples`: meter values of a history. `driver`: whose card is shown, or of how
+    many (`drivers`) the first part of the name, with a number from 0 behind it."""
 
     url: str
     tokens: Path

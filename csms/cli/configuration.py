@@ -30,9 +30,13 @@ party = "{party}"
 # plain = true
 {public_url}
 
-# Live links, and attempts to connect under way; more get 503.
+# Live links, and attempts to connect under way; more get 503. When all stations come at once, as
+# after an outage, one whose turn would take longer than handshake_wait_s is told when to come
+# again; so many links are opened a second at most.
 # max_links = 18000
-# max_handshakes = 500
+# max_handshakes = 5000
+# handshake_wait_s = 10.0
+# links_per_s = 1000.0
 
 # A longer message ends its link.
 # max_message_bytes = 524288

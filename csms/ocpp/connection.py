@@ -12,6 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from csms.core.logins import Login
 from csms.core.quirks import DEFAULTS, Switches
 from csms.core.stations import Station
+from csms.ocpp.line import Line
 from csms.ocpp.proxy import NoHeader, announced
 from csms.ocpp.tls import shaken
 
@@ -54,6 +55,7 @@ class StationConnection(ServerConnection):
     def __init__(self, arrivals: Arrivals, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._arrivals = arrivals
+        self._line: Line | None = None
         # What came before the header of a balancer was whole; None: nothing is waited for.
         self._header: bytes | None = None
 
@@ -89,6 +91,20 @@ class StationConnection(ServerConnection):
         self.peer = found.address or self.peer
         return data[found.length :]
 
+    def lines_up(self, line: Line) -> float | None:
+        """Its request has come: None when it may go on, else when it should come again (s)."""
+        again_s = line.enter(asyncio.get_running_loop().time())
+        if again_s is None:
+            self._line = line
+        return again_s
+
+    def leaves_line(self, *, opened: bool) -> None:
+        """Its link is open, or it gets none. May be repeated."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.leave(asyncio.get_running_loop().time(), opened=opened)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrivals.spoke(self)
+        self.leaves_line(opened=False)
         super().connection_lost(exc)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import http
 import ipaddress
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from csms.ocpp import handshake
 from csms.ocpp.admission import Admission, Denial, Failures
 from csms.ocpp.connection import Arrivals, StationConnection
 from csms.ocpp.draining import DRAINED, GIVEN_UP, SERVICE_RESTART
+from csms.ocpp.line import Line, LineLimits
 from csms.ocpp.link import (
     GOING_AWAY,
     NOT_READING,
@@ -68,15 +70,17 @@ _WORDS = {
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
     """`port`: without TLS, None for none; `tls_port`: with it, where there are certificates.
-    `max_handshakes`: attempts under way at once, more get 503. `slowed`: refused attempts whose
-    answer is being delayed at once, more are answered without delay. `proxy_protocol`: trusted
-    proxies say first for whom they connect. `share_ports`: with other processes of this machine."""
+    `max_handshakes`, `handshake_wait_s`, `links_per_s`: see `line`. `slowed`: refused attempts
+    whose answer is being delayed at once, more are answered without delay. `proxy_protocol`:
+    trusted proxies say first for whom they connect. `share_ports`: with other processes here."""
 
     host: str = "127.0.0.1"
     port: int | None = 9000
     tls_port: int = 9443
     max_links: int = 18_000
-    max_handshakes: int = 500
+    max_handshakes: int = 5_000
+    handshake_wait_s: float = 10.0
+    links_per_s: float = 1_000.0
     max_message_bytes: int = 512 * 1024
     max_buffered_frames: int = 8
     open_timeout_s: float = 20.0
@@ -133,7 +137,9 @@ class Gateway:
             lambda address: limits.proxy_protocol and self._is_proxy(address),
             lambda reason: metrics.handshakes_refused.labels(reason).inc(),
         )
-        self._handshakes = 0
+        self._line = Line(
+            LineLimits(limits.max_handshakes, limits.handshake_wait_s, limits.links_per_s)
+        )
         self._slowed = 0
         self._protocols = protocols(limits.intervals)
         self._proxies = [ipaddress.ip_network(proxy) for proxy in limits.trusted_proxies]
@@ -215,7 +221,7 @@ class Gateway:
     @property
     def handshakes(self) -> int:
         """Attempts to connect under way."""
-        return self._handshakes
+        return self._line.length
 
     @property
     def silent(self) -> int:
@@ -236,13 +242,15 @@ class Gateway:
         refusing = self._refusing()
         if refusing is not None:
             return self._deny(Denial(503, refusing))
-        if self._handshakes >= self._limits.max_handshakes:
-            return self._deny(Denial(503, "too_many_handshakes"))
-        self._handshakes += 1
+        assert isinstance(connection, StationConnection)
+        again_s = connection.lines_up(self._line)
+        if again_s is not None:
+            return self._deny(Denial(503, "too_many_handshakes"), again_s)
         try:
             return await self._admit(connection, request)
-        finally:
-            self._handshakes -= 1
+        except BaseException:
+            connection.leaves_line(opened=False)
+            raise
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         address = self._client_address(connection, request)
@@ -252,18 +260,21 @@ class Gateway:
         found = await self._admission.admit(
             request.path, authorization, address, self._clock(), secure=secure
         )
+        assert isinstance(connection, StationConnection)
         if isinstance(found, Denial):
+            # While its answer is delayed it takes nobody's place.
+            connection.leaves_line(opened=False)
             await self._slow_down(address, found)
             return self._deny(found)
         # A station that has a link here may replace it: the old one can be a ghost.
         full = len(self._registry) >= self._limits.max_links
         station = found.station
         if full and not self._registry.holds(station.id):
+            connection.leaves_line(opened=False)
             return self._deny(Denial(503, "too_many_links", station.identity))
         switches = self._treatments.of(station, found.policy)
         if not switches.ping:
             connection.ping_interval = None
-        assert isinstance(connection, StationConnection)
         connection.station, connection.client_address = station, address
         connection.login = found.login
         connection.switches, connection.noted = switches, handshake.mend(request)
@@ -285,8 +296,6 @@ class Gateway:
         if delay_s <= 0:
             return
         self._slowed += 1
-        # While it waits it is no handshake under way: it must not take the place of others.
-        self._handshakes -= 1
         try:
             # A node that stops waits for nobody who failed.
             async with asyncio.timeout(delay_s * random.uniform(0.8, 1.2)):  # noqa: S311
@@ -294,10 +303,10 @@ class Gateway:
         except TimeoutError:
             pass
         finally:
-            self._handshakes += 1
             self._slowed -= 1
 
-    def _deny(self, denial: Denial) -> Response:
+    def _deny(self, denial: Denial, again_s: float | None = None) -> Response:
+        """`again_s`: when it should come again, where that is known."""
         self._metrics.handshakes_refused.labels(denial.reason).inc()
         body = f"{_WORDS[denial.status]}\n".encode()
         headers = Headers(
@@ -307,7 +316,8 @@ class Gateway:
             headers["WWW-Authenticate"] = 'Basic realm="OCPP", charset="UTF-8"'
         if denial.status == 503:
             # Spread the next attempts of stations that heed it.
-            headers["Retry-After"] = str(random.randint(5, 30))  # noqa: S311
+            later_s = random.randint(5, 30) if again_s is None else again_s  # noqa: S311
+            headers["Retry-After"] = str(math.ceil(later_s))
         headers["Connection"] = "close"
         status = http.HTTPStatus(denial.status)
         return Response(status.value, status.phrase, headers, body)
@@ -375,6 +385,7 @@ class Gateway:
         except CsmsError as error:
             await connection.close(PROTOCOL_ERROR, error.code)
             return
+        connection.leaves_line(opened=True)
         before = connection.station.node
         if before is not None and before != self._node:
             self._moved(station.id, station.generation, before)

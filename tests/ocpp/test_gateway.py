@@ -161,7 +161,7 @@ async def test_failures_are_slowed_and_a_right_secret_is_not() -> None:
             assert (await refused(central, authorization=None)).status_code == 401
         slowed = asyncio.create_task(refused(central, authorization=None))
         await until(lambda: central.gateway._slowed == 1)
-        assert central.gateway._handshakes == 0
+        assert central.gateway.handshakes == 0
         async with asyncio.timeout(5), central.connect() as station:
             await station.is_alive()
         assert not slowed.done()
@@ -201,9 +201,11 @@ async def test_more_handshakes_than_the_limit_get_503() -> None:
     async with listening(open_inline(), max_handshakes=1) as central:
         await central.onboard()
         # One that is under way: it waits for the store, say.
-        central.gateway._handshakes = 1
-        assert (await refused(central)).status_code == 503
-        central.gateway._handshakes = 0
+        assert central.gateway._line.enter(0.0) is None
+        denied = await refused(central)
+        assert denied.status_code == 503
+        assert int(denied.headers["Retry-After"]) >= 10
+        central.gateway._line.leave(0.0, opened=False)
         async with central.connect() as station:
             await station.is_alive()
         assert central.metric("csms_handshakes_refused_total", reason="too_many_handshakes") == 1

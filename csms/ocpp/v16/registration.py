@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zlib import crc32
 
 from csms.core import policies, stations
 from csms.core.ids import Origin
@@ -55,8 +56,16 @@ def boot_answer(origin: Origin, registration: Registration, intervals: Intervals
     return {
         "status": STATUS[registration],
         "currentTime": wire.rfc3339(origin.at),
-        "interval": intervals.heartbeat_s if accepted else intervals.boot_retry_s,
+        "interval": intervals.heartbeat_s if accepted else _spread(origin, intervals.boot_retry_s),
     }
+
+
+def _spread(origin: Origin, seconds: int) -> int:
+    """Up to a fifth more or less, by station and moment: those who were told to wait together do
+    not come back together. The same for the same arguments, as a function that may be run again
+    has to be."""
+    lot = crc32(f"{origin.station_id} {origin.at.timestamp()}".encode()) / 2**32
+    return max(1, round(seconds * (0.8 + 0.4 * lot)))
 
 
 def heartbeat(tx: Tx, origin: Origin, payload: Payload) -> Answer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from csms.core.ids import Origin
 from csms.core.stations import Registration
+from csms.ocpp.v16.registration import Intervals, boot_answer
 from tests.support.ocpp import NOW, Inbound
 
 BOOT = {"chargePointVendor": "Acme", "chargePointModel": "X1"}
@@ -25,8 +27,20 @@ def test_pending_and_rejected_stations_are_told_when_to_try_again() -> None:
     ):
         station = Inbound(registration=registration)
         answer = station.answers("BootNotification", BOOT)
-        assert (answer["status"], answer["interval"]) == (status, 60)
+        assert answer["status"] == status
+        assert 48 <= answer["interval"] <= 72
         assert station.station.registration == registration
+
+
+def test_those_who_wait_do_not_all_come_back_together() -> None:
+    told = {
+        boot_answer(
+            Origin(f"s{n}", f"CS {n}", "1.6", NOW), Registration.PENDING, Intervals(boot_retry_s=60)
+        )["interval"]
+        for n in range(200)
+    }
+    assert len(told) > 15
+    assert (min(told), max(told)) >= (48, 70)
 
 
 def test_every_field_of_a_boot_is_stored() -> None:
