@@ -7,9 +7,11 @@ READY := $(VENV)/.ready
 INTEROP := .venv-interop
 FOREIGN := $(INTEROP)/.ready
 ARGS ?=
+SEEDS ?= 20
+HOURS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deps crash fuzz fuzz-api lint types conformance interop bench format clean
+.PHONY: help demo serve test test-deps sim crash fuzz fuzz-api lint types conformance interop bench format clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/'
@@ -33,6 +35,9 @@ test-deps:  ## Install the servers that tests use, as root (Debian, Ubuntu): Pos
 
 fuzz: $(READY)  ## Send everything a station could send, on all versions (ARGS="--seconds 600 --seed 7")
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+sim: $(READY)  ## Live a whole network in virtual time, seed by seed (SEEDS=200 HOURS=2)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --hours $(HOURS) $(ARGS)
 
 crash: $(READY)  ## Kill the system 20 times while 50 chargers charge, and count what is left
 	CSMS_CRASH_ROUNDS=20 $(BIN)/python -m pytest tests/e2e/test_crash.py $(ARGS)

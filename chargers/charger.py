@@ -36,7 +36,7 @@ from chargers.profile import ChargerProfile
 from chargers.state import SAVE_EVERY_S, State, file_of, load, save
 from chargers.v2 import Dialect2
 from chargers.v16 import Dialect16
-from chargers.wire import CallFailed, LinkLost
+from chargers.wire import CallFailed, Connect, LinkLost, open_connection
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,10 @@ class Charger:
     """A charger connects when `run` is started and lives until `stop`.
 
     `url` is the central system's address without the identity, `authority` the file of the
-    certificate authority behind a wss address. `clock` and `rng` make a run repeatable; by default
-    time is real and randomness is not. `state`: a folder where it keeps, over a
-    restart of the process, what it has not been heard on; raises `StateError`. Used as
+    certificate authority behind a wss address; `connect` makes connections there. `clock` and
+    `rng` make a run repeatable; by default time is real and randomness is not. `state`: a folder
+    where it keeps, over a restart of the process, what it has not been heard on; raises
+    `StateError`. Used as
     `async with`, the charger runs inside the block and is stopped at its end.
     """
 
@@ -69,6 +70,7 @@ class Charger:
         rng: random.Random | None = None,
         authority: Path | None = None,
         state: Path | None = None,
+        connect: Connect = open_connection,
     ) -> None:
         self.profile = profile
         self.ledger = Ledger()
@@ -90,6 +92,7 @@ class Charger:
             self._went_offline,
             self._wake,
             authority,
+            connect,
         )
         self._notices = Notices(self._report_status)
         self._outbox = Outbox(

@@ -21,7 +21,7 @@ from chargers.facts import BootReason
 from chargers.faults import FaultyConnection
 from chargers.ledger import Ledger
 from chargers.profile import ChargerProfile
-from chargers.wire import CallFailed, ConnectFailed, LinkLost, Wire, open_connection
+from chargers.wire import CallFailed, Connect, ConnectFailed, LinkLost, Wire, open_connection
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,9 @@ class Link:
         went_offline: Callable[[], None],
         changed: Callable[[], None],
         authority: Path | None = None,
+        connect: Connect = open_connection,
     ) -> None:
+        self._connect = connect
         self._profile = profile
         self._url = url
         self._dialect = dialect
@@ -105,7 +107,7 @@ class Link:
         while True:
             await self._free.wait()
             try:
-                connection = await open_connection(
+                connection = await self._connect(
                     self._url,
                     self._profile.id,
                     self._dialect.subprotocol,

@@ -280,5 +280,8 @@ async def open_connection(
     return connection
 
 
+Connect = Callable[[str, str, str, bytes | None, Path | None], Awaitable[ClientConnection]]
+"""`open_connection`, or what takes its place."""
+
 Caller = Callable[[Any], Awaitable[Any]]
 """`Wire.call`, as a dialect sees it."""

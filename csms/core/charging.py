@@ -23,7 +23,7 @@ from csms.core.flags import (
 from csms.core.flags import SUPERSEDED as SUPERSEDED_FLAG
 from csms.core.ids import Origin
 from csms.core.metering import METER_START, METER_STOP, NO_EVSE, NO_TRANSACTION, Register, Sample
-from csms.core.ports import Tx
+from csms.core.ports import Need, Tx
 from csms.core.stations import Registration, require
 from csms.core.times import believed, plausible
 from csms.core.tokens import Shown
@@ -182,6 +182,12 @@ def _may_start(
     if require(tx, origin.station_id).registration in (Registration.PENDING, Registration.REJECTED):
         return Authorization(Outcome.INVALID)
     return authorize_start(tx, token, origin.at, transaction_id, origin.station_id, evse)
+
+
+def needs_start(origin: Origin, report: StartReport) -> tuple[Need, ...]:
+    """Declares the read by which `start` knows a repetition."""
+    key = _start_key(origin, report)
+    return () if key is None else (Need(Transaction, "start_key", (key,)),)
 
 
 def _start_key(origin: Origin, report: StartReport) -> str | None:

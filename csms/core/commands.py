@@ -19,7 +19,7 @@ from csms.core.availability import Connector
 from csms.core.entities import entity
 from csms.core.errors import Invalid, NotFound, Refused
 from csms.core.ids import MAX_INT32
-from csms.core.ports import Tx
+from csms.core.ports import Need, Tx
 from csms.core.security import without_secrets
 from csms.core.stations import Registration, Station, require
 from csms.core.tokens import Shown, uid_key
@@ -337,6 +337,11 @@ def node_died(tx: Tx, command_id: str, now: datetime) -> None:
     if command.status in (Status.QUEUED, Status.SENT):
         died = Status.UNKNOWN if command.status == Status.SENT else Status.FAILED
         finish(tx, command_id, died, now, detail="the server stopped before the answer came")
+
+
+def needs_awaiting(station_id: str) -> Need:
+    """Declares the read of what `match_start` chooses from."""
+    return Need(Command, "awaiting", (station_id, True))
 
 
 def match_start(tx: Tx, started: Transaction, now: datetime) -> Transaction:

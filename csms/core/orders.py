@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from csms.core.entities import entity
-from csms.core.ports import Tx
+from csms.core.ports import Need, Tx
 from csms.core.tokens import Token, uid_key
 from csms.core.visitors import VisitorToken, put
 
@@ -154,6 +154,11 @@ def holding(tx: Tx, station_id: str, key: str, now: datetime, evse: int | None =
         if good and now - order.received_at <= holds and evse in (None, 0, order.evse):
             return True
     return False
+
+
+def needs_place(station_id: str, uid: str) -> Need:
+    """Declares the read of the orders of that token at a station."""
+    return Need(Order, "place", (station_id, uid_key(uid)))
 
 
 def token_of(tx: Tx, station_id: str, uid: str) -> VisitorToken | None:

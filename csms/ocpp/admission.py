@@ -93,22 +93,10 @@ class Admitted:
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a station by its identity."""
-
-    station: Station
-    credentials: Sequence[Credential]
-    policy: Policy
-
-
-def knowing(tx: Tx, identity: str) -> Known | None:
+def _decisive(tx: Tx, station_id: str) -> tuple[Sequence[Credential], Policy]:
     """What decides about an attempt to open a link; changes nothing."""
-    station = stations.by_identity(tx, identity)
-    if station is None:
-        return None
-    credentials = tx.find(Credential, "station", station.id)[:MAX_CREDENTIALS]
-    return Known(station, credentials, policies.of(tx, station.id))
+    credentials = tx.find(Credential, "station", station_id)[:MAX_CREDENTIALS]
+    return credentials, policies.of(tx, station_id)
 
 
 class Admission:
@@ -150,23 +138,27 @@ class Admission:
         try:
             # With others that connect at the same time, in one batch: a read of its own for each
             # would cost a thread's turn each, and thousands come at once after an outage.
-            known = await self._store.transact(
-                knowing, identity, needs=(Need(Station, "identity", (identity,)),), lane=identity
+            station = await self._store.transact(
+                stations.by_identity, identity, needs=(Need(Station, "identity", (identity,)),)
             )
-            if known is not None and not known.station.guest:
-                return await self._known(known, attempt)
+            if station is not None and not station.guest:
+                return await self._known(station, attempt)
             if not self._limits.let_in:
                 await self._remember(attempt)
                 return Denial(404, "unknown_station", identity)
-            return await self._guest(known.station if known else None, attempt)
+            return await self._guest(station, attempt)
         except StoreUnavailable:
             return Denial(503, "store_unavailable", identity)
 
     # -- stations of the network -------------------------------------------------------------------
 
-    async def _known(self, known: Known, attempt: Attempt) -> Admitted | Denial:
-        station, policy = known.station, known.policy
-        proved = self._proved(policy, known.credentials, attempt)
+    async def _known(self, station: Station, attempt: Attempt) -> Admitted | Denial:
+        credentials, policy = await self._store.transact(
+            _decisive,
+            station.id,
+            needs=(security.needs_credentials(station.id), policies.needs(station.id)),
+        )
+        proved = self._proved(policy, credentials, attempt)
         if isinstance(proved, str):
             return await self._denied(station, 401, proved, attempt)
         if proved.profile < policy.min_profile:

@@ -89,7 +89,7 @@ class GatewayLimits:
     ping_timeout_s: float = 50.0
     silent_link_s: float = 900.0
     slowed: int = 200
-    backlog: int = 4_096
+    backlog: int = 1_024
     trusted_proxies: tuple[str, ...] = ()
     proxy_protocol: bool = False
     share_ports: bool = False
@@ -183,7 +183,9 @@ class Gateway:
             close_timeout=limits.close_timeout_s,
             ping_interval=limits.ping_interval_s,
             ping_timeout=limits.ping_timeout_s,
-            backlog=limits.backlog,
+            # All that have queued are accepted together, before any of their requests is read: were
+            # they more than may be silent, they would cut each other off, again and again.
+            backlog=min(limits.backlog, max(1, limits.max_handshakes // 2)),
             server_header=None,
             create_connection=cast(
                 type[ServerConnection], partial(StationConnection, self._arrivals)

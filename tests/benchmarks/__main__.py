@@ -34,6 +34,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=200, help="under load (200)")
     parser.add_argument("--idle", type=int, default=5_000, help="idle links (5000)")
     parser.add_argument("--evses", type=int, default=33_000, help="of the network read (33000)")
+    parser.add_argument("--crowd", type=int, default=16_000, help="connected meanwhile (16000)")
+    parser.add_argument("--storm", type=int, default=33_000, help="stations at once (33000)")
     parser.add_argument("--only", default="", help=f"of {', '.join(RUNS)}; or a server or a load")
     parser.add_argument("--profile", action="store_true", help="profile this system instead")
     parser.add_argument("--folder", type=Path, help="where databases go: on a disk")
@@ -41,8 +43,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--output", type=Path, help="where the report goes (docs/benchmarks; with --only: nowhere)"
     )
     chosen = parser.parse_args(argv)
-    if chosen.seconds <= 0 or chosen.connections < 1 or min(chosen.idle, chosen.evses) < 1:
-        parser.error("--seconds, --connections, --idle and --evses must be positive")
+    counts = (chosen.connections, chosen.idle, chosen.evses, chosen.crowd, chosen.storm)
+    if chosen.seconds <= 0 or min(counts) < 1:
+        parser.error("--seconds and all that is counted must be positive")
     chosen.runs = select(chosen.only, PROFILED if chosen.profile else RUNS)
     if not chosen.runs:
         parser.error(f"--only: nothing of {', '.join(RUNS)} is called {chosen.only}")
@@ -101,6 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen.connections,
             chosen.idle,
             chosen.evses,
+            chosen.crowd,
+            chosen.storm,
             folder,
             server_core,
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chargers.frames import upgrade
-from tests.benchmarks import roaming, scripts, verify
+from tests.benchmarks import cluster, roaming, scripts, verify
 from tests.benchmarks.generator import Broken, Load, Measured
 from tests.benchmarks.processes import CannotRun, Server, allow_files
 from tests.benchmarks.scripts import Script
@@ -24,7 +24,12 @@ RUNS = [
     *(f"{server}.{load}" for load in ("meter", "transactions") for server in ("floor", "package")),
     "system.meter",
     "system.transactions",
+    "postgres.meter",
+    "postgres.transactions",
     "system.idle",
+    "system.crowd",
+    "cluster.commands",
+    "cluster.storm",
     "roaming.pull",
     "roaming.status",
 ]
@@ -35,6 +40,7 @@ OPENED_AT_ONCE = 100
 WARM_LINKS = 100
 LINKS_PER_ADDRESS = 20_000
 SPARE_FILES = 500
+FEW = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,8 @@ class Options:
     connections: int = 50
     idle: int = 5_000
     evses: int = 33_000
+    crowd: int = 16_000
+    storm: int = 33_000
     folder: Path | None = None
     core: int | None = None
     profile: str = ""
@@ -96,6 +104,15 @@ async def run(
         try:
             if load == "idle":
                 await _idle(Path(folder), options, outcome)
+            elif load == "crowd":
+                await _crowd(Path(folder), options, outcome)
+            elif name == "cluster.commands":
+                await _commands(Path(folder), options, outcome)
+            elif name == "cluster.storm":
+                await _storm(Path(folder), options, outcome)
+            elif server == "postgres":
+                with cluster.database(Path(folder)) as url:
+                    await _loaded(server, load, Path(folder), options, outcome, url)
             elif name == "roaming.pull":
                 await _pull(Path(folder), options, outcome)
             elif name == "roaming.status":
@@ -113,10 +130,17 @@ async def run(
 
 
 async def _loaded(
-    kind: str, load_name: str, folder: Path, options: Options, outcome: Outcome
+    kind: str,
+    load_name: str,
+    folder: Path,
+    options: Options,
+    outcome: Outcome,
+    store: str | None = None,
 ) -> None:
+    """`store`: the address of a database server, on whichever core."""
     key = f"{kind}.{load_name}"
-    plan = _plan(options.connections)
+    plan = {**_plan(options.connections), "store": store}
+    kind = "system" if store is not None else kind
     start = scripts.began(datetime.now(UTC))
     allow_files(options.connections + SPARE_FILES)
     with (
@@ -148,7 +172,10 @@ async def _loaded(
         acknowledged = sum(script.acknowledged for script in sent)
         outcome.figures[0].facts["acknowledged"] = acknowledged
         if kind == "system":
-            lost = verify.faults(server.database, load_name, sent, start)
+            if store is not None:
+                lost = cluster.faults(store, load_name, sent)
+            else:
+                lost = verify.faults(server.database, load_name, sent, start)
             outcome.faults += [f"{key}: {fault}" for fault in lost]
             outcome.figures[0].facts["verified"] = 0 if lost else acknowledged
 
@@ -265,6 +292,92 @@ async def _idle(folder: Path, options: Options, outcome: Outcome) -> None:
             "connected_and_booted_per_s": options.idle / took,
         }
         outcome.figures.append(figure)
+
+
+async def _crowd(folder: Path, options: Options, outcome: Outcome) -> None:
+    """What a message costs while so many others are connected, and while few are."""
+    for many in (FEW, options.crowd):
+        inner = folder / str(many)
+        inner.mkdir()
+        allow_files(many + options.connections + SPARE_FILES)
+        plan = _plan(many + options.connections)
+        start = scripts.began(datetime.now(UTC))
+        with (
+            Server("system", inner, options.core, **plan) as server,
+            _loading() as idle,
+            _loading() as load,
+        ):
+            port = await asyncio.to_thread(server.wait_ready)
+            try:
+                before = await asyncio.to_thread(server.settled_rss)
+                await _boot_idle(idle, port, plan["stations"][options.connections :], True)
+                after = await asyncio.to_thread(server.settled_rss)
+                busy = {key: plan[key][: options.connections] for key in ("stations", "tokens")}
+                await _prepare(load, "meter", port, busy, start)
+                full = await load.flat_out(options.warm_up_s, options.seconds, server.usage)
+                await load.drain()
+            except Broken as error:
+                raise Broken(f"{error}\n{server.errors}".strip()) from error
+            finally:
+                idle.closing = load.closing = True
+        key = "system.crowd" if many != FEW else "system.crowd.few"
+        figure = _figure(key, full, load.lanes[0].script)
+        figure.facts = {"links": many}
+        if before is not None and after is not None:
+            figure.facts["bytes_per_link"] = (after - before) / many
+        outcome.figures.append(figure)
+    few, crowd = outcome.figures
+    if few.loop_us and crowd.loop_us:
+        ratio = (crowd.loop_us + (crowd.others_us or 0)) / (few.loop_us + (few.others_us or 0))
+        crowd.facts["cost_of_few"] = ratio
+        outcome.notes.append(
+            f"system.crowd: a message costs {ratio:.2f} times as much with {options.crowd:,} "
+            f"stations connected as with {FEW:,} (target 1.2); memory per idle link "
+            f"{crowd.facts.get('bytes_per_link', 0):,.0f} bytes (target 30,000), what is loaded "
+            "once shared among them"
+        )
+
+
+# -- several nodes -----------------------------------------------------------------------------
+
+
+async def _commands(folder: Path, options: Options, outcome: Outcome) -> None:
+    """The way to a station of another node, beside that to one of this."""
+    facts = await cluster.commands(folder, max(10, min(300, int(options.seconds * 50))))
+    for key, where in (("cluster.commands.here", "here"), ("cluster.commands", "there")):
+        p50, p99 = facts[f"{where}_p50_ms"], facts[f"{where}_p99_ms"]
+        figure = Figure(key, float(facts["commands"]), "commands", p50_ms=p50, p99_ms=p99)
+        figure.facts = facts
+        outcome.figures.append(figure)
+    more = facts["there_p99_ms"] - facts["here_p99_ms"]
+    outcome.notes.append(
+        f"cluster.commands: p99 over another node is {more:.0f} ms over the local one (target 50)"
+    )
+
+
+async def _storm(folder: Path, options: Options, outcome: Outcome) -> None:
+    """All stations after a restart, two workers."""
+    facts = await cluster.storm(folder, options.storm)
+    used = " and ".join(f"{seconds:.0f}" for seconds in facts["worker_cpu_s"])
+    figure = Figure(
+        "cluster.storm",
+        facts["settled"] / facts["settled_s"],
+        "stations/s",
+        p99_ms=facts["p99_ms"],
+        seconds=facts["settled_s"],
+    )
+    figure.facts = facts
+    outcome.figures.append(figure)
+    outcome.notes.append(
+        f"cluster.storm: {facts['settled']:,} of {facts['stations']:,} stations settled in "
+        f"{facts['settled_s']:.0f} s; CPU of the workers {used} s (target 60 each), of the "
+        f"generator {facts['generator_cpu_s']:.0f} s; attempts that were told to come again "
+        f"{facts['counts'].get('refused_503', 0):,}"
+    )
+    if facts["settled"] < facts["stations"]:
+        outcome.faults.append(f"cluster.storm: {facts['stations'] - facts['settled']} locked out")
+    if facts["missing"] > 0:
+        outcome.faults.append(f"cluster.storm: {facts['missing']} acknowledged reports are lost")
 
 
 # -- other networks ----------------------------------------------------------------------------

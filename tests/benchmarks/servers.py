@@ -137,7 +137,7 @@ async def system(plan: dict[str, Any]) -> AsyncIterator[dict[str, int]]:
             settle_s=3_600,
         ),
         http=HttpSettings(port=0),
-        store=StoreSettings(url=f"sqlite:///{plan['database']}"),
+        store=StoreSettings(url=plan.get("store") or f"sqlite:///{plan['database']}"),
         security=SecuritySettings(keys={"bench": plan["key"]}, current="bench"),
     )
     async with app.running(settings) as running:

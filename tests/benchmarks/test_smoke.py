@@ -19,6 +19,7 @@ from tests.benchmarks.runs import RUNS
 from tests.benchmarks.verify import faults
 
 SHORT = ["--seconds", "0.3", "--connections", "3", "--idle", "20", "--evses", "20"]
+SHORT += ["--crowd", "20", "--storm", "20"]
 START = datetime(2024, 5, 1, tzinfo=UTC)
 
 
@@ -38,7 +39,7 @@ def test_a_run_gives_figures(run: str, tmp_path: Path, capsys: pytest.CaptureFix
     found = json.loads((output / "latest.json").read_text())
     assert found["ok"]
     assert all(figure["value"] > 0 for figure in found["figures"] if "idle" not in figure["key"])
-    assert len(found["figures"]) == (1 if run == "roaming.pull" else 2)
+    assert len(found["figures"]) == (1 if run in ("roaming.pull", "cluster.storm") else 2)
     assert found["figures"][0]["title"] in (output / "README.md").read_text()
 
 
@@ -154,7 +155,9 @@ def test_a_mask_of_zeros_leaves_the_payload() -> None:
 
 def test_only_takes_runs_servers_and_loads() -> None:
     assert select("", RUNS) == RUNS
-    assert select("meter", RUNS) == ["floor.meter", "package.meter", "system.meter"]
+    assert select("meter", RUNS) == [
+        f"{s}.meter" for s in ("floor", "package", "system", "postgres")
+    ]
     assert select("system.idle, floor.meter", RUNS) == ["floor.meter", "system.idle"]
     with pytest.raises(SystemExit):
         main(["--only", "nothing"])

@@ -47,7 +47,12 @@ class Mosquitto:
         """Returns when it takes connections."""
         found = binary()
         assert found is not None, MISSING
-        lines = [f"listener {self.port} 127.0.0.1", "persistence false", "user root"]
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "persistence false",
+            "user root",
+            "set_tcp_nodelay true",
+        ]
         lines.append(f"allow_anonymous {'false' if self._password else 'true'}")
         if self._password is not None:
             lines.append(f"password_file {await self._passwords()}")

@@ -6,7 +6,16 @@ blocks everything that it has queued behind it.
 
 from __future__ import annotations
 
-from csms.core import authorization, billing, charging, locations, stations, transactions
+from csms.core import (
+    authorization,
+    billing,
+    charging,
+    commands,
+    locations,
+    orders,
+    stations,
+    transactions,
+)
 from csms.core.authorization import Authorization
 from csms.core.charging import StartReport, StopReport
 from csms.core.ids import Origin
@@ -25,25 +34,20 @@ NO_ID = 0
 
 
 def start_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
-    token = shown(payload) or NOBODY
+    report = _start(payload, shown(payload))
     return (
         stations.needs(origin.station_id),
-        *authorization.needs(token.uid),
+        *charging.needs_start(origin, report),
         Need(Transaction, "open_of_station", (origin.station_id, True)),
-        locations.needs_evse(origin.station_id, max(0, wire.integer(payload, "connectorId") or 0)),
+        commands.needs_awaiting(origin.station_id),
+        orders.needs_place(origin.station_id, report.token.uid),
+        *authorization.needs(report.token.uid),
+        locations.needs_evse(origin.station_id, report.evse),
     )
 
 
 def start_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:
-    reservation = wire.integer(payload, "reservationId")
-    report = StartReport(
-        evse=max(0, wire.integer(payload, "connectorId") or 0),
-        token=meant(tx, payload) or NOBODY,
-        at=wire.moment(payload.get("timestamp")),
-        meter_wh=wire.watt_hours(payload, "meterStart"),
-        # Some stations send 0 for "none".
-        reservation_id=reservation or None,
-    )
+    report = _start(payload, meant(tx, payload))
     started = charging.start(tx, origin, report)
     number, asked = started.transaction_id, started.authorization.ask
     if asked is None:
@@ -53,6 +57,18 @@ def start_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         return _started(number, charging.settle(tx, origin, number, report.token, asked, answer))
 
     return Ask(asked, ASK_WITHIN_S, answered)
+
+
+def _start(payload: Payload, token: Shown | None) -> StartReport:
+    reservation = wire.integer(payload, "reservationId")
+    return StartReport(
+        evse=max(0, wire.integer(payload, "connectorId") or 0),
+        token=token or NOBODY,
+        at=wire.moment(payload.get("timestamp")),
+        meter_wh=wire.watt_hours(payload, "meterStart"),
+        # Some stations send 0 for "none".
+        reservation_id=reservation or None,
+    )
 
 
 def _started(number: int, found: Authorization) -> Reply[Payload]:

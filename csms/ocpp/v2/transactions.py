@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from csms.core import authorization, billing, charging, locations, stations, transactions
+from csms.core import (
+    authorization,
+    billing,
+    charging,
+    commands,
+    locations,
+    orders,
+    stations,
+    transactions,
+)
 from csms.core.ids import Origin
 from csms.core.ports import Ask, Need, Reply, Tx
 from csms.core.times import believed, plausible
+from csms.core.tokens import Shown
 from csms.core.transactions import ENDED, STARTED, UPDATED, Transaction, TransactionReport
 from csms.core.visitors import ASK_WITHIN_S, HomeAnswer
 from csms.ocpp import wire
@@ -32,8 +42,16 @@ def event_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
         transactions.needs_wire(origin.station_id, wire_id or ""),
         *(authorization.needs(token.uid) if token else ()),
         *((stations.needs(origin.station_id),) if token or started else ()),
-        *((Need(Transaction, "open_of_station", (origin.station_id, True)),) if started else ()),
+        *(_start_needs(origin.station_id, token) if started else ()),
         *((locations.needs_evse(origin.station_id, evse),) if evse else ()),
+    )
+
+
+def _start_needs(station_id: str, token: Shown | None) -> tuple[Need, ...]:
+    return (
+        Need(Transaction, "open_of_station", (station_id, True)),
+        commands.needs_awaiting(station_id),
+        *((orders.needs_place(station_id, token.uid),) if token else ()),
     )
 
 

@@ -1,0 +1,248 @@
+"""A node of the system in the simulation: what `csms.app` puts together, without listeners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
+from typing import Any
+
+from csms.bus.local import LocalBus
+from csms.core import stations
+from csms.core.billing import PriceAsked
+from csms.core.errors import NodeUnreachable
+from csms.core.ids import Origin
+from csms.core.security import Keyring
+from csms.core.taxes import table
+from csms.flows import places, reach
+from csms.flows.availability import Availability
+from csms.flows.commands import Commander, Performed
+from csms.flows.configuration import Configuration
+from csms.flows.contact import Contact, ContactLimits
+from csms.flows.duties import Duties
+from csms.flows.exchange import Answerers
+from csms.flows.lost_nodes import LostNodes
+from csms.flows.membership import Membership, Pulse
+from csms.flows.prices import Pricer
+from csms.flows.reach import Reach
+from csms.flows.records import Biller
+from csms.observability import Metrics
+from csms.ocpp.admission import Admission, Denial
+from csms.ocpp.gateway import Gateway, GatewayLimits
+from csms.ocpp.registry import Registry
+from csms.ocpp.treatment import Treatments
+from csms.ocpp.upkeep import Upkeep
+from csms.ocpp.versions import PROTOCOLS
+from tests.simulation.pipes import End, Pipe
+
+SETTLE_EVERY_S = 15.0
+CALL_TIMEOUT_S = 30.0
+PULSE = Pulse(beat_s=2.0, lost_after_s=12.0)
+
+
+class Letters:
+    """The post between nodes of one world; see `flows.post.Post`. `broken`: the broker is away."""
+
+    trouble: str | None = None
+    asked = under_way = at_once = 0
+
+    def __init__(self, everybody: dict[str, Letters]) -> None:
+        self.handlers: dict[str, Any] = {}
+        self.everybody = everybody
+        self.broken = False
+        self.gone = False
+
+    async def ask(self, node: str, what: str, body: Mapping[str, Any]) -> Letter:
+        await asyncio.sleep(0.005)
+        there = self.everybody.get(node)
+        if self.broken or there is None or there.broken:
+            raise NodeUnreachable(f"{node} cannot be reached: the broker is away")
+        if there.gone:
+            await asyncio.sleep(3.0)
+            raise NodeUnreachable(f"{node} did not answer over the broker in 3 s")
+        return Letter(node, asyncio.create_task(there.handlers[what](body), name=f"letter {what}"))
+
+
+class Letter:
+    def __init__(self, node: str, working: asyncio.Task[Any]) -> None:
+        self._node, self._working = node, working
+
+    async def answer(self, within_s: float) -> Any:
+        try:
+            async with asyncio.timeout(within_s):
+                return await asyncio.shield(self._working)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not self._working.cancelled():
+                raise
+            raise NodeUnreachable(f"{self._node} gave no answer") from None
+
+
+class NodeSim:
+    """`await start()`, `kill()`, `await start()` again: the same name, another life."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Any,
+        keyring: Keyring,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        letters: dict[str, Letters],
+        duties: Mapping[str, Callable[[NodeSim], Coroutine[Any, Any, None]]],
+    ) -> None:
+        self.name, self.store, self.clock = name, store, clock
+        self._keyring, self._new_id, self._letters = keyring, new_id, letters
+        self._more = duties
+        self.up = False
+        self.pipes: set[Pipe] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self.failed: BaseException | None = None
+
+    async def start(self) -> None:
+        self._ready.clear()
+        self._life = asyncio.create_task(self._live(), name=f"node {self.name}")
+        await self._ready.wait()
+
+    async def _live(self) -> None:
+        store, clock = self.store, self.clock
+        self.bus = LocalBus()
+        self.metrics = Metrics()
+        self.registry = Registry(self.metrics)
+        letters = self._letters[self.name] = Letters(self._letters)
+        self.post = letters
+        self.membership = Membership(
+            store,
+            self.name,
+            clock,
+            self._new_id,
+            pulse=PULSE,
+            place=f"{self.name}/{self._new_id()}",
+            links=self.registry.__len__,
+        )
+        lost = LostNodes(store, clock)
+        await self.membership.join()
+        await lost.settle_own(self.membership.me)
+        self.links = Reach(store, self.registry, letters, self.name)
+        self.commander = Commander(
+            store, self.links, self.name, clock, self._new_id, CALL_TIMEOUT_S
+        )
+        self.pricer = Pricer(store, table([], {}), clock)
+        configuration = Configuration(store, self.links, clock, CALL_TIMEOUT_S)
+        contact = Contact(store, self.links, configuration, clock, ContactLimits())
+        availability = Availability(store, self.commander, clock)
+        registry = self.registry
+        registry.on_attached = contact.link_up
+        registry.on_boot = contact.booted
+        registry.on_detached = contact.link_down
+        registry.on_reachable = availability.reachable
+        self.admission = Admission(store, self._keyring, None, self._new_id, "CA*NTH")
+        treatments = Treatments(store)
+        self.duties = Duties(store, self.membership, clock)
+        biller = Biller(store, self.pricer, clock, self._new_id)
+        self.membership.on_change = self.duties.look
+
+        async def settle() -> None:
+            while True:
+                await self.pricer.settle_due()
+                await biller.bill_priced()
+                await asyncio.sleep(SETTLE_EVERY_S)
+
+        self.duties.add("prices and records", settle)
+        self.duties.add("lost nodes", lost.run)
+        self.duties.add("lost links", places.Watch(store, 300.0, clock).run)
+        for name, work in self._more.items():
+            self.duties.add(name, lambda work=work: work(self))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                upkeep = Upkeep(registry, treatments, tasks)
+                registry.on_late = self._note_late
+                self.gateway = Gateway(
+                    store,
+                    self.admission,
+                    registry,
+                    Answerers({PriceAsked: self.pricer}),
+                    self.metrics,
+                    GatewayLimits(),
+                    self.name,
+                    clock,
+                    treatments=treatments,
+                )
+                self.links.serve(
+                    self.commander.follow,
+                    {reach.DROP: upkeep.drop, reach.TREAT: upkeep.treat},
+                    upkeep.replaced,
+                )
+                self.membership.on_given_up = self._given_up
+                for work in (
+                    self.membership.run(),
+                    self.duties.run(),
+                    contact.run(),
+                    availability.run(),
+                    self.gateway._sweep(),
+                ):
+                    tasks.create_task(work)
+                self.up = True
+                self._ready.set()
+        except BaseExceptionGroup as error:
+            if self.up:
+                self.failed = error
+                raise
+        finally:
+            self.up = False
+
+    def _note_late(self, command_id: str, performed: Performed) -> None:
+        assert self._tasks is not None
+        self._tasks.create_task(self.commander.note_late(command_id, performed))
+
+    async def _given_up(self) -> None:
+        await self.registry.close_all(1001, "given up")
+
+    async def kill(self) -> None:
+        """kill -9: nothing is written, every connection breaks."""
+        assert self._life is not None
+        self.up = False
+        self.post.gone = True
+        # What a process had queued is gone with it: nothing of it reaches the store any more.
+        pipes = list(self.pipes)
+        self._life.cancel()
+        for task in list(self.commander._running.values()):
+            task.cancel()
+        await asyncio.gather(self._life, return_exceptions=True)
+        for pipe in pipes:
+            pipe.cut()
+        self.pipes.clear()
+
+    # -- stations ------------------------------------------------------------------------------
+
+    async def admit(self, path: str, authorization: str, subprotocol: str) -> Any:
+        """What the gateway does before the upgrade; a station and its login, or a `Denial`."""
+        if not self.up or not self.membership.living:
+            return Denial(503, "down")
+        return await self.admission.admit(path, authorization, "192.0.2.1", self.clock())
+
+    def take(self, pipe: Pipe, found: Any) -> None:
+        """Serve the station at the other end."""
+        assert self._tasks is not None
+        self.pipes.add(pipe)
+        end: Any = pipe.ends[1]
+        end.switches = self.gateway._treatments.of(found.station, found.policy)
+        self._tasks.create_task(self._serve(end, pipe, found), name=f"link {found.station.id}")
+
+    async def _serve(self, end: End, pipe: Pipe, found: Any) -> None:
+        version = PROTOCOLS[pipe.subprotocol]
+        origin = Origin(found.station.id, found.station.identity, version.version, self.clock())
+        station = await self.store.transact(
+            stations.link_opened, origin, self.name, "192.0.2.1", found.login
+        )
+        before = found.station.node
+        if before is not None and before != self.name:
+            assert self._tasks is not None
+            self._tasks.create_task(self.links.moved(station.id, station.generation, before))
+        try:
+            protocol = self.gateway._protocols[pipe.subprotocol]
+            await self.gateway._run(end, station, protocol)  # type: ignore[arg-type]
+        finally:
+            self.pipes.discard(pipe)

@@ -1,0 +1,417 @@
+"""The world of one seed: a network of two nodes, fifty chargers and their drivers, an operator who
+asks for things, and everything that goes wrong. `run` lives it, and asserts what must hold."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from chargers.charger import Charger
+from chargers.driver import Driver, Habits
+from chargers.profile import ChargerProfile
+from chargers.wire import ConnectFailed
+from csms.core import locations, security, stations, tariffs, tokens
+from csms.core.availability import Connector
+from csms.core.cdrs import Cdr
+from csms.core.commands import Command, Kind, Status
+from csms.core.entities import SHAPES
+from csms.core.errors import CsmsError
+from csms.core.locations import Location, LocationEvse
+from csms.core.nodes import Lease
+from csms.core.quarantine import Quarantined
+from csms.core.security import BASIC, Credential, Keyring
+from csms.core.stations import NewStation, Station
+from csms.core.tariffs import Tariff
+from csms.core.tokens import Token
+from csms.core.transactions import Transaction
+from csms.ocpp.admission import Denial
+from csms.storage.open import open_inline
+from tests.simulation.node import Letters, NodeSim
+from tests.simulation.pipes import Pipe, Weather
+from tests.support.ocpp import at_once
+from tests.support.ocpp_links import basic
+
+BEGAN = datetime(2031, 5, 1, 6, tzinfo=UTC)
+PARTY = "CA*NTH"
+KEYRING = Keyring({"k1": b"0123456789abcdef"}, "k1")
+SUBPROTOCOL = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}
+# What a charger gets wrong without losing what it is asked to keep.
+FAULTS = ("", "", "", "duplicates", "lost-answers", "extra-fields", "no-zone", "mixed-units")
+TARIFF: dict[str, Any] = {
+    "elements": [{"price_components": [{"type": "ENERGY", "price": 0.3, "step_size": 1}]}]
+}
+OUTCOME_WITHIN = timedelta(minutes=15)
+PRICED_WITHIN_S = 120.0
+
+
+FAIR = Weather()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is lived: `hours` of charging by `chargers`, with a node that dies so many times."""
+
+    seed: int
+    hours: float = 1.0
+    chargers: int = 50
+    deaths: int = 3
+    broker_outages: int = 2
+    commands: int = 60
+    weather: Weather = FAIR
+
+
+class Clock:
+    """Wrong by so many seconds."""
+
+    def __init__(self, wrong_s: float = 0.0) -> None:
+        self._wrong = timedelta(seconds=wrong_s)
+
+    def now(self) -> datetime:
+        gone = timedelta(seconds=asyncio.get_running_loop().time())
+        return BEGAN + gone + self._wrong
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class World:
+    """Everything there is in it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.rng = random.Random(plan.seed)
+        self.happened: Counter[str] = Counter()
+        self.store = open_inline()
+        self.clock = Clock()
+        ids = count(1)
+        self.new_id = lambda: f"{next(ids):012}"
+        letters: dict[str, Letters] = {}
+        # The clocks of nodes differ by minutes.
+        self.nodes = [
+            NodeSim(
+                name,
+                self.store,
+                KEYRING,
+                Clock(self.rng.uniform(-3, 3)).now,
+                self.new_id,
+                letters,
+                {},
+            )
+            for name in ("a", "b")
+        ]
+        self.letters = letters
+        self.chargers = [self._charger(number) for number in range(plan.chargers)]
+        self.drivers = [
+            Driver(c, [f"{c.profile.id}-A", f"{c.profile.id}-B"], self._rng(), HABITS)
+            for c in self.chargers
+        ]
+        self.commands: list[str] = []
+
+    def _rng(self) -> random.Random:
+        return random.Random(self.rng.random())
+
+    def _charger(self, number: int) -> Charger:
+        version = ("1.6", "2.0.1", "2.1")[number % 3]
+        fault = self.rng.choice(FAULTS)
+        profile = ChargerProfile(
+            id=f"CP-{number:02}",
+            version=version,
+            token=f"secret of CP-{number:02}",
+            evses=1 + number % 2,
+            meter_interval_s=self.rng.choice((60, 120, 300)),
+            message_timeout_s=30.0,
+            attempts=100,
+            retry_interval_s=20,
+            boot_on_reconnect=number % 3 == 0,
+            faults=(fault,) if fault else (),
+        )
+        # Some clocks are wrong, by less than makes a time implausible.
+        wrong = self.rng.choice((0.0, 0.0, 0.0, 7_200.0, -40_000.0))
+        return Charger(
+            profile, "sim://", clock=Clock(wrong), rng=self._rng(), connect=self._connect
+        )
+
+    # -- connections ---------------------------------------------------------------------------
+
+    async def _connect(
+        self,
+        url: str,
+        charger_id: str,
+        subprotocol: str,
+        password: bytes | None,
+        authority: Path | None,
+    ) -> Any:
+        """By the balancer to a node that is up; see `chargers.wire.open_connection`."""
+        await asyncio.sleep(self.rng.uniform(0.01, self.plan.weather.slowest_s))
+        up = [node for node in self.nodes if node.up]
+        if not up:
+            raise ConnectFailed("nobody listens")
+        node = self.rng.choice(up)
+        header = basic(charger_id, password or b"")
+        try:
+            found = await node.admit(f"/ocpp/{charger_id}", header, subprotocol)
+        except CsmsError as error:
+            raise ConnectFailed(str(error)) from error
+        if isinstance(found, Denial) or not node.up:
+            raise ConnectFailed("turned away")
+        pipe = Pipe(self._rng(), self.plan.weather, subprotocol, self._counted)
+        node.take(pipe, found)
+        return pipe.ends[0]
+
+    def _counted(self, what: str) -> None:
+        self.happened[what] += 1
+
+    # -- the network ---------------------------------------------------------------------------
+
+    def furnish(self) -> None:
+        """What operators have set up: stations, cards, places, a price."""
+        now, run = self.clock.now(), self.store.run
+        run(tariffs.put, Tariff(PARTY, "day", 1, "DAY", "CAD", TARIFF, now, now), now)
+        evses = []
+        for charger in self.chargers:
+            profile = charger.profile
+            station_id = f"id {profile.id}"
+            run(stations.onboard, station_id, NewStation(profile.id, PARTY, profile.evses), now)
+            key_id, hashed = KEYRING.hash((profile.token or "").encode())
+            credential = Credential(f"c {profile.id}", station_id, BASIC, key_id, hashed, now)
+            run(security.issue, credential, now)
+            for driver in ("A", "B"):
+                card = Token(PARTY, "", "rfid", f"{profile.id}-{driver}", now)
+                run(tokens.add, card, now)
+            for number in range(1, profile.evses + 1):
+                uid = f"{profile.id}-{number}"
+                served = LocationEvse(PARTY, uid.lower(), uid, "depot", now, now)
+                evses.append(served._replace(station_id=station_id, evse=number, connectors=[PLUG]))
+        address = ("1 Main Street", "Montreal", "CAN", "45.500000", "-73.500000")
+        place = Location(PARTY, "depot", "DEPOT", now, now, *address, "America/Toronto")
+        run(locations.put, place, evses, now)
+        run(tariffs.assign, PARTY, "DAY", "DEPOT", None, now)
+
+    async def run(self) -> None:
+        """Live it, let it come to rest, and look at what is left."""
+        self.furnish()
+        for node in self.nodes:
+            await node.start()
+        async with asyncio.TaskGroup() as tasks:
+            for charger in self.chargers:
+                tasks.create_task(charger.run(), name=charger.profile.id)
+            driving = [tasks.create_task(driver.run()) for driver in self.drivers]
+            trouble = [
+                tasks.create_task(self._deaths(), name="deaths"),
+                tasks.create_task(self._broker(), name="broker"),
+                tasks.create_task(self._operator(), name="operator"),
+            ]
+            await asyncio.sleep(self.plan.hours * 3_600)
+            for driver in self.drivers:
+                driver.stop_arriving()
+            for task in trouble:
+                task.cancel()
+            await asyncio.gather(*trouble, return_exceptions=True)
+            await self._calm()
+            await asyncio.gather(*driving, return_exceptions=True)
+            await self._drained()
+            for charger in self.chargers:
+                charger.stop()
+        # What ended last is priced and billed.
+        await asyncio.sleep(PRICED_WITHIN_S)
+        await self._settled_commands()
+        self.check()
+        for node in self.nodes:
+            assert node.failed is None, node.failed
+            await node.kill()
+        await asyncio.sleep(60)
+        left = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+        assert not left, [task.get_name() for task in left]
+
+    async def _calm(self) -> None:
+        """The weather is fine from now on, and everybody is up."""
+        for letters in self.letters.values():
+            letters.broken = False
+        for node in self.nodes:
+            if not node.up:
+                await node.start()
+
+    async def _drained(self) -> None:
+        waiting: Iterable[Charger] = self.chargers
+        for _ in range(200):
+            done = [await charger.drain(60.0, for_good=True) for charger in waiting]
+            waiting = [c for c, ok in zip(waiting, done, strict=True) if not ok]
+            if not waiting:
+                return
+        left = {
+            c.profile.id: (
+                c.profile.version,
+                c.profile.faults,
+                len(c.outbox),
+                c.online,
+                c.ledger.connections,
+                c.ledger.connections_failed,
+                c.ledger.last_failure,
+                c.ledger.rejected,
+                c.ledger.unanswered,
+                c.ledger.unusable,
+                [(e.number, e.car is not None, e.running) for e in c.evses],
+            )
+            for c in waiting
+        }
+        raise AssertionError(f"not everything was answered: {left}")
+
+    # -- what goes wrong -----------------------------------------------------------------------
+
+    async def _deaths(self) -> None:
+        """Now and then a node is killed, and comes back after a while."""
+        for _ in range(self.plan.deaths):
+            await asyncio.sleep(self.plan.hours * 3_600 / (self.plan.deaths + 1))
+            node = self.rng.choice(self.nodes)
+            await node.kill()
+            self.happened["node_killed"] += 1
+            await asyncio.sleep(self.rng.choice((1.0, 8.0, 40.0)))
+            await node.start()
+
+    async def _broker(self) -> None:
+        for _ in range(self.plan.broker_outages):
+            await asyncio.sleep(self.plan.hours * 3_600 / (self.plan.broker_outages + 1))
+            self.happened["broker_away"] += 1
+            for letters in self.letters.values():
+                letters.broken = True
+            await asyncio.sleep(60)
+            for letters in self.letters.values():
+                letters.broken = False
+
+    async def _operator(self) -> None:
+        """Asks for things, at either node."""
+        wishes: list[tuple[Kind, dict[str, Any]]] = [
+            (Kind.TRIGGER, {"message": "heartbeat"}),
+            (Kind.CLEAR_CACHE, {}),
+            (Kind.UNLOCK, {"evse": 1}),
+            (Kind.STOP_CHARGING, {"evse": 1}),
+        ]
+        for number in range(self.plan.commands):
+            await asyncio.sleep(self.plan.hours * 3_600 / (self.plan.commands + 1))
+            node = self.rng.choice(self.nodes)
+            if not node.up:
+                continue
+            kind, parameters = self.rng.choice(wishes)
+            station = f"id {self.rng.choice(self.chargers).profile.id}"
+            try:
+                await node.commander.submit(
+                    station, kind, parameters, "operator", idempotency_key=f"k{number}"
+                )
+                self.happened["command"] += 1
+            except CsmsError as error:
+                self.happened[f"command_{error.code}"] += 1
+
+    # -- what must hold ------------------------------------------------------------------------
+
+    async def _settled_commands(self) -> None:
+        """No command stays open."""
+        for _ in range(100):
+            rows = await self.store.reader.page(Command, limit=1_000)
+            left = [c for c in rows if c.status in (Status.QUEUED, Status.SENT)]
+            if not left:
+                return
+            await asyncio.sleep(15)
+        raise AssertionError([(c.id, c.status, c.node, c.kind) for c in left])
+
+    def rows(self, kind: type[Any]) -> list[Any]:
+        async def read() -> list[Any]:
+            found: list[Any] = []
+            after: Any = None
+            while True:
+                page = await self.store.reader.page(kind, after=after, limit=500)
+                found += page
+                if len(page) < 500:
+                    return found
+                after = SHAPES[kind].key_of(page[-1])
+
+        return at_once(read())
+
+    def check(self) -> None:
+        self._check_transactions()
+        self._check_bills()
+        self._check_journal()
+        self._check_rest()
+
+    def _check_transactions(self) -> None:
+        """One for each that a charger lived, with the energy of its meter."""
+        stored: dict[str, list[Transaction]] = {}
+        for row in self.rows(Transaction):
+            stored.setdefault(row.station_id, []).append(row)
+        for charger in self.chargers:
+            lived = charger.ledger.transactions
+            found = stored.get(f"id {charger.profile.id}", [])
+            where = (charger.profile.id, charger.profile.version, charger.profile.faults)
+            assert charger.ledger.given_up == 0, where
+            assert len(found) == len(lived), (*where, len(found), len(lived), found, lived)
+            ours = "#" if charger.profile.version == "1.6" else ""
+            by_id = {row.wire_id: row for row in found}
+            for record in lived:
+                row = by_id[f"{ours}{record.central_id}"]
+                assert not row.open, (*where, row)
+                assert row.energy_wh == record.energy_wh, (*where, row, record)
+                self.happened["transactions"] += 1
+        self.happened["quarantined"] += len(self.rows(Quarantined))
+
+    def _check_bills(self) -> None:
+        """Each finished transaction is billed once, for what was charged."""
+        bills: dict[int, list[Cdr]] = {}
+        for cdr in self.rows(Cdr):
+            bills.setdefault(cdr.transaction_id, []).append(cdr)
+        for row in self.rows(Transaction):
+            found = bills.get(row.id, [])
+            # A bill that was corrected is credited: what counts is what is left.
+            credited = {cdr.credit_of for cdr in found if cdr.credit_of}
+            valid = [cdr for cdr in found if not cdr.credit_of and cdr.id not in credited]
+            assert len(valid) == 1, (row.id, [(c.id, c.credit_of) for c in found])
+            assert valid[0].energy_wh == row.energy_wh, (row, valid[0])
+            self.happened["billed_wh"] += row.energy_wh or 0
+
+    def _check_journal(self) -> None:
+        """In order for each station: links open one after the other, and none ends twice."""
+        rows = self.store._runner._database.fetch(
+            "SELECT seq, kind, station_id, data FROM journal ORDER BY seq", ()
+        )
+        generations: dict[str, int] = {}
+        ended: set[tuple[str, int]] = set()
+        for _, kind, station_id, data in rows:
+            if kind == "station_connected":
+                generation = json.loads(data)["generation"]
+                assert generation == generations.get(station_id, 0) + 1, (station_id, data)
+                generations[station_id] = generation
+            elif kind == "station_disconnected":
+                end = (station_id, json.loads(data)["generation"])
+                assert end not in ended, end
+                ended.add(end)
+        self.happened["events"] += len(rows)
+
+    def _check_rest(self) -> None:
+        """Nobody is connected any more, no lease is held twice. A status that a station lost with
+        its connection is not told again by all of them; how many those are is counted."""
+        for station in self.rows(Station):
+            assert station.node is None, station
+        holders = Counter(lease.name for lease in self.rows(Lease))
+        assert all(times == 1 for times in holders.values())
+        for connector in self.rows(Connector):
+            self.happened["stale_status"] += connector.status == "charging"
+
+
+HABITS = Habits(gap_s=(60, 900), stay_s=(300, 2_400), linger_s=(5, 40))
+PLUG: dict[str, Any] = {
+    "id": "1",
+    "standard": "IEC_62196_T2",
+    "format": "SOCKET",
+    "power_type": "AC_3_PHASE",
+    "max_voltage": 230,
+    "max_amperage": 32,
+}
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
