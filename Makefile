@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 INTEROP := .venv-interop
 FOREIGN := $(INTEROP)/.ready
 ARGS ?=
+# Many tests wait for something, so one process more than there are cores is not too many.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 SEEDS ?= 20
 HOURS ?= 1
 
@@ -28,7 +30,7 @@ demo: $(READY)  ## Run a central system with six simulated chargers (ARGS="--sec
 	@exec $(BIN)/csms demo $(ARGS)
 
 test: $(READY)  ## Run the whole test suite (ARGS="-k name")
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 test-deps:  ## Install the servers that tests use, as root (Debian, Ubuntu): PostgreSQL, Mosquitto, HAProxy
 	@sh tools/test-deps.sh

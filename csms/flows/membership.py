@@ -195,8 +195,10 @@ class Membership:
             await self._begin_again()
             return
         if began - self._shown_at > max(3 * self._pulse.beat_s, self._pulse.lost_after_s / 3):
-            # Who could not beat in time could not watch either, and perhaps nobody could beat.
-            self._seen.clear()
+            # Who could not beat in time could not watch either, and perhaps nobody could beat: the
+            # watch over all others begins anew. They stay known, as those who live.
+            for seen in self._seen.values():
+                seen.since = _time()
         self._shown_at = began
         changed, self.me = mine.state != self.me.state, mine
         if await self._look() or changed:

@@ -128,6 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("not written: a part must not take the place of the whole", file=sys.stderr)
     elif not chosen.profile:
         report.write(found, chosen.output or REPORTS)
+        if chosen.output is None:
+            readme = ROOT / "README.md"
+            readme.write_text(report.with_figures(readme.read_text(), found))
     return 0 if found["ok"] else 1
 
 

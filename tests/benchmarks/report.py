@@ -201,6 +201,35 @@ def write(found: dict[str, Any], folder: Path) -> None:
     (folder / "README.md").write_text(page(found))
 
 
+BEGIN, END = "<!-- figures: written by make bench -->", "<!-- end of the figures -->"
+# What the readme shows of it.
+SHOWN = (
+    "system.meter",
+    "system.transactions",
+    "postgres.meter",
+    "postgres.transactions",
+    "system.idle",
+    "cluster.commands",
+    "cluster.storm",
+    "roaming.status",
+)
+
+
+def with_figures(readme: str, found: dict[str, Any]) -> str:
+    """The readme with the newest figures between its two marks; as it is without them."""
+    before, mark, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not mark or not end:
+        return readme
+    lines = ["| figure | value | p99 ms | x floor |", "|---|--:|--:|--:|"]
+    for f in found["figures"]:
+        if f["key"] in SHOWN:
+            value, p99 = f"{f['value']:,.0f} {f['unit']}", _cell(f["p99_ms"], ",.0f")
+            lines.append(f"| {f['title']} | {value} | {p99} | {_cell(f['of_floor'], '.2f')} |")
+    when = f"{found['machine']['date'][:10]}, {found['machine']['cores']} cores"
+    return f"{before}{BEGIN}\n{chr(10).join(lines)}\n\nMeasured {when}.\n{END}{after}"
+
+
 def page(found: dict[str, Any]) -> str:
     """The Markdown page."""
     facts, options = found["machine"], found["options"]

@@ -60,6 +60,7 @@ def test_the_nouns_and_verbs() -> None:
         *(("key", verb) for verb in ("create", "list", "revoke")),
         *(("command", verb) for verb in ("list", "show")),
         *(("quarantine", verb) for verb in ("list", "show", "assign")),
+        *(("node", verb) for verb in ("list", "drain", "resume")),
         ("audit",),
         ("events",),
     }

@@ -144,6 +144,23 @@ async def test_nobody_is_lost_because_the_store_was_away() -> None:
 
 
 @virtual
+async def test_the_others_stay_known_while_the_store_is_away() -> None:
+    """Whose own sign of life is late has to begin to watch anew, and forgets nobody for it."""
+    database = FaultyDatabase(SqliteDatabase(MEMORY))
+    database.inner = open_inline()._runner._database
+    store = InlineStore(database, InlineReader(STATEMENTS, DIALECT, database))
+    a, b = member(store, "a"), member(store, "b")
+    async with living(a), living(b):
+        await passing(5)
+        database.down = "failing over"
+        for away_s in range(60):
+            await passing(0.25)
+            assert a.workers() == ["a", "b"], away_s
+            if away_s == 40:
+                database.down = None
+
+
+@virtual
 async def test_who_cannot_show_life_is_not_sure_before_others_may_think_it_lost() -> None:
     store = open_inline()
     a, b = member(store, "a"), member(store, "b")

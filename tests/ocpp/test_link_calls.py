@@ -11,6 +11,8 @@ import pytest
 
 from csms.core.commands import Command, Kind, Status
 from csms.flows.commands import Commander
+from csms.flows.post import NoPost
+from csms.flows.reach import Reach
 from csms.ocpp.link import Lost
 from csms.ocpp.rpc import CallOutstanding, ErrorCode, Failure, Result
 from csms.storage.open import open_inline
@@ -262,9 +264,8 @@ async def test_a_late_answer_nested_absurdly_deep_ends_nothing(central: Central)
     """What one station sends ends at most its own link: the ledger learns that it failed."""
     await central.onboard("CS 2")
     ids = iter(("c1", "c2"))
-    commander = Commander(
-        central.store, central.registry, "node-1", central.clock, lambda: next(ids), 0.05
-    )
+    links = Reach(central.store, central.registry, NoPost("alone"), "node-1")
+    commander = Commander(central.store, links, "node-1", central.clock, lambda: next(ids), 0.05)
     async with (
         central.connect() as station,
         central.connect("CS 2") as other,

@@ -11,7 +11,7 @@ import pytest
 
 from csms.core.transactions import Transaction
 from tests.support.ocpp import start
-from tests.support.ocpp_links import Central, SeamDatabase, listening, until
+from tests.support.ocpp_links import Central, SeamDatabase, Socket, listening, until
 from tests.support.stores import SqliteSite, running
 
 
@@ -27,6 +27,11 @@ async def central(database: SeamDatabase, tmp_path: Path) -> AsyncIterator[Centr
         yield central
 
 
+def connecting(stack: AsyncExitStack, central: Central) -> asyncio.Task[Socket]:
+    """A station that connects while the store is held: what decides about it waits as well."""
+    return asyncio.create_task(stack.enter_async_context(central.connect(wait=False)))
+
+
 async def settled(central: Central) -> None:
     """The end of every link but the newest is written down or found to be stale."""
     async with asyncio.timeout(10):
@@ -34,20 +39,22 @@ async def settled(central: Central) -> None:
             await asyncio.sleep(0)
 
 
-async def test_two_links_whose_openings_wait_for_one_commit(
-    central: Central, database: SeamDatabase
-) -> None:
+async def test_two_links_that_wait_for_one_commit(central: Central, database: SeamDatabase) -> None:
     async with AsyncExitStack() as stack:
         database.hold()
-        first = await stack.enter_async_context(central.connect(wait=False))
+        first = connecting(stack, central)
         await asyncio.to_thread(database.holding.wait, 10)
-        second = await stack.enter_async_context(central.connect(wait=False))
+        second = connecting(stack, central)
         await until(lambda: central.store.queued == 1)
         assert len(central.registry) == 0
         database.release()
-        assert (await first.closed())[0] == 1008
-        await second.is_alive()
+        both = [await first, await second]
+        await until(lambda: central.link() is not None and central.link().generation == 2)
         await settled(central)
+        ended = [one for one in both if one.connection.close_code is not None]
+        assert [one.connection.close_code for one in ended] == [1008]
+        (alive,) = (one for one in both if one not in ended)
+        await alive.is_alive()
         row = await central.station()
         assert (row.generation, row.node, central.link().generation) == (2, "node-1", 2)
 
@@ -61,9 +68,10 @@ async def test_a_link_is_taken_over_while_its_call_waits_for_the_store(
         database.hold()
         await old.sends([2, "m1", "StartTransaction", start()])
         await asyncio.to_thread(database.holding.wait, 10)
-        new = await stack.enter_async_context(central.connect(wait=False))
+        coming = connecting(stack, central)
         await until(lambda: central.store.queued == 1)
         database.release()
+        new = await coming
         await old.closed()
         again = await new.calls("StartTransaction", start())
         (row,) = await central.store.reader.page(Transaction)
@@ -84,11 +92,13 @@ async def test_the_end_of_an_old_link_touches_nothing(
         await asyncio.to_thread(database.holding.wait, 10)
         if old_first:
             old.connection.transport.abort()
-            new = await stack.enter_async_context(central.connect(wait=False))
+            coming = connecting(stack, central)
         else:
-            new = await stack.enter_async_context(central.connect(wait=False))
+            coming = connecting(stack, central)
+            await until(lambda: central.store.queued == 1)
             old.connection.transport.abort()
         database.release()
+        new = await coming
         await new.is_alive()
         await settled(central)
         row = await central.station()
