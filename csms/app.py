@@ -467,12 +467,16 @@ def _note_late(
 
 def _listener(host: str, port: int, *, shares: bool = False) -> socket.socket:
     """Not uvicorn's own `bind_socket`, which ends the process when the port is taken."""
-    return socket.create_server(
+    made = socket.create_server(
         (host, port),
         family=socket.AF_INET6 if ":" in host else socket.AF_INET,
         backlog=512,
         reuse_port=shares,
     )
+    # An answer is written in two parts. asyncio's own loop sets this for sockets that it has made
+    # itself only, and the second part would wait 40 ms for the first to be acknowledged.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 @asynccontextmanager

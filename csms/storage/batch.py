@@ -23,6 +23,7 @@ from csms.core.errors import StoreRefused, StoreUnavailable
 from csms.core.events import Event, event_name
 from csms.core.ports import Need
 from csms.observability import STORE_SECONDS, Tally
+from csms.storage.kept import Kept, Ref
 from csms.storage.statements import MAX_FOUND, MAX_KEYS, Statements
 from csms.storage.tables.columns import MOMENT
 
@@ -51,6 +52,8 @@ class Database(Protocol):
     """
 
     statements: Statements
+    only_writer: bool
+    """Nobody else writes to it while it is open: what was read stays true."""
     numbers_outlive_rollback: bool
     """`take_numbers` is no part of the transaction: what was taken is nobody else's."""
 
@@ -106,14 +109,16 @@ class Job:
 
 
 _MISSING = object()
-Ref = tuple[type[Any], tuple[Any, ...]]
 
 
 class WorkingSet:
-    """The identity map of one batch. None stands for "not in the database" or "deleted"."""
+    """The identity map of one batch. None stands for "not in the database" or "deleted". `kept`:
+    what earlier batches have left, where that stays true."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, kept: Kept | None = None) -> None:
         self.database = database
+        self.kept = kept
+        self.by_key: set[Ref] = set()
         self.stored: dict[Ref, Any] = {}
         self.current: dict[Ref, Any] = {}
         self.found: dict[Need, set[tuple[Any, ...]]] = {}
@@ -128,11 +133,23 @@ class WorkingSet:
         wanted: dict[tuple[type[Any], str | None], dict[tuple[Any, ...], None]] = {}
         for need in needs:
             kind, finder, values = need
-            known = (kind, values) in self.current if finder is None else need in self.found
+            if finder is None:
+                ref = (kind, values)
+                known = ref in self.current or self._was_kept(ref)
+            else:
+                known = need in self.found
             if not known:
                 wanted.setdefault((kind, finder), {})[values] = None
         for (kind, finder), keys in wanted.items():
             self._query_all(kind, finder, list(keys))
+
+    def _was_kept(self, ref: Ref) -> bool:
+        """Know the row as an earlier batch has left it, if one has."""
+        entity = self.kept.get(ref) if self.kept is not None else None
+        if entity is None:
+            return False
+        self._remember(ref, entity)
+        return True
 
     def look_up(self, kind: type[Any], key: tuple[Any, ...]) -> None:
         """Make sure that it is known what the database holds under that key."""
@@ -161,6 +178,7 @@ class WorkingSet:
             for key in keys:
                 if (kind, key) not in self.stored:
                     self._remember((kind, key), None)
+            self.by_key.update((kind, key) for key in keys)
             return
         self.searched.add(kind)
         for key in keys:
@@ -380,6 +398,7 @@ class Runner:
         self._clock = clock
         self._budget_s = budget_s
         self._sequences = Sequences()
+        self._kept = Kept() if database.only_writer else None
         self.commit_seconds = Tally(STORE_SECONDS)
         self.conflicts = 0
         """How often a batch was run again because another writer was quicker."""
@@ -421,6 +440,8 @@ class Runner:
     def _abandon(self) -> None:
         if not self._database.numbers_outlive_rollback:
             self._sequences.forget()
+        if self._kept is not None:
+            self._kept.clear()
         self._database.rollback()
 
     def _among_others(self, jobs: Sequence[Job]) -> tuple[int, int]:
@@ -449,7 +470,7 @@ class Runner:
     def _attempt(self, jobs: Sequence[Job]) -> tuple[int, int]:
         self._database.claim({job.lane for job in jobs if job.lane is not None})
         self._database.begin()
-        work = WorkingSet(self._database)
+        work = WorkingSet(self._database, self._kept)
         work.load(need for job in jobs for need in job.needs)
         deadline = self._clock() + self._budget_s
         done = 0
@@ -466,6 +487,8 @@ class Runner:
         began = self._clock()
         self._database.commit()
         self.commit_seconds.add(self._clock() - began)
+        if self._kept is not None:
+            self._kept.committed(work.by_key, work.dirty, work.current)
         return done, len(work.events)
 
     def _run_one(self, work: WorkingSet, job: Job) -> None:

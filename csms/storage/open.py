@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -203,8 +204,15 @@ def _owned(path: Path) -> Iterator[None]:
 def open_inline() -> InlineStore:
     """A store in memory without threads, schema in place."""
     database = SqliteDatabase(MEMORY)
-    engine = sa.create_engine(
-        "sqlite://", creator=lambda: database.connection, poolclass=sa.StaticPool
-    )
-    create_all(engine)
+    _empty().connection.backup(database.connection)
     return InlineStore(database, InlineReader(STATEMENTS, DIALECT, database))
+
+
+@cache
+def _empty() -> SqliteDatabase:
+    """A database without rows, to be copied: a copy takes a hundredth of the time."""
+    database = SqliteDatabase(MEMORY)
+    create_all(
+        sa.create_engine("sqlite://", creator=lambda: database.connection, poolclass=sa.StaticPool)
+    )
+    return database

@@ -67,6 +67,7 @@ class _Connection(psycopg.Connection[Any]):
 class PostgresDatabase:
     """A writer's connection; see `batch.Database`. May move between threads, not be shared."""
 
+    only_writer = False
     numbers_outlive_rollback = True
 
     def __init__(self, server: Server) -> None:

@@ -67,6 +67,7 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise StoreUnavailable(f"SQLite: {error}") from error
 
+    only_writer = True
     numbers_outlive_rollback = False
 
     def claim(self, keys: Collection[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -31,7 +30,7 @@ from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221 import cdrs as wire
 from csms.ocpi.wire.v221.tariffs import Tariff as WireTariff
 from tests.support import ocpi_objects as objects
-from tests.support.ocpi import NOW, Side, connected
+from tests.support.ocpi import NOW, Side, connected, listener
 
 RECEIVER, SENDER = "/2.2.1/receiver/cdrs", "/2.2.1/sender/cdrs"
 (FEED,) = [feed for feed in FEEDS if feed.name == "cdrs"]
@@ -351,7 +350,7 @@ async def test_a_partner_whose_process_ends_and_comes_back_gets_everything_once(
             "R2": Delivery.SENT,
             "R3": Delivery.DUE,
         }
-        south.listener = socket.create_server(("127.0.0.1", south.port))
+        south.listener = listener(south.port)
         async with south.up():
             for _ in range(2):
                 north.later(minutes=5)

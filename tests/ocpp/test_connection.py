@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from websockets.exceptions import ConnectionClosed
+
 from csms.ocpp.connection import Arrivals
 from csms.storage.open import open_inline
 from tests.support.balancer import balancer
@@ -72,3 +75,50 @@ async def test_those_who_say_nothing_are_cut_off_oldest_first() -> None:
         for _, writer in ends:
             writer.close()
     assert Arrivals(1).silent == {}
+
+
+# -- sending ---------------------------------------------------------------------------------------
+
+
+async def test_what_is_sent_arrives_in_order_and_whole_with_and_without_compression() -> None:
+    async with listening(open_inline()) as central:
+        await central.onboard("CS 1")
+        for compression in ("deflate", None):
+            async with central.connect("CS 1", compression=compression) as socket:
+                connection = central.link()._websocket
+                sent = [str(n) * (1 + 997 * n) for n in range(40)]
+                for text in sent:
+                    await connection.send(text)
+                # The other ways of the library are open as before.
+                await connection.send(b"bytes", text=True)
+                assert [await socket.connection.recv() for _ in sent] == sent
+                assert await socket.connection.recv() == "bytes"
+
+
+async def test_who_does_not_read_is_waited_for() -> None:
+    async with listening(open_inline()) as central:
+        await central.onboard("CS 1")
+        async with central.connect("CS 1", narrow=True):
+            connection = central.link()._websocket
+
+            async def talk() -> None:
+                while True:
+                    await connection.send("x" * 65_536)
+
+            talking = asyncio.create_task(talk())
+            await until(lambda: connection.paused)
+            assert not talking.done()
+            assert connection.transport.get_write_buffer_size() < 1_000_000
+            talking.cancel()
+
+
+async def test_on_a_connection_that_is_gone_it_says_so() -> None:
+    async with listening(open_inline()) as central:
+        await central.onboard("CS 1")
+        async with central.connect("CS 1"):
+            connection = central.link()._websocket
+            connection.transport.abort()
+            await connection.send("nobody knows yet")
+            await connection.wait_closed()
+            with pytest.raises(ConnectionClosed):
+                await connection.send("too late")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -112,6 +111,13 @@ class FailingStore:
         return self.inner.run(fn, *args)
 
 
+def listener(port: int = 0) -> socket.socket:
+    """As that of the system: see `csms.app`."""
+    made = socket.create_server(("127.0.0.1", port))
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
 class Side:
     """One network: its store, its server, its way out. `now` moves only when told to. `more`: other
     parties that it speaks for."""
@@ -128,7 +134,7 @@ class Side:
         self.store = FailingStore(open_inline())
         self.faults = Faults()
         ids = count(1)
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = listener()
         self.port: int = self.listener.getsockname()[1]
         self.base = f"http://127.0.0.1:{self.port}/ocpi"
         # Ids of one network never look like those of another.
@@ -160,17 +166,17 @@ class Side:
     async def up(self) -> AsyncIterator[Side]:
         self.server = Server(self.network, self.modules)
         config = uvicorn.Config(self.server, log_config=None, access_log=False, lifespan="off")
+        config.load()
         server = uvicorn.Server(config)
-        serving = asyncio.create_task(server._serve([self.listener]), name=f"ocpi {self.party}")
-        async with asyncio.timeout(10):
-            while not server.started:
-                await asyncio.sleep(0.005)
+        server.lifespan = config.lifespan_class(config)
+        # Without its main loop, which only looks ten times a second whether to end.
+        await server.startup(sockets=[self.listener])
         try:
             yield self
         finally:
-            server.should_exit = True
+            server.force_exit = True
             await self.network.client.close()
-            await serving
+            await server.shutdown(sockets=[self.listener])
 
     def later(self, **delta: float) -> datetime:
         self.now += timedelta(**delta)

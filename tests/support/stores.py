@@ -184,6 +184,7 @@ class FaultyDatabase:
         self.inner: Database = inner
         self.statements = inner.statements
         self.numbers_outlive_rollback = self.inner.numbers_outlive_rollback
+        self.only_writer = self.inner.only_writer
         self.failing_commits = 0
         self.failing_at: set[int] = set()
         self.attempts = 0

@@ -21,7 +21,7 @@ import psycopg
 from csms.cli.main import app
 from csms.storage.server import ADAPTERS
 
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 90.0
 
 
 def free_port() -> int:
