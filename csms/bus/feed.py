@@ -168,8 +168,9 @@ class Feed:
     async def _publish(self, client: aiomqtt.Client, rows: Sequence[JournalRow]) -> None:
         """Rows in their order, under way together: a broker keeps the order of one connection
         (MQTT 3.1.1 4.6). Returns when it has taken them all."""
+        await self._learn_names(rows)
         messages = [
-            (topic(self._prefix, row), cloud_event(self._source, row, await self._identity(row)))
+            (topic(self._prefix, row), cloud_event(self._source, row, self._identity(row)))
             for row in rows
         ]
         await asyncio.gather(
@@ -177,16 +178,28 @@ class Feed:
         )
         self.published += len(rows)
 
-    async def _identity(self, row: JournalRow) -> str | None:
-        if row.station_id is None:
-            return None
-        if row.kind == STATION_CHANGED:
-            self._names.pop(row.station_id, None)
-        known = self._names.get(row.station_id)
-        if known is None:
-            station = await self._store.reader.get(Station, row.station_id)
-            known = station.identity if station is not None else row.station_id
-            if len(self._names) >= MOST_NAMES:
-                self._names.clear()
-            self._names[row.station_id] = known
-        return known
+    async def _learn_names(self, rows: Sequence[JournalRow]) -> None:
+        """What the stations of these rows are called: one query for all that are not known."""
+        unknown: dict[str, None] = {}
+        for row in rows:
+            if row.station_id is None:
+                continue
+            if row.kind == STATION_CHANGED:
+                self._names.pop(row.station_id, None)
+            if row.station_id not in self._names:
+                unknown[row.station_id] = None
+        if not unknown:
+            return
+        if len(self._names) + len(unknown) > MOST_NAMES:
+            self._names.clear()
+            unknown = dict.fromkeys(row.station_id for row in rows if row.station_id is not None)
+        ids = tuple(unknown)
+        # One text of the query for any number.
+        padded = ids + ids[-1:] * (self._limits.at_once - len(ids))
+        names = ("id", "identity")
+        found = await self._store.reader.fields(Station, names, {"id": padded}, limit=len(ids))
+        # A station that is gone is called by its id.
+        self._names |= {**dict(zip(ids, ids, strict=True)), **dict(found)}
+
+    def _identity(self, row: JournalRow) -> str | None:
+        return None if row.station_id is None else self._names[row.station_id]

@@ -244,6 +244,15 @@ def record(tx: Tx, origin: Origin, report: ConnectorReport) -> Connector | None:
     return row
 
 
+def refresh_needs(station_id: str) -> tuple[Need, ...]:
+    """Declares what `refresh` reads of a station and its EVSEs."""
+    return (
+        Need(Station, None, (station_id,)),
+        Need(LocationEvse, "station", (station_id,)),
+        Need(Connector, "station", (station_id,)),
+    )
+
+
 def refresh(
     tx: Tx, station_id: str, now: datetime, grace: timedelta, *, reported: bool = False
 ) -> int:

@@ -22,6 +22,8 @@ from csms.core.stations import Station
 log = structlog.get_logger("flows.places")
 
 PAGE = 500
+# Together in the batches of the store, and few enough to hold up no station.
+AT_ONCE = 100
 
 
 class Watch:
@@ -54,13 +56,23 @@ class Watch:
         while True:
             page = await self._store.reader.page(Station, after=after, limit=PAGE)
             now = self._clock()
-            for station in page:
-                heard = locations.is_heard(station, now, self._grace)
-                if self._heard.get(station.id) is not heard:
-                    changed += await self._store.transact(
-                        locations.refresh, station.id, now, self._grace, lane=station.id
-                    )
-                    self._heard[station.id] = heard
+            close = [
+                (station.id, heard)
+                for station in page
+                if self._heard.get(station.id)
+                is not (heard := locations.is_heard(station, now, self._grace))
+            ]
+            for first in range(0, len(close), AT_ONCE):
+                some = close[first : first + AT_ONCE]
+                changed += sum(await asyncio.gather(*(self._refresh(*one, now) for one in some)))
             if len(page) < PAGE:
                 return changed
             after = (page[-1].id,)
+
+    async def _refresh(self, station_id: str, heard: bool, now: datetime) -> int:
+        needs = locations.refresh_needs(station_id)
+        changed = await self._store.transact(
+            locations.refresh, station_id, now, self._grace, needs=needs, lane=station_id
+        )
+        self._heard[station_id] = heard
+        return changed

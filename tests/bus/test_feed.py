@@ -16,9 +16,10 @@ import pytest
 from csms.bus.broker import broker_of
 from csms.bus.feed import CURSOR, Feed, FeedLimits
 from csms.bus.local import LocalBus
-from csms.core import events, retention
+from csms.core import events, retention, stations
 from csms.core.cursors import Cursor
 from csms.core.ports import Tx
+from csms.core.stations import NewStation
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
 from tests.support.mosquitto import Mosquitto, mosquitto, subscribed
@@ -253,3 +254,36 @@ async def test_what_retention_has_deleted_is_said_to_be_lost(broker: Mosquitto) 
     async with subscribed(broker) as subscriber, fed(source.feed()):
         heard = await subscriber.hears(2)
     assert [event["id"] for _, event in heard] == ["4", "5"]
+
+
+@pytest.mark.mosquitto
+async def test_what_stations_are_called_is_asked_for_all_of_a_page_at_once(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(broker.url)
+    for number in range(150):
+        new = NewStation(f"CS-{number:03}", "CA*NTH", 1)
+        source.store.run(stations.onboard, f"s{number}", new, NOW)
+    asked: list[int] = []
+    fields = source.store.reader.fields
+
+    async def counted(kind: Any, names: Any, where: Any, **more: Any) -> Any:
+        asked.append(len(set(where["id"])))
+        return await fields(kind, names, where, **more)
+
+    monkeypatch.setattr(source.store.reader, "fields", counted)
+    async with subscribed(broker) as subscriber, fed(source.feed()) as feed:
+        await until_well(feed)
+        event = [
+            events.StationDisconnected(at=NOW, station_id=f"s{n % 151}", generation=n, reason="x")
+            for n in range(200)
+        ]
+        source.store.run(lambda tx: [tx.record(one) for one in event])
+        source.bus.wake()
+        heard = await subscriber.hears(200)
+        assert [e["station"] for _, e in heard[:150]] == [f"CS-{n:03}" for n in range(150)]
+        # One that nobody knows is called by its id.
+        assert heard[150][1]["station"] == "s150"
+        source.happens(1, station_id="s7")
+        await subscriber.hears(1)
+    assert asked == [151]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Any
+
+import pytest
 
 from csms.core import locations, stations
 from csms.core.availability import ConnectorReport
 from csms.core.locations import LocationEvse
 from csms.core.occupancy import Status
+from csms.core.stations import NewStation
 from csms.flows.places import Watch
 from tests.core.test_locations import EVSE, HERE
 from tests.support.charging import NOW, PARTY, Site, at, origin
@@ -79,3 +83,28 @@ async def test_a_process_that_was_away_catches_up_with_its_first_round() -> None
     again = Watch(street.site.store, 300, street.clock)
     street.now = at(10_000)
     assert await again.round() == 1
+
+
+async def test_all_stations_of_a_page_are_looked_at_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that begins looks at each of them closely: one after the other, on a server that
+    takes milliseconds for each, that took minutes."""
+    street = Street()
+    for number in range(120):
+        street.site.run(stations.onboard, f"n{number}", NewStation(f"N-{number}", PARTY, 1), NOW)
+    under_way, most = 0, 0
+    inner = street.site.store.transact
+
+    async def slow(fn: Any, *args: Any, **more: Any) -> Any:
+        nonlocal under_way, most
+        assert more["needs"]
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return await inner(fn, *args, **more)
+
+    monkeypatch.setattr(street.site.store, "transact", slow)
+    await street.watch.round()
+    assert most == 100
