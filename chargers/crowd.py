@@ -141,7 +141,7 @@ class Crowd:
                     await member.opened()
             except (OSError, TimeoutError):
                 self.tally.counts["not_connected"] += 1
-                member.again()
+                member.gave_up()
 
     async def _dial(self, member: Member) -> None:
         """Connect, and send the request."""
@@ -178,6 +178,7 @@ class Member:
         "_call",
         "_called_at",
         "_crowd",
+        "_dialled",
         "_opening",
         "_pause",
         "_script",
@@ -206,6 +207,7 @@ class Member:
         self._script_of = script
         self._script: Script | None = None
         self._wire: Wire | None = None
+        self._dialled: Wire | None = None
         self._call: tuple[str, Say] | None = None
         self._called_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -230,6 +232,19 @@ class Member:
             return
         await self._opening
 
+    def gave_up(self) -> None:
+        """It was not connected in time: what is under way is dropped, and it tries again."""
+        wire, self._dialled = self._dialled, None
+        if wire is not None and not wire.over:
+            # That it is lost makes it connect again.
+            wire.abort()
+        else:
+            self.again()
+
+    def dialled(self, wire: Wire) -> None:
+        """Connected; the upgrade is not answered yet."""
+        self._dialled = wire
+
     def again(self) -> None:
         """Connect again after a while."""
         self._end_opening()
@@ -251,7 +266,7 @@ class Member:
         return upgrade(path, SUBPROTOCOL, self.identity, self.token, deflate=True)
 
     def came_up(self, wire: Wire) -> None:
-        self._wire, self._attempts = wire, 0
+        self._wire, self._dialled, self._attempts = wire, None, 0
         self._crowd.connected += 1
         self._crowd.tally.counts["connected"] += 1
         self._end_opening()
@@ -375,6 +390,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._member.dialled(self)
         transport.write(self._member.request())
 
     def data_received(self, data: bytes) -> None:

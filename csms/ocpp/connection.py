@@ -57,6 +57,7 @@ class StationConnection(ServerConnection):
         super().__init__(*args, **more)
         self._arrivals = arrivals
         self._line: Line | None = None
+        self._gone = False
         # What came before the header of a balancer was whole; None: nothing is waited for.
         self._header: bytes | None = None
 
@@ -106,6 +107,9 @@ class StationConnection(ServerConnection):
 
     def lines_up(self, line: Line) -> float | None:
         """Its request has come: None when it may go on, else when it should come again (s)."""
+        if self._gone:
+            # It was lost while its request was being read: nobody would take it out of the line.
+            return None
         again_s = line.enter(asyncio.get_running_loop().time())
         if again_s is None:
             self._line = line
@@ -118,6 +122,7 @@ class StationConnection(ServerConnection):
             line.leave(asyncio.get_running_loop().time(), opened=opened)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._gone = True
         self._arrivals.spoke(self)
         self.leaves_line(opened=False)
         super().connection_lost(exc)

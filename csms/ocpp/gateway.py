@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, cast
 
 import structlog
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -47,6 +47,7 @@ from csms.ocpp.link import (
     Link,
     LinkLimits,
 )
+from csms.ocpp.listening import Listener
 from csms.ocpp.registry import Registry
 from csms.ocpp.tls import Certificates
 from csms.ocpp.treatment import Treatments
@@ -143,8 +144,8 @@ class Gateway:
         self._slowed = 0
         self._protocols = protocols(limits.intervals)
         self._proxies = [ipaddress.ip_network(proxy) for proxy in limits.trusted_proxies]
-        self._plain: Server | None = None
-        self._secure: Server | None = None
+        self._plain: Listener | None = None
+        self._secure: Listener | None = None
         self._stopping = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -166,9 +167,9 @@ class Gateway:
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep silent links")
         return self
 
-    async def _listen(self, port: int, **tls: Any) -> Server:
+    async def _listen(self, port: int, **tls: Any) -> Listener:
         limits = self._limits
-        return await serve(
+        return await Listener.open(
             self._serve,
             limits.host,
             port,
@@ -204,7 +205,7 @@ class Gateway:
         reason = STOPPING
         servers = [server for server in (self._plain, self._secure) if server is not None]
         for server in servers:
-            server.close(code=GOING_AWAY, reason=reason)
+            server.close(GOING_AWAY, reason)
         # The server would wait for ever for a station that does not read.
         await self._registry.close_all(GOING_AWAY, reason)
         for server in servers:
@@ -213,12 +214,12 @@ class Gateway:
     @property
     def port(self) -> int | None:
         """The port without TLS in use (of interest when 0 was asked for), None for none."""
-        return _port_of(self._plain)
+        return self._plain.port if self._plain is not None else None
 
     @property
     def tls_port(self) -> int | None:
         """The port with TLS in use, None for none."""
-        return _port_of(self._secure)
+        return self._secure.port if self._secure is not None else None
 
     @property
     def handshakes(self) -> int:
@@ -511,10 +512,6 @@ def end_of(reason: str) -> str:
     if code == "1009" and words.startswith("a message over the limit"):
         return "message_too_large"
     return "keepalive" if words.startswith("keepalive ping timeout") else "closed_by_station"
-
-
-def _port_of(server: Server | None) -> int | None:
-    return None if server is None else int(next(iter(server.sockets)).getsockname()[1])
 
 
 def _deflate() -> ServerPerMessageDeflateFactory:

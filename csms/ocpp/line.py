@@ -15,6 +15,8 @@ FIRST_RATE = 500.0
 # Over about so long the rate is measured.
 MEASURED_S = 2.0
 SOONEST_S = 1.0
+# Nobody is sent away for longer, whatever the rate was a moment ago: it may be ten times that soon.
+LATEST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,11 @@ class Line:
             self.length += 1
             return None
         # Who is refused comes after those who wait now, and after those refused before.
-        self._next_s = max(self._next_s + 1 / self._rate, now_s + max(limits.wait_s, SOONEST_S))
+        soonest_s = max(limits.wait_s, SOONEST_S)
+        self._next_s = max(self._next_s + 1 / self._rate, now_s + soonest_s)
+        if self._next_s > now_s + max(LATEST_S, soonest_s):
+            # The appointments are all taken: from the first one on again.
+            self._next_s = now_s + soonest_s
         return self._next_s - now_s
 
     def leave(self, now_s: float, *, opened: bool) -> None:

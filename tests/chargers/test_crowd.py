@@ -200,3 +200,28 @@ async def test_a_wait_of_the_loop_is_all_it_takes_to_stop() -> None:
         crowd.stop()
         await until(lambda: crowd.connected == 0)
         assert len(asyncio.all_tasks()) < 30
+
+
+async def test_an_upgrade_that_takes_too_long_is_given_up_and_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With one connection: the one that was given up is closed first."""
+    monkeypatch.setattr(module, "ANSWER_WITHIN_S", 0.2)
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
+    ended: list[bytes] = []
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        try:
+            ended.append(await reader.read())
+        except ConnectionError:
+            ended.append(b"")
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    async with server:
+        crowd = Crowd("127.0.0.1", server.sockets[0].getsockname()[1], "/ocpp")
+        crowd.join("CS-1", "secret", lambda member: iter(())).start()  # type: ignore[arg-type, return-value]
+        await until(lambda: len(ended) >= 2)
+        crowd.stop()
+    assert crowd.tally.counts["not_connected"] >= 2

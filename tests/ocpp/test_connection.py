@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from csms.ocpp.connection import Arrivals
+from csms.ocpp.line import Line
 from csms.storage.open import open_inline
 from tests.support.balancer import balancer
 from tests.support.ocpp_links import basic, listening
@@ -122,3 +123,15 @@ async def test_on_a_connection_that_is_gone_it_says_so() -> None:
             await connection.wait_closed()
             with pytest.raises(ConnectionClosed):
                 await connection.send("too late")
+
+
+async def test_one_that_is_lost_while_its_request_is_read_is_in_no_line() -> None:
+    async with listening(open_inline()) as central:
+        await central.onboard("CS 1")
+        async with central.connect("CS 1"):
+            connection = central.link()._websocket
+            connection.transport.abort()
+            await connection.wait_closed()
+            line = Line()
+            assert connection.lines_up(line) is None
+            assert line.length == 0

@@ -87,3 +87,14 @@ def test_a_storm_is_over_in_about_the_time_that_the_work_takes(
     assert opened == stations
     assert line.length == 0
     assert opened_at <= 1.6 * stations / per_s + wait_s + 1
+
+
+def test_nobody_is_sent_away_for_longer_than_a_minute() -> None:
+    """A rate that was low for a moment must not empty the hour after it."""
+    line = Line(LineLimits(most=1, wait_s=10.0, per_s=1.0))
+    line.enter(0.0)
+    again = [line.enter(0.0) or 0.0 for _ in range(500)]
+    assert min(again) == 10.0
+    assert max(again) <= 60.0
+    # They are spread over the time there is.
+    assert all(sum(int(s) == second for s in again) <= 11 for second in range(10, 61))
