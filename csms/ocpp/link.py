@@ -128,7 +128,8 @@ class Link:
         self._ended = False
         self._cut_for: str | None = None
         self._treated = treated
-        self._opened_s = asyncio.get_running_loop().time()
+        self._time = asyncio.get_running_loop().time
+        self._opened_s = self._heard_s = self._time()
         self._booted = False
         self._settling: asyncio.Future[None] | None = None
         self.on_boot: Callable[[str], None] = lambda station_id: None
@@ -140,6 +141,11 @@ class Link:
     def waiting(self) -> int:
         """Calls of ours that are out or wait for their turn."""
         return self._waiting
+
+    @property
+    def silent_s(self) -> float:
+        """For how long the station has said nothing, whatever the time of day has done meanwhile."""
+        return self._time() - self._heard_s
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -190,7 +196,7 @@ class Link:
         while True:
             # Undecoded: text that is no UTF-8 is for the machine to judge, and no reason to close.
             frame = await self._websocket.recv(decode=False)
-            self.last_seen_at = self._clock()
+            self.last_seen_at, self._heard_s = self._clock(), self._time()
             received = receive(frame)
             if tap is not None:
                 tap.heard(received, frame, self.last_seen_at)

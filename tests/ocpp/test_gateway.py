@@ -313,9 +313,22 @@ async def test_silence_ends_only_links_that_are_not_pinged() -> None:
         await central.onboard("CS 1", switches={"ping": False})
         await central.onboard("CS 2")
         async with central.connect("CS 1") as silent, central.connect("CS 2") as other:
-            central.clock.later(hours=1)
             assert await silent.closed() == (1001, "silent for too long")
             await other.is_alive()
+
+
+@pytest.mark.parametrize("hours", [7, -7])
+async def test_a_clock_that_jumps_silences_nobody(hours: int) -> None:
+    """Silence is measured, not read off a clock: all stations without pings were thrown out when
+    the time of day was set forward."""
+    async with listening(open_inline(), silent_link_s=1.0, close_timeout_s=1.0) as central:
+        await central.onboard("CS 1", switches={"ping": False})
+        async with central.connect("CS 1") as quiet:
+            central.clock.later(hours=hours)
+            await quiet.is_alive()
+            before = asyncio.get_running_loop().time()
+            assert await quiet.closed() == (1001, "silent for too long")
+            assert asyncio.get_running_loop().time() - before > 0.9
 
 
 # -- takeover --------------------------------------------------------------------------------------

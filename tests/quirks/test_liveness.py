@@ -87,7 +87,6 @@ async def test_quirk_16_silence_is_allowed_for_as_long_as_its_make_needs() -> No
         await central.onboard("CS 1", switches={"ping": False})
         await central.onboard("CS 2", switches={"ping": False, "silent_link_s": 86_400})
         async with central.connect("CS 1") as impatient, central.connect("CS 2") as patient:
-            central.clock.later(hours=1)
             assert (await impatient.closed())[0] == 1001
             await charges(central, patient, "CS 2")
 
