@@ -23,7 +23,7 @@ class Arrivals:
     """The connections of a gateway that have sent no request yet, oldest first. Over `most` of them
     the oldest is cut off: who wants to connect sends its request at once. `announces(address)`:
     whether a balancer there says first for whom it connects; `refused(reason)` is told of those
-    that do not say it as they should."""
+    that do not say it as they should, and of those that ended without a request (`no_request`)."""
 
     most: int
     announces: Callable[[str], bool] = lambda address: False
@@ -34,12 +34,18 @@ class Arrivals:
         self.silent[connection] = None
         if len(self.silent) > self.most:
             oldest = next(iter(self.silent))
-            del self.silent[oldest]
+            self.gone(oldest)
             oldest.transport.abort()
 
     def spoke(self, connection: ServerConnection) -> None:
-        """It has sent its request, or is gone."""
+        """It has sent its request."""
         self.silent.pop(connection, None)
+
+    def gone(self, connection: ServerConnection) -> None:
+        """It is over, whether or not it has sent one."""
+        if connection in self.silent:
+            del self.silent[connection]
+            self.refused("no_request")
 
 
 class StationConnection(ServerConnection):
@@ -123,6 +129,6 @@ class StationConnection(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = True
-        self._arrivals.spoke(self)
+        self._arrivals.gone(self)
         self.leaves_line(opened=False)
         super().connection_lost(exc)

@@ -112,6 +112,7 @@ async def test_a_silent_socket_is_closed_after_its_time() -> None:
         await central.onboard()
         async with silent(central, MOST) as sockets:
             await until(lambda: left(sockets) == 0)
+            assert central.metric("csms_handshakes_refused_total", reason="no_request") == MOST
             async with central.connect() as station:
                 await station.is_alive()
 
