@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ from websockets.asyncio.client import connect
 
 from tests.support.ocpp_links import WITHIN_S, Socket, basic
 from tests.support.system import System, csms
+
+AT_ONCE = 20
 
 
 class Operator:
@@ -59,10 +62,17 @@ class Operator:
 
     async def add(self, *identities: str) -> dict[str, str]:
         """Stations and a card of the same name for each; identity -> secret."""
-        secrets = {}
-        for identity in identities:
-            secrets[identity] = (await self.post("/stations", {"identity": identity}))["token"]
-            await self.post("/tokens", {"uid": identity})
+        secrets: dict[str, str] = {}
+        async with self.system.client() as client:
+
+            async def one(identity: str) -> None:
+                made = await client.post("/stations", json={"identity": identity})
+                assert made.status_code == 201, made.text
+                secrets[identity] = made.json()["token"]
+                assert (await client.post("/tokens", json={"uid": identity})).status_code == 201
+
+            for first in range(0, len(identities), AT_ONCE):
+                await asyncio.gather(*map(one, identities[first : first + AT_ONCE]))
         return secrets
 
     # -- the process -------------------------------------------------------------------------------
