@@ -144,7 +144,7 @@ class Link:
 
     @property
     def silent_s(self) -> float:
-        """For how long the station has said nothing, whatever the time of day has done meanwhile."""
+        """For how long the station has said nothing, whatever clocks have been set to meanwhile."""
         return self._time() - self._heard_s
 
     # -- life ----------------------------------------------------------------------------------

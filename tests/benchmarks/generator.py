@@ -221,14 +221,18 @@ class Load:
 
     # -- driving -----------------------------------------------------------------------------
 
-    async def flat_out(
-        self, warm_up_s: float, seconds: float, sample: Callable[[], Any]
-    ) -> Measured:
-        """Closed loop on every lane."""
+    def start(self) -> None:
+        """Begin the closed loop on every lane; `drain` ends it."""
         self.closed_loop = True
         now = perf_counter()
         for lane in self.lanes:
             lane.send(now)
+
+    async def flat_out(
+        self, warm_up_s: float, seconds: float, sample: Callable[[], Any]
+    ) -> Measured:
+        """Closed loop on every lane."""
+        self.start()
         await self._rest(warm_up_s)
         return await self._window(self._rest(seconds), sample)
 

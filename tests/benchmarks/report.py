@@ -36,6 +36,8 @@ TITLES = {
     "postgres.transactions": "on PostgreSQL: transactions 2.0.1",
     "system.crowd.few": "this system: MeterValues, 1,000 others connected",
     "system.crowd": "this system: MeterValues, 16,000 others connected",
+    "fault.history.alone": "MeterValues while all is well",
+    "fault.history": "MeterValues while two stations deliver what they kept offline",
     "cluster.commands.here": "command to a station of this node",
     "cluster.commands": "command to a station of another node",
     "cluster.storm": "two workers: all stations at once after a restart",

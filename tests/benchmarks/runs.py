@@ -28,6 +28,7 @@ RUNS = [
     "postgres.transactions",
     "system.idle",
     "system.crowd",
+    "fault.history",
     "cluster.commands",
     "cluster.storm",
     "roaming.pull",
@@ -41,6 +42,9 @@ WARM_LINKS = 100
 LINKS_PER_ADDRESS = 20_000
 SPARE_FILES = 500
 FEW = 1_000
+# What a station that charges says in the run with histories, and what one says in twelve hours.
+OTHERS_PER_S = 2.5
+HISTORY_MESSAGES = 12 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ async def run(
                 await _idle(Path(folder), options, outcome)
             elif load == "crowd":
                 await _crowd(Path(folder), options, outcome)
+            elif name == "fault.history":
+                await _history(Path(folder), options, outcome)
             elif name == "cluster.commands":
                 await _commands(Path(folder), options, outcome)
             elif name == "cluster.storm":
@@ -168,7 +174,7 @@ async def _loaded(
             await asyncio.to_thread(server.stop)
         server.kill()
         _remark(key, full, outcome)
-        sent = [lane.script for lane in load.lanes if lane.script is not None]
+        sent = _scripts(load)
         acknowledged = sum(script.acknowledged for script in sent)
         outcome.figures[0].facts["acknowledged"] = acknowledged
         if kind == "system":
@@ -336,6 +342,67 @@ async def _crowd(folder: Path, options: Options, outcome: Outcome) -> None:
             f"{crowd.facts.get('bytes_per_link', 0):,.0f} bytes (target 30,000), what is loaded "
             "once shared among them"
         )
+
+
+async def _history(folder: Path, options: Options, outcome: Outcome) -> None:
+    """What others wait while two stations deliver what they have kept, and while nobody does."""
+    allow_files(options.connections + SPARE_FILES)
+    plan = _plan(options.connections + 2)
+    start = scripts.began(datetime.now(UTC))
+    with (
+        Server("system", folder, options.core, **plan) as server,
+        _loading() as load,
+        _loading() as queues,
+    ):
+        port = await asyncio.to_thread(server.wait_ready)
+        try:
+            for number, name in enumerate(("meter", "transactions")):
+                one = {key: plan[key][number : number + 1] for key in ("stations", "tokens")}
+                await _prepare(queues, name, port, one, start)
+            rest = {key: plan[key][2:] for key in ("stations", "tokens")}
+            await _prepare(load, "meter", port, rest, start)
+            rate = OTHERS_PER_S * options.connections
+            alone = await load.paced(rate, options.warm_up_s, options.seconds, server.usage)
+            queues.start()
+            before = sum(_acknowledged(queues))
+            beside = await load.paced(rate, 0.0, options.seconds, server.usage)
+            delivered = sum(_acknowledged(queues)) - before
+            await queues.drain()
+            await load.drain()
+        except Broken as error:
+            raise Broken(f"{error}\n{server.errors}".strip()) from error
+        server.kill()
+        load.closing = queues.closing = True
+    for key, measured in (("fault.history.alone", alone), ("fault.history", beside)):
+        outcome.figures.append(_figure(key, measured, load.lanes[0].script))
+    # Its messages alone do not tell what was done meanwhile.
+    outcome.figures[-1].loop_us = outcome.figures[-1].others_us = None
+    outcome.figures[-1].written_bytes = None
+    kept_16, kept_201 = _scripts(queues)
+    lost = verify.faults(server.database, "meter", [*_scripts(load), kept_16], start)
+    lost += verify.faults(server.database, "transactions", [kept_201], start)
+    outcome.faults += [f"fault.history: {fault}" for fault in lost]
+    acknowledged = sum(_acknowledged(load)) + sum(_acknowledged(queues))
+    days = delivered / HISTORY_MESSAGES
+    outcome.figures[-1].facts = {
+        "queued_messages": delivered,
+        "acknowledged": acknowledged,
+        "verified": 0 if lost else acknowledged,
+    }
+    outcome.notes.append(
+        f"fault.history: while {rate:,.0f} messages a second of others came, two stations "
+        f"delivered {delivered:,} messages, {days:,.1f} times twelve hours of one a minute; p99 of "
+        f"the others {beside.latency_ms(0.99) or 0:.1f} ms, before it "
+        f"{alone.latency_ms(0.99) or 0:.1f} ms"
+    )
+
+
+def _scripts(load: Load) -> list[Script]:
+    return [lane.script for lane in load.lanes if lane.script is not None]
+
+
+def _acknowledged(load: Load) -> list[int]:
+    return [script.acknowledged for script in _scripts(load)]
 
 
 # -- several nodes -----------------------------------------------------------------------------

@@ -180,9 +180,10 @@ async def test_what_is_too_much_for_the_store_stays_with_the_stations(system: Sy
                 await call(sockets[name], "StartTransaction", start(idTag=name))
                 answered.append(name)
             except ConnectionClosed as closed:
-                assert closed.rcvd is not None
-                assert closed.rcvd.code == 1013
                 turned_away.append(name)
+                codes.add(closed.rcvd.code if closed.rcvd else None)
+
+        codes: set[int | None] = set()
 
         async def full() -> bool:
             assert await operator.metric("csms_store_queue") <= MOST_QUEUED
@@ -194,6 +195,7 @@ async def test_what_is_too_much_for_the_store_stays_with_the_stations(system: Sy
         await asyncio.gather(*working)
         await system.ready()
         assert answered
+        assert codes == {1013}
         ended = await operator.metric("csms_links_ended_total", reason="store_unavailable")
         assert ended == len(turned_away)
         assert system.query("SELECT count(*) FROM transactions") == [(len(answered),)]

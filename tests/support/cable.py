@@ -11,7 +11,7 @@ CHUNK = 65_536
 
 
 class Cable:
-    """Each connection is passed on to `port`. `cut` silences those that are there; new ones pass."""
+    """Passes each connection on to `port`. `cut` silences those that are there; new ones pass."""
 
     def __init__(self, port: int) -> None:
         self.port = 0

@@ -85,6 +85,7 @@ class System:
             "CSMS_HTTP__PORT": str(self.http_port),
             "CSMS_LOG_LEVEL": "warning",
         }
+        self.program: tuple[str, ...] = ("-m", "csms")
         self.how_to_serve: tuple[str, ...] = ()
         self.process: asyncio.subprocess.Process | None = None
         self.log = folder / "server.log"
@@ -116,8 +117,7 @@ class System:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "csms",
+                *self.program,
                 "serve",
                 "--config",
                 str(self.config),
