@@ -402,10 +402,18 @@ def _energy(
     for base, power_w in ((first, MAX_POWER_W), (plain, SUSPECT_POWER_W)):
         if base is None or last.wh < base.wh or _leaps(base, last, timed, power_w):
             continue
-        if base is first and plain is not None and _leaps(first, plain, timed):
+        if base is first and plain is not None and _leaps(*_by_time(first, plain), timed):
             continue
         return last.wh - base.wh, base is not first
     return 0, True
+
+
+def _by_time(begin: Register, sample: Register) -> tuple[Register, Register]:
+    """A begin and a sample after it, which the station's clock may have been set back between: the
+    time between them is what it is, whichever came first by that clock."""
+    if sample.at >= begin.at:
+        return begin, sample
+    return begin._replace(at=sample.at), sample._replace(at=begin.at)
 
 
 def _leaps(low: Register, high: Register, timed: bool, power_w: int = MAX_POWER_W) -> bool:

@@ -193,6 +193,29 @@ def test_the_bound_is_the_power_of_the_strongest_charger(site: Site) -> None:
         assert measure(blank(), found).energy_wh == 0
 
 
+def test_a_clock_that_is_set_back_in_a_charge_costs_no_energy() -> None:
+    """By hours, as a central system's clock that jumped makes of its stations': a sample that lies
+    before the begin was taken for a leap of the register, and what was charged until then was
+    billed to nobody."""
+    found = [
+        Register(BEGIN_READING, at(0), 10_000),
+        Register(ORDINARY, at(-3 * 3_600), 32_000),
+        Register(END_READING, at(3 * 3_600), 43_000),
+    ]
+    row = measure(blank(), found)
+    assert (row.energy_wh, row.flags) == (33_000, ())
+
+
+def test_a_begin_of_1_is_no_base_though_the_sample_is_a_moment_before() -> None:
+    found = [
+        Register(BEGIN_READING, at(60), 1),
+        Register(ORDINARY, at(0), 3_000_000),
+        Register(END_READING, at(3_600), 3_000_500),
+    ]
+    row = measure(blank(), found)
+    assert (row.energy_wh, row.flags) == (500, SUSPECT)
+
+
 # -- without a clock there is no power -------------------------------------------------------------
 
 
