@@ -57,7 +57,7 @@ class Operator:
     async def post(self, path: str, body: dict[str, Any]) -> Any:
         async with self.system.client() as client:
             answer = await client.post(path, json=body)
-        assert answer.status_code in (200, 201), answer.text
+        assert answer.is_success, answer.text
         return answer.json()
 
     async def add(self, *identities: str) -> dict[str, str]:
