@@ -20,6 +20,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
     "docs/events.md",
+    "docs/faults.md",
     "docs/transactions.md",
     "docs/prices.md",
     "docs/privacy.md",
@@ -106,3 +107,21 @@ def test_what_make_offers_is_what_the_readme_promises() -> None:
     for page in ("README.md", "CONTRIBUTING.md"):
         for target in re.findall(r"\bmake ([a-z-]+)\b", (ROOT / page).read_text()):
             assert target in targets, f"{page}: make {target}"
+
+
+def test_what_the_page_about_faults_names_exists() -> None:
+    page = (ROOT / "docs/faults.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
+    tests = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+    assert all(tests.search(row) for row in rows)
+    for file, name in tests.findall(page):
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.M), name
+    known = (ROOT / "docs/metrics.md").read_text()
+    for metric in re.findall(r"`(csms_\w+)`", page):
+        assert f"| `{metric}` |" in known, metric
+    for reason in re.findall(r"_total` \(`(\w+)`", page):
+        assert f"`{reason}`" in known, reason
+    source = "".join(file.read_text() for file in (ROOT / "csms").rglob("*.py"))
+    for events in re.findall(r"log ((?:`\w+`(?:, )?)+)", page):
+        for event in re.findall(r"\w+", events):
+            assert f'"{event}"' in source, event

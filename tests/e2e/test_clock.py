@@ -52,10 +52,11 @@ async def nodes(tmp_path: Path) -> AsyncIterator[tuple[SystemOnServer, SystemOnS
         a = SystemOnServer(tmp_path, url)
         await a.init(
             CSMS_NODE="a",
+            CSMS_NODES__BEAT_S="0.3",
             CSMS_NODES__LOST_AFTER_S="4",
             CSMS_OCPP__SETTLE_S="3600",
             # One that is not pinged would be thrown out by the first look, were it by the clock.
-            CSMS_OCPP__SILENT_LINK_S="10",
+            CSMS_OCPP__SILENT_LINK_S="5",
         )
         b = a.beside("b")
         a.program = clock.program

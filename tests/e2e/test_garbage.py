@@ -6,14 +6,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from chargers.frames import upgrade
+from chargers.frames import masked, upgrade
 from tests.support.operator import Operator, station
 from tests.support.system import System, free_port
 from tests.support.waiting import until
@@ -22,6 +24,8 @@ OPEN_S = 1.5
 # The time to say something, the time to close, and what a busy machine adds.
 ENDED_WITHIN_S = OPEN_S + 1.0 + 15.0
 AT_ONCE = 10
+PACE_S = 0.05
+ANSWERS = 100
 # What a process may keep after garbage from two hundred connections: far less than they sent.
 MEMORY_KB = 16_000
 
@@ -60,7 +64,7 @@ async def a_byte_at_a_time(writer: asyncio.StreamWriter) -> None:
     for byte in b"GET /ocpp/BAD HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 10_000:
         writer.write(bytes((byte,)))
         await writer.drain()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(PACE_S)
 
 
 NOISE = random.Random(3).randbytes(64_000)
@@ -146,4 +150,57 @@ async def test_garbage_behind_tls_is_ended_and_nobody_notices(
         await good.is_alive()
         assert (await operator.readyz())[0] == 200
     assert await system.stop() == 0
+    assert "Traceback" not in operator.log, operator.log
+
+
+async def test_stations_that_misbehave_hurt_only_themselves(system: System) -> None:
+    """One floods and never reads, one sends 10 MB; the third is answered all the while."""
+    await system.init(CSMS_OCPP__SETTLE_S="3600")
+    await system.start()
+    operator = Operator(system)
+    secrets = await operator.add("GOOD", "FLOODS", "LARGE")
+    async with (
+        station(system.station_url, "GOOD", secrets["GOOD"]) as good,
+        station(system.station_url, "LARGE", secrets["LARGE"], compression=None) as large,
+    ):
+        # As little room for answers as there is, so that they soon find none.
+        reading = socket.socket()
+        reading.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        reading.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(reading, ("127.0.0.1", system.ocpp_port))
+        request = upgrade("/ocpp/FLOODS", "ocpp1.6", "FLOODS", secrets["FLOODS"], deflate=False)
+        long = "i" * 240
+        calls = [masked(f'[2,"{n}{long}","Heartbeat",{{}}]'.encode()) for n in range(100)]
+
+        async def floods() -> None:
+            with contextlib.suppress(OSError):
+                await loop.sock_sendall(reading, request)
+                while True:
+                    await loop.sock_sendall(reading, b"".join(calls))
+
+        async def gone() -> bool:
+            return await operator.metric("csms_links") == 1
+
+        memory = operator.memory_kb
+        flooding = asyncio.create_task(floods())
+        with contextlib.suppress(ConnectionClosed):
+            await large.sends("x" * 10_000_000)
+        assert (await large.closed())[0] == 1009
+
+        for _ in range(ANSWERS):
+            await good.is_alive()
+        # One call of each link at a time, however much it has sent.
+        assert await operator.metric("csms_store_queue") <= 3
+        assert not flooding.done()
+        flooding.cancel()
+        await asyncio.wait((flooding,))
+        reading.close()
+        await until(gone)
+        assert operator.memory_kb - memory < MEMORY_KB
+        ended = await operator.metric("csms_links_ended_total", reason="message_too_large")
+        assert ended == 1
+        assert (await operator.get("/stations/LARGE"))["violations"] == {"message_too_large": 1}
+    assert await system.stop() == 0
+    assert "message_too_large" in operator.log
     assert "Traceback" not in operator.log, operator.log

@@ -5,9 +5,8 @@ so that the stations keep it."""
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.bursts import Bursts
 from tests.support.ocpp import meter, start, stop
 from tests.support.ocpp_links import Socket
 from tests.support.operator import Operator, station
@@ -28,6 +28,8 @@ PIPELINED = 100
 # As low as it may be set.
 MOST_QUEUED = 200
 CROWD = MOST_QUEUED + 20
+STARTED = "SELECT count(*) FROM transactions WHERE open"
+LOOK_EVERY_S = 0.1
 # Late is what a store makes of it; this is a link that is dead.
 LATE_S = 60.0
 
@@ -95,7 +97,7 @@ async def all_charge(system: System, sockets: dict[str, Socket], impatient: Sock
         working.append(tasks.create_task(pipelines(impatient)))
         while not all(task.done() for task in working):
             longest = max(longest, await operator.metric("csms_store_queue"))
-            await asyncio.sleep(0.05)
+            await asyncio.wait(working, timeout=LOOK_EVERY_S)
     return longest
 
 
@@ -108,32 +110,10 @@ def all_is_there(system: System, count: int) -> None:
     assert system.query("SELECT count(*) FROM quarantine") == [(0,)]
 
 
-class Bursts:
-    """Another program that takes the database for itself, again and again."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    async def run(self, held_s: float, free_s: float) -> None:
-        """Until cancelled."""
-        while True:
-            with self.holding():
-                await asyncio.sleep(held_s)
-            await asyncio.sleep(free_s)
-
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        """It has the database for the block."""
-        connection = sqlite3.connect(self._file, isolation_level=None, timeout=30)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            connection.execute("ROLLBACK")
-            connection.close()
-
-
-async def test_a_file_that_another_program_holds_in_bursts(system: System) -> None:
+async def test_a_file_that_another_program_holds(system: System) -> None:
+    """In bursts: stations wait for their answers. Then for long, with more stations than may wait
+    for the store: the links of those end with 1013, unanswered, and what they have to say is heard
+    when they come back."""
     await system.init(CSMS_STORE__MAX_QUEUE=str(MOST_QUEUED), CSMS_OCPP__SETTLE_S="3600")
     await system.start()
     operator = Operator(system)
@@ -159,20 +139,18 @@ async def test_a_file_that_another_program_holds_in_bursts(system: System) -> No
         assert await operator.metric("csms_links") == STATIONS + 1
         assert await operator.metric("csms_links_ended_total") == 0
         await impatient.is_alive()
+        all_is_there(system, STATIONS)
+        await too_many_wait(system)
     assert await system.stop() == 0
-    all_is_there(system, STATIONS)
 
 
-async def test_what_is_too_much_for_the_store_stays_with_the_stations(system: System) -> None:
-    """More at once than may wait for it: those links end with 1013, unanswered, and what they have
-    to say is heard when they come back."""
-    await system.init(CSMS_STORE__MAX_QUEUE=str(MOST_QUEUED), CSMS_OCPP__SETTLE_S="3600")
-    await system.start()
+async def too_many_wait(system: System) -> None:
     operator = Operator(system)
-    crowd = names("CP", CROWD)
-    secrets = await operator.add(*crowd)
+    crowd = names("CROWD", CROWD)
+    secrets = await operator.add(*crowd, cards=False)
     answered: list[str] = []
     turned_away: list[str] = []
+    codes: set[int | None] = set()
     async with connected(system, secrets, boot=False) as sockets:
 
         async def starts(name: str) -> None:
@@ -182,8 +160,6 @@ async def test_what_is_too_much_for_the_store_stays_with_the_stations(system: Sy
             except ConnectionClosed as closed:
                 turned_away.append(name)
                 codes.add(closed.rcvd.code if closed.rcvd else None)
-
-        codes: set[int | None] = set()
 
         async def full() -> bool:
             assert await operator.metric("csms_store_queue") <= MOST_QUEUED
@@ -198,12 +174,11 @@ async def test_what_is_too_much_for_the_store_stays_with_the_stations(system: Sy
         assert codes == {1013}
         ended = await operator.metric("csms_links_ended_total", reason="store_unavailable")
         assert ended == len(turned_away)
-        assert system.query("SELECT count(*) FROM transactions") == [(len(answered),)]
+        assert system.query(STARTED) == [(len(answered),)]
     for name in turned_away:
         async with station(system.station_url, name, secrets[name], boot=False) as again:
             await call(again, "StartTransaction", start(idTag=name))
-    assert system.query("SELECT count(*) FROM transactions") == [(CROWD,)]
-    assert await system.stop() == 0
+    assert system.query(STARTED) == [(CROWD,)]
 
 
 @pytest.fixture
@@ -241,7 +216,7 @@ async def test_a_server_whose_commits_are_slow(on_server: SystemOnServer) -> Non
             charging = asyncio.create_task(all_charge(system, sockets, impatient))
             while not charging.done():
                 assert (await operator.readyz())[0] == 200
-                await asyncio.sleep(0.1)
+                await asyncio.wait((charging,), timeout=LOOK_EVERY_S)
             assert 0 < await charging <= STATIONS + 10
             slow = await operator.metric("csms_store_batch_seconds_sum") - slow_before
             assert slow > 0.1 * READINGS
