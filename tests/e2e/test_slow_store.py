@@ -18,7 +18,7 @@ from csms.storage.store import MAX_BATCH
 from tests.support.bursts import Bursts
 from tests.support.ocpp import meter, start, stop
 from tests.support.ocpp_links import Socket
-from tests.support.operator import Operator, station
+from tests.support.operator import AT_ONCE, Operator, station
 from tests.support.postgres import database
 from tests.support.system import System, SystemOnServer
 from tests.support.waiting import until
@@ -29,6 +29,7 @@ PIPELINED = 100
 # As low as it may be set.
 MOST_QUEUED = 200
 CROWD = MOST_QUEUED + 20
+FIRST = 5
 STARTED = "SELECT count(*) FROM transactions WHERE open"
 LOOK_EVERY_S = 0.1
 # Late is what a store makes of it; this is a link that is dead.
@@ -87,7 +88,12 @@ async def connected(
             link = station(system.station_url, name, secrets[name], boot=boot)
             return await stack.enter_async_context(link)
 
-        yield dict(zip(secrets, await asyncio.gather(*map(one, secrets)), strict=True))
+        links: list[Socket] = []
+        identities = list(secrets)
+        # All at once would be more than may wait for the store here.
+        for first in range(0, len(identities), AT_ONCE):
+            links += await asyncio.gather(*map(one, identities[first : first + AT_ONCE]))
+        yield dict(zip(identities, links, strict=True))
 
 
 async def all_charge(system: System, sockets: dict[str, Socket], impatient: Socket) -> float:
@@ -115,7 +121,11 @@ async def test_a_file_that_another_program_holds(system: System) -> None:
     """In bursts: stations wait for their answers. Then for long, with more stations than may wait
     for the store: the links of those end with 1013, unanswered, and what they have to say is heard
     when they come back."""
-    await system.init(CSMS_STORE__MAX_QUEUE=str(MOST_QUEUED), CSMS_OCPP__SETTLE_S="3600")
+    await system.init(
+        CSMS_STORE__MAX_QUEUE=str(MOST_QUEUED),
+        CSMS_STORE__GRACE_S="60",
+        CSMS_OCPP__SETTLE_S="3600",
+    )
     await system.start()
     operator = Operator(system)
     secrets = await operator.add(*names("CP", STATIONS), "IMPATIENT")
@@ -165,9 +175,11 @@ async def too_many_wait(system: System) -> None:
             return code == 503 and body["reason"]
 
         with Bursts(system.database).holding():
-            working = [asyncio.create_task(starts(name)) for name in crowd]
-            await until(full)
+            # What comes before the store knows of its trouble is one batch, however much it is.
+            working = [asyncio.create_task(starts(name)) for name in crowd[:FIRST]]
             assert "locked" in await until(said)
+            working += [asyncio.create_task(starts(name)) for name in crowd[FIRST:]]
+            await until(full)
         await asyncio.gather(*working)
         await system.ready()
         assert answered
