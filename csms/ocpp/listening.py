@@ -46,6 +46,11 @@ class Listener:
         found: int = next(iter(self._servers[0].sockets)).getsockname()[1]
         return found
 
+    @property
+    def handling(self) -> int:
+        """Connections whose handler has not returned."""
+        return sum(len(server.handler_tasks) for server in self._servers)
+
     def close(self, code: int, reason: str) -> None:
         """Take no more, and close what there is."""
         for server in self._servers:

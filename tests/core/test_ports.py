@@ -11,6 +11,7 @@ from csms.core.ports import Ask, Need, Reader, Reply, Store, Tx
 from csms.core.stations import Station
 from csms.storage.batch import Overlay
 from csms.storage.lanes import LanedStore
+from csms.storage.open import open_inline
 from csms.storage.reader import EntityReader
 from csms.storage.store import InlineStore, QueuedStore
 
@@ -31,7 +32,7 @@ def test_what_is_asked_is_given(port: type[Any], given: type[Any]) -> None:
 
 def test_the_store_for_tests_is_used_like_the_other() -> None:
     assert "transact" in names(InlineStore)
-    assert {"reader", "trouble"} <= set(vars(InlineStore(None, None)))  # type: ignore[arg-type]
+    assert {"reader", "trouble"} <= set(vars(open_inline()))
 
 
 def test_a_need_is_known_by_what_it_names() -> None:

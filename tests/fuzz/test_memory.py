@@ -86,6 +86,10 @@ async def _rounds(version: str, sent: list[bytes], logs: list[Any]) -> int:
 def _held(network: Network, offender: Peer, logs: list[Any]) -> int:
     # The times that were written last are remembered, a thousand of them.
     MOMENT.to_db.__self__._recent.clear()  # type: ignore[attr-defined]
+    # So are rows, at most so many.
+    kept = network.store._runner._kept
+    assert kept is not None
+    kept.clear()
     logs.clear()
     network.store.marks.clear()
     network.lates.clear()

@@ -35,7 +35,7 @@ def connecting(stack: AsyncExitStack, central: Central) -> asyncio.Task[Socket]:
 async def settled(central: Central) -> None:
     """The end of every link but the newest is written down or found to be stale."""
     async with asyncio.timeout(10):
-        while len(central.gateway._plain.handler_tasks) > 1:  # type: ignore[union-attr]
+        while central.gateway._plain.handling > 1:  # type: ignore[union-attr]
             await asyncio.sleep(0)
 
 
