@@ -200,7 +200,7 @@ async def test_handshakes_under_way_are_bounded(tmp_path: Path) -> None:
     """One more is cut off at once; when one has ended there is room again."""
     pairs = [write_pair(tmp_path)]
     certificates = Certificates(pairs, Metrics(), today, max_handshakes=2)
-    async with central_with(certificates) as central, asyncio.timeout(WITHIN_S):
+    async with central_with(certificates) as central, asyncio.timeout(3 * WITHIN_S):
         context: Any = certificates.context
         waiting = [
             await asyncio.open_connection("127.0.0.1", central.gateway.tls_port) for _ in range(2)
