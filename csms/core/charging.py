@@ -37,6 +37,7 @@ from csms.core.transactions import (
     TransactionReport,
     ends_otherwise,
     fold,
+    heard,
     measure,
 )
 from csms.core.visitors import HomeAnswer, HomeAsked
@@ -255,7 +256,7 @@ def end(
         open=False,
         ended_at=at,
         end_received_at=origin.at,
-        heard_at=origin.at,
+        heard_at=heard(t, origin.at),
         end_kind=REPORTED,
         stop_reason=report.reason or "Local",
         stop_token_uid=report.token.uid if report.token else None,

@@ -122,7 +122,8 @@ def put(tx: Tx, given: Location, evses: Sequence[LocationEvse], now: datetime) -
     it is: it has to be removed by name. What says nothing new changes nothing. Raises `Refused` for
     an EVSE of another location or too many of them, and what `_placed` raises."""
     before = tx.get(Location, given.party_id, given.id_key)
-    after = given._replace(created_at=before.created_at if before else now, last_updated=now)
+    born = before.created_at if before else now
+    after = given._replace(created_at=born, last_updated=_not_before(before, now))
     if before is None or before != after._replace(last_updated=before.last_updated):
         tx.save(after)
         _journal(tx, after, now)
@@ -190,7 +191,7 @@ def _save_evse(
     after = after._replace(status=_status(tx, after, now, timedelta(0), reported=heard))
     if before is not None and after == before._replace(last_updated=after.last_updated):
         return before
-    after = after._replace(last_updated=now)
+    after = after._replace(last_updated=_not_before(before, now))
     tx.save(after)
     location = tx.get(Location, after.party_id, after.location_key)
     if location is not None:
@@ -275,7 +276,7 @@ def _follow(
     status = _status(tx, evse, now, grace, reported)
     if status == evse.status:
         return False
-    after = evse._replace(status=status, last_updated=now)
+    after = evse._replace(status=status, last_updated=_not_before(evse, now))
     tx.save(after)
     location = tx.get(Location, evse.party_id, evse.location_key)
     if location is not None:
@@ -309,6 +310,12 @@ def is_heard(station: Station, now: datetime, grace: timedelta) -> bool:
 
 
 # -- shared --------------------------------------------------------------------------------------
+
+
+def _not_before(before: Location | LocationEvse | None, now: datetime) -> datetime:
+    """When a change is said to have been. Clocks of nodes differ by seconds, and partners take what
+    is older than what they know for outdated: the newest change would never reach them."""
+    return now if before is None else max(before.last_updated, now)
 
 
 def _bump(tx: Tx, location: Location, now: datetime) -> None:

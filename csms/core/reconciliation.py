@@ -19,7 +19,7 @@ from csms.core.flags import END_MISSING_PERHAPS, HARMLESS, with_flag, without
 from csms.core.inquiries import TransactionState
 from csms.core.ports import Need, Tx
 from csms.core.stations import Station
-from csms.core.transactions import SUPERSEDED, Transaction
+from csms.core.transactions import SUPERSEDED, Transaction, heard
 
 QUEUED, ONGOING, GONE, SILENT = "queued", "ongoing", "gone", "silent"
 # An open transaction of which nothing was heard for so long is asked about also without a
@@ -117,7 +117,8 @@ def answered(
             _note(tx, doubt, t, GONE, now)
     elif state.ongoing:
         tx.delete(Doubt, station_id, transaction_id)
-        tx.save(t._replace(heard_at=now, flags=without(t.flags, END_MISSING_PERHAPS)))
+        flags = without(t.flags, END_MISSING_PERHAPS)
+        tx.save(t._replace(heard_at=heard(t, now), flags=flags))
 
 
 def not_answered(tx: Tx, station_id: str, transaction_id: int, now: datetime) -> None:

@@ -170,6 +170,12 @@ def needs_wire(station_id: str, wire_id: str) -> Need:
     return Need(Transaction, "wire", (station_id, wire_id))
 
 
+def heard(t: Transaction, at: datetime) -> datetime:
+    """When a transaction was last heard of, now that it is again. Never earlier than before: clocks
+    of nodes differ by seconds, and partners take what is older than what they know for outdated."""
+    return max(at, t.received_at, t.heard_at or at, t.end_received_at or at)
+
+
 # -- the fold ------------------------------------------------------------------------------------
 
 
@@ -213,7 +219,7 @@ def fold(
     _measure(t, found, newest, changes)
     if not changes:
         return t
-    return t._replace(heard_at=received_at, **changes)
+    return t._replace(heard_at=heard(t, received_at), **changes)
 
 
 def measure(
@@ -227,7 +233,7 @@ def measure(
     changes: dict[str, Any] = {}
     _measure(t, found, newest, changes)
     if changes and received_at is not None:
-        changes["heard_at"] = received_at
+        changes["heard_at"] = heard(t, received_at)
     return t._replace(**changes) if changes else t
 
 

@@ -15,7 +15,7 @@ from csms.core.charging import START_RETRY_WINDOW
 from csms.core.errors import NotFound
 from csms.core.metering import MeterSample, Sample
 from csms.core.quarantine import Quarantined
-from csms.core.transactions import Transaction
+from csms.core.transactions import Transaction, TransactionReport
 from tests.support.charging import Site, at, wh
 
 UNSET = datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC)
@@ -81,6 +81,24 @@ def test_which_clocks_cannot_be_believed(site: Site, clock: datetime | None) -> 
 def test_an_unset_clock_and_another_meter_is_another_start(site: Site) -> None:
     first = site.start(0, 1_000, clock=UNSET)
     assert site.start(5, 2_000, clock=UNSET).transaction_id != first.transaction_id
+
+
+def test_what_an_older_clock_hears_is_no_older(site: Site) -> None:
+    """Nodes' clocks differ by seconds: a partner that was told of a charge by one would take its
+    end, told by another, for outdated."""
+    number = site.start(0).transaction_id
+    site.meter([wh(2_000, 60)], number, seconds=60)
+    site.stop(number, 70, 3_000, received=57)
+    row = site.transaction(number)
+    assert (row.open, row.heard_at) == (False, at(60))
+
+
+def test_what_an_older_clock_hears_in_an_event_is_no_older(site: Site) -> None:
+    for event, seq, received in (("started", 0, 0), ("updated", 1, 60), ("ended", 2, 57)):
+        said = TransactionReport("T", event, seq, at(seq), evse=1, samples=(wh(seq * 100, seq),))
+        site.event(said, received)
+    row = site.wire("T")
+    assert (row.open, row.heard_at) == (False, at(60))
 
 
 def test_a_start_of_a_station_that_does_not_exist_is_refused(site: Site) -> None:

@@ -99,6 +99,17 @@ def test_an_older_clock_does_not_move_a_location_back(place: Place) -> None:
     assert place.location().last_updated == at(100)
 
 
+def test_a_status_told_by_an_older_clock_is_no_older(place: Place) -> None:
+    """Nodes' clocks differ by seconds, and partners take what is older than what they know for
+    outdated: the last status would never arrive."""
+    place.say("available", 50)
+    place.say("charging", 47)
+    assert (place.evse().status, place.evse().last_updated) == (Status.CHARGING, at(50))
+    place.site.run(locations.put, HERE._replace(city="Laval"), [], at(100))
+    place.site.run(locations.put, HERE._replace(city="Montreal"), [], at(97))
+    assert (place.location().city, place.location().last_updated) == ("Montreal", at(100))
+
+
 def test_the_station_as_a_whole_counts_for_all_its_evses(place: Place) -> None:
     second = EVSE._replace(uid="E-2", uid_key="e-2", evse=2)
     place.site.run(locations.put, HERE, [second], at(2))
