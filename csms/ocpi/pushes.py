@@ -133,6 +133,10 @@ class Pushes:
                         told = await self._feed.push(self._network, partner, *thing)
                     except CsmsError as error:
                         self._failed(partner, thing, error.detail or error.code)
+                    except Exception as error:
+                        # A fault of ours with this one thing; the others go on.
+                        log.exception("push_failed", partner=partner.name, thing=" ".join(thing))
+                        self._failed(partner, thing, repr(error))
                     else:
                         self._has_arrived(thing, asked=told is not None)
                         self._refused += told or ()

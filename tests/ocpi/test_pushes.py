@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -185,6 +186,32 @@ async def test_a_thing_that_a_partner_fails_on_holds_up_no_other_and_is_given_up
         assert await publisher.push(partner, FEED)
         assert (await there(south))["BAD"] is False
         assert (await noted(north, south)).error is None
+
+
+async def test_a_thing_that_cannot_be_made_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fault of ours with one object is no reason to tell of no other; and nothing goes on behind
+    the turn that it ended."""
+    async with networks() as (north, south, publisher):
+        partner = await north.partner(south)
+        whole = FEED.push
+
+        async def push(network: Any, partner: Any, party: str, uid: str) -> Any:
+            if uid == "BAD":
+                raise KeyError("id")
+            return await whole(network, partner, party, uid)
+
+        broken = replace(FEED, push=push)
+        monkeypatch.setattr(publisher.pump(partner)._pushes[FEED.name], "_feed", broken)
+        add(north, "BAD")
+        for uid in "ABCDE":
+            add(north, uid)
+            assert not await publisher.push(partner, FEED)
+            assert uid in await there(south)
+        assert "KeyError" in str((await noted(north, south)).error)
+        assert await publisher.push(partner, FEED)
+        assert "BAD is given up" in str((await noted(north, south)).error)
 
 
 async def test_nothing_is_given_up_while_a_partner_takes_nothing() -> None:
