@@ -126,7 +126,7 @@ class Duties:
             wanted |= set(await self._wanted())
         workers = self._among.workers()
         mine = {name for name in wanted if nodes.preferred(name, workers) == self._among.me.name}
-        for name in self._held - mine:
+        for name in sorted(self._held - mine):
             await self._hand_over(name)
         now, me = self._clock(), self._among.me
         wanting = [Lease(name, me.name, me.run, now) for name in sorted(mine - self._held)]
@@ -135,7 +135,7 @@ class Duties:
             if taken and self._run == self._among.me.run:
                 self._held.update(taken)
                 log.info("duties_taken", duties=taken)
-        for name in self._held & set(self._work):
+        for name in sorted(self._held & set(self._work)):
             if name not in self._tasks:
                 self._begin(name)
 
@@ -163,7 +163,7 @@ class Duties:
         log.info("duty_handed_over", duty=name)
 
     def _drop(self, names: Collection[str]) -> None:
-        for name in names:
+        for name in sorted(names):
             self._held.discard(name)
             task = self._tasks.pop(name, None)
             if task is not None:
