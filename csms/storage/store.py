@@ -283,10 +283,12 @@ class InlineStore:
     """A store without a thread: each function is a batch of its own, run at once by the caller.
 
     For tests and simulations; the same working set, the same SQL, the same refusals.
+    `on_commit(events)` is called after a commit.
     """
 
     def __init__(self, database: Database, reader: Reader) -> None:
         self.reader = reader
+        self.on_commit: Callable[[int], None] = lambda events: None
         self.marks: list[str] = []
         self.trouble: str | None = None
         self._runner = Runner(database, time.monotonic, BATCH_BUDGET_S)
@@ -294,10 +296,12 @@ class InlineStore:
     def run(self, fn: Callable[..., R], *args: Any) -> R:
         """`fn(tx, *args)` in a transaction, synchronously."""
         job = Job(fn, args, (), lambda job: None)
-        self._runner.run([job])
+        _, events = self._runner.run([job])
         if job.error is not None:
             raise job.error
         self.marks += job.marks
+        if events:
+            self.on_commit(events)
         result: R = job.result
         return result
 

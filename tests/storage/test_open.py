@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from csms.core import tokens
 from csms.core.errors import Invalid, StoreUnavailable
 from csms.core.stations import UnknownStation
+from csms.core.tokens import Token
 from csms.storage.open import (
     open_inline,
     open_store,
@@ -20,7 +22,7 @@ from csms.storage.open import (
 from csms.storage.open import shown as address_for_people
 from csms.storage.schema import engine_for, revisions
 from tests.support.postgres import bare_database
-from tests.support.stores import knocker
+from tests.support.stores import NOW, knocker
 from tests.support.system import free_port
 
 
@@ -88,6 +90,15 @@ def test_stores_in_memory_are_apart() -> None:
     one, other = open_inline(), open_inline()
     one.run(lambda tx: tx.save(knocker("A")))
     assert other.run(lambda tx: tx.get(UnknownStation, "A")) is None
+
+
+def test_a_store_in_memory_tells_of_what_the_journal_got() -> None:
+    store, told = open_inline(), list[int]()
+    store.on_commit = told.append
+    store.run(lambda tx: tx.save(knocker("A")))
+    assert told == [], "nobody waits for a row without an event"
+    store.run(tokens.add, Token("CA*NTH", "", "rfid", "A", NOW), NOW)
+    assert told == [1]
 
 
 async def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
