@@ -16,8 +16,8 @@ from tests.simulation.world import Plan, World
 from tests.support.virtual import run_virtually
 
 
-def lived(plan: Plan) -> Counter[str]:
-    """Live one world; what happened in it. Raises what did not hold."""
+def lived(plan: Plan) -> World:
+    """Live one world; it knows what happened in it. Raises what did not hold."""
     made: list[World] = []
 
     async def live() -> None:
@@ -25,7 +25,7 @@ def lived(plan: Plan) -> Counter[str]:
         await made[0].run()
 
     run_virtually(live())
-    return made[0].happened
+    return made[0]
 
 
 def main() -> int:
@@ -52,9 +52,10 @@ def main() -> int:
             )
             failed.append(seed)
             continue
-        total += found
+        total += found.happened
         took = time.monotonic() - began
-        print(f"seed {seed}: {took:.1f} s, {dict(sorted(found.items()))}", flush=True)
+        happened = dict(sorted(found.happened.items()))
+        print(f"seed {seed}: {took:.1f} s, world {found.fingerprint()}, {happened}", flush=True)
     days = (chosen.seeds - len(failed)) * chosen.hours / 24
     print(f"{chosen.seeds} seeds, {days:.2f} virtual days, failed: {failed or 'none'}")
     print(dict(sorted(total.items())))

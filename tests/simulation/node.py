@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
+
+import httpx
 
 from csms.bus.local import LocalBus
 from csms.core import stations
 from csms.core.billing import PriceAsked
-from csms.core.errors import NodeUnreachable
+from csms.core.errors import CsmsError, NodeUnreachable, StoreUnavailable
 from csms.core.ids import Origin
 from csms.core.security import Keyring
 from csms.core.taxes import table
+from csms.core.visitors import HomeAsked
 from csms.flows import places, reach
 from csms.flows.availability import Availability
 from csms.flows.commands import Commander, Performed
@@ -33,10 +37,15 @@ from csms.ocpp.registry import Registry
 from csms.ocpp.treatment import Treatments
 from csms.ocpp.upkeep import Upkeep
 from csms.ocpp.versions import PROTOCOLS
+from tests.simulation.internet import asked
+from tests.simulation.partners import Roaming
 from tests.simulation.pipes import End, Pipe
+from tests.simulation.stores import SimStore
 
 SETTLE_EVERY_S = 15.0
 CALL_TIMEOUT_S = 30.0
+START_AGAIN_S = 1.0
+OFFLINE_GRACE_S = 300.0
 PULSE = Pulse(beat_s=2.0, lost_after_s=12.0)
 
 
@@ -57,7 +66,7 @@ class Letters:
         there = self.everybody.get(node)
         if self.broken or there is None or there.broken:
             raise NodeUnreachable(f"{node} cannot be reached: the broker is away")
-        if there.gone:
+        if there.gone or what not in there.handlers:
             await asyncio.sleep(3.0)
             raise NodeUnreachable(f"{node} did not answer over the broker in 3 s")
         return Letter(node, asyncio.create_task(there.handlers[what](body), name=f"letter {what}"))
@@ -66,6 +75,8 @@ class Letters:
 class Letter:
     def __init__(self, node: str, working: asyncio.Task[Any]) -> None:
         self._node, self._working = node, working
+        # Not everybody waits for an answer.
+        working.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def answer(self, within_s: float) -> Any:
         try:
@@ -75,6 +86,8 @@ class Letter:
             if isinstance(error, asyncio.CancelledError) and not self._working.cancelled():
                 raise
             raise NodeUnreachable(f"{self._node} gave no answer") from None
+        except CsmsError as error:
+            raise NodeUnreachable(f"{self._node}: {error.detail}") from None
 
 
 class NodeSim:
@@ -83,30 +96,44 @@ class NodeSim:
     def __init__(
         self,
         name: str,
-        store: Any,
+        store: SimStore,
         keyring: Keyring,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         letters: dict[str, Letters],
-        duties: Mapping[str, Callable[[NodeSim], Coroutine[Any, Any, None]]],
+        roaming: Callable[[NodeSim], Roaming],
     ) -> None:
-        self.name, self.store, self.clock = name, store, clock
-        self._keyring, self._new_id, self._letters = keyring, new_id, letters
-        self._more = duties
+        self.name, self.clock = name, clock
+        self._store, self.store = store, store.life()
+        self.keyring, self.new_id, self._letters = keyring, new_id, letters
+        self._roaming = roaming
         self.up = False
-        self.pipes: set[Pipe] = set()
+        self._requests: set[asyncio.Task[httpx.Response]] = set()
+        # In the order in which they came: that of a set would be another one in each run.
+        self.pipes: dict[Pipe, None] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._life: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self.failed: BaseException | None = None
 
     async def start(self) -> None:
-        self._ready.clear()
-        self._life = asyncio.create_task(self._live(), name=f"node {self.name}")
-        await self._ready.wait()
+        """Begin a life; again and again while the store is away, as its supervisor would."""
+        while True:
+            self._ready.clear()
+            self._life = asyncio.create_task(self._live(), name=f"node {self.name}")
+            ready = asyncio.create_task(self._ready.wait(), name="ready")
+            await asyncio.wait((self._life, ready), return_when=asyncio.FIRST_COMPLETED)
+            if self._ready.is_set():
+                return
+            ready.cancel()
+            error = self._life.exception()
+            if not isinstance(error, StoreUnavailable):
+                raise error or AssertionError("it ended by itself")
+            await asyncio.sleep(START_AGAIN_S)
 
     async def _live(self) -> None:
-        store, clock = self.store, self.clock
+        self.store = store = self._store.life()
+        clock = self.clock
         self.bus = LocalBus()
         self.metrics = Metrics()
         self.registry = Registry(self.metrics)
@@ -116,18 +143,16 @@ class NodeSim:
             store,
             self.name,
             clock,
-            self._new_id,
+            self.new_id,
             pulse=PULSE,
-            place=f"{self.name}/{self._new_id()}",
+            place=f"{self.name}/{self.new_id()}",
             links=self.registry.__len__,
         )
         lost = LostNodes(store, clock)
         await self.membership.join()
         await lost.settle_own(self.membership.me)
         self.links = Reach(store, self.registry, letters, self.name)
-        self.commander = Commander(
-            store, self.links, self.name, clock, self._new_id, CALL_TIMEOUT_S
-        )
+        self.commander = Commander(store, self.links, self.name, clock, self.new_id, CALL_TIMEOUT_S)
         self.pricer = Pricer(store, table([], {}), clock)
         configuration = Configuration(store, self.links, clock, CALL_TIMEOUT_S)
         contact = Contact(store, self.links, configuration, clock, ContactLimits())
@@ -137,23 +162,24 @@ class NodeSim:
         registry.on_boot = contact.booted
         registry.on_detached = contact.link_down
         registry.on_reachable = availability.reachable
-        self.admission = Admission(store, self._keyring, None, self._new_id, "CA*NTH")
+        self.admission = Admission(store, self.keyring, None, self.new_id, "CA*NTH")
         treatments = Treatments(store)
         self.duties = Duties(store, self.membership, clock)
-        biller = Biller(store, self.pricer, clock, self._new_id)
+        biller = Biller(store, self.pricer, clock, self.new_id)
         self.membership.on_change = self.duties.look
 
         async def settle() -> None:
             while True:
-                await self.pricer.settle_due()
-                await biller.bill_priced()
+                with suppress(CsmsError):
+                    await self.pricer.settle_due()
+                    await biller.bill_priced()
                 await asyncio.sleep(SETTLE_EVERY_S)
 
         self.duties.add("prices and records", settle)
         self.duties.add("lost nodes", lost.run)
-        self.duties.add("lost links", places.Watch(store, 300.0, clock).run)
-        for name, work in self._more.items():
-            self.duties.add(name, lambda work=work: work(self))
+        self.duties.add("lost links", places.Watch(store, OFFLINE_GRACE_S, clock).run)
+        self.roaming = self._roaming(self)
+        store.buses.append(self.bus)
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -163,7 +189,7 @@ class NodeSim:
                     store,
                     self.admission,
                     registry,
-                    Answerers({PriceAsked: self.pricer}),
+                    Answerers({PriceAsked: self.pricer, HomeAsked: self.roaming.homes}),
                     self.metrics,
                     GatewayLimits(),
                     self.name,
@@ -182,6 +208,7 @@ class NodeSim:
                     contact.run(),
                     availability.run(),
                     self.gateway._sweep(),
+                    self.roaming.publisher.run(),
                 ):
                     tasks.create_task(work)
                 self.up = True
@@ -207,13 +234,27 @@ class NodeSim:
         self.post.gone = True
         # What a process had queued is gone with it: nothing of it reaches the store any more.
         pipes = list(self.pipes)
+        self.store.over = True
+        self.store.buses.remove(self.bus)
         self._life.cancel()
+        for request in list(self._requests):
+            request.cancel()
         for task in list(self.commander._running.values()):
             task.cancel()
         await asyncio.gather(self._life, return_exceptions=True)
         for pipe in pipes:
             pipe.cut()
         self.pipes.clear()
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        """What a partner is answered. Raises `httpx.ConnectError` when the node dies over it."""
+        working = asyncio.create_task(asked(self.roaming.app, request), name="request of a partner")
+        self._requests.add(working)
+        working.add_done_callback(self._requests.discard)
+        await asyncio.wait((working,))
+        if working.cancelled():
+            raise httpx.ConnectError("the connection broke")
+        return working.result()
 
     # -- stations ------------------------------------------------------------------------------
 
@@ -226,7 +267,7 @@ class NodeSim:
     def take(self, pipe: Pipe, found: Any) -> None:
         """Serve the station at the other end."""
         assert self._tasks is not None
-        self.pipes.add(pipe)
+        self.pipes[pipe] = None
         end: Any = pipe.ends[1]
         end.switches = self.gateway._treatments.of(found.station, found.policy)
         self._tasks.create_task(self._serve(end, pipe, found), name=f"link {found.station.id}")
@@ -234,9 +275,14 @@ class NodeSim:
     async def _serve(self, end: End, pipe: Pipe, found: Any) -> None:
         version = PROTOCOLS[pipe.subprotocol]
         origin = Origin(found.station.id, found.station.identity, version.version, self.clock())
-        station = await self.store.transact(
-            stations.link_opened, origin, self.name, "192.0.2.1", found.login
-        )
+        try:
+            station = await self.store.transact(
+                stations.link_opened, origin, self.name, "192.0.2.1", found.login
+            )
+        except StoreUnavailable:
+            self.pipes.pop(pipe, None)
+            await end.close(1013, "store unavailable, try again later")
+            return
         before = found.station.node
         if before is not None and before != self.name:
             assert self._tasks is not None
@@ -245,4 +291,4 @@ class NodeSim:
             protocol = self.gateway._protocols[pipe.subprotocol]
             await self.gateway._run(end, station, protocol)  # type: ignore[arg-type]
         finally:
-            self.pipes.discard(pipe)
+            self.pipes.pop(pipe, None)

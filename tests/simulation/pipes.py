@@ -57,7 +57,8 @@ class _Protocol:
 
     @property
     def close_exc(self) -> Exception:
-        return ConnectionClosedError(self.close_rcvd, self.close_sent, None)
+        both = self.close_rcvd is not None and self.close_sent is not None
+        return ConnectionClosedError(self.close_rcvd, self.close_sent, False if both else None)
 
 
 class End:
@@ -128,8 +129,8 @@ class End:
     def _closed(self) -> Exception:
         rcvd, sent = self.protocol.close_rcvd, self.protocol.close_sent
         if rcvd is not None and rcvd.code in (1000, 1001):
-            return ConnectionClosedOK(rcvd, sent, None)
-        return ConnectionClosedError(rcvd, sent, None)
+            return ConnectionClosedOK(rcvd, sent, None if sent is None else False)
+        return self.protocol.close_exc
 
 
 @dataclass(eq=False)

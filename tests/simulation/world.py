@@ -1,19 +1,23 @@
-"""The world of one seed: a network of two nodes, fifty chargers and their drivers, an operator who
-asks for things, and everything that goes wrong. `run` lives it, and asserts what must hold."""
+"""The world of one seed: a network of two nodes, fifty chargers and their drivers, three partners
+whose drivers charge here too, an operator who asks for things, and everything that goes wrong.
+`run` lives it, and asserts what must hold."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
 import structlog
 
 from chargers.charger import Charger
@@ -25,6 +29,7 @@ from csms.core.availability import Connector
 from csms.core.cdrs import Cdr
 from csms.core.commands import Command, Kind, Status
 from csms.core.entities import SHAPES
+from csms.core.errands import OPEN, Errand
 from csms.core.errors import CsmsError
 from csms.core.locations import Location, LocationEvse
 from csms.core.nodes import Lease
@@ -34,10 +39,22 @@ from csms.core.stations import NewStation, Station
 from csms.core.tariffs import Tariff
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
+from csms.core.visits import Visit
+from csms.ocpi.exchange import by_name
 from csms.ocpp.admission import Denial
-from csms.storage.open import open_inline
-from tests.simulation.node import Letters, NodeSim
+from tests.simulation.agreement import Agreement, every
+from tests.simulation.internet import AWAY, Internet, Odds
+from tests.simulation.node import OFFLINE_GRACE_S, Letters, NodeSim
+from tests.simulation.partners import (
+    HOME,
+    HOMES,
+    PartnerSim,
+    Roaming,
+    connect,
+    known,
+)
 from tests.simulation.pipes import Pipe, Weather
+from tests.simulation.stores import SimStore
 from tests.support.ocpp import at_once
 from tests.support.ocpp_links import basic
 
@@ -47,19 +64,36 @@ KEYRING = Keyring({"k1": b"0123456789abcdef"}, "k1")
 SUBPROTOCOL = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}
 # What a charger gets wrong without losing what it is asked to keep.
 FAULTS = ("", "", "", "duplicates", "lost-answers", "extra-fields", "no-zone", "mixed-units")
+CENT = Decimal("0.01")
+PRICE_OF_KWH = Decimal("0.3")
 TARIFF: dict[str, Any] = {
-    "elements": [{"price_components": [{"type": "ENERGY", "price": 0.3, "step_size": 1}]}]
+    "country_code": "CA",
+    "party_id": "NTH",
+    "id": "DAY",
+    "currency": "CAD",
+    "tax_included": "NO",
+    "elements": [{"price_components": [{"type": "ENERGY", "price": "0.3", "step_size": 1}]}],
 }
 OUTCOME_WITHIN = timedelta(minutes=15)
+CHARGERS_OF_A_PLACE = 5
+NODES_WRONG_S = 15.0
+PARTNERS_WRONG_S = 20.0
 PRICED_WITHIN_S = 120.0
 
 
+# How long it takes at most until partners hold what we hold, once all is calm.
+AGREED_WITHIN_S = 2 * 3_600.0
+AGREED_EVERY_S = 30.0
+OUTDATED = "neighbour_object_outdated"
 FAIR = Weather()
+USUAL = Odds()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is lived: `hours` of charging by `chargers`, with a node that dies so many times."""
+    """What is lived: `hours` of charging by `chargers`, with a node that dies so many times, and so
+    many outages of the broker, of a partner, of the store. `commands` of an operator; cards that
+    partners block: `blocks`, charges that their drivers order: `orders`."""
 
     seed: int
     hours: float = 1.0
@@ -67,7 +101,12 @@ class Plan:
     deaths: int = 3
     broker_outages: int = 2
     commands: int = 60
+    partner_outages: int = 3
+    store_outages: int = 2
+    blocks: int = 4
+    orders: int = 12
     weather: Weather = FAIR
+    odds: Odds = USUAL
 
 
 class Clock:
@@ -91,25 +130,36 @@ class World:
         self.plan = plan
         self.rng = random.Random(plan.seed)
         self.happened: Counter[str] = Counter()
-        self.store = open_inline()
+        self.store = SimStore()
         self.clock = Clock()
         ids = count(1)
         self.new_id = lambda: f"{next(ids):012}"
         letters: dict[str, Letters] = {}
-        # The clocks of nodes differ by minutes.
+        self.internet = Internet(plan.odds, self._rng(), self._counted)
+        self.internet.join(HOME, self._at_home)
         self.nodes = [
             NodeSim(
                 name,
                 self.store,
                 KEYRING,
-                Clock(self.rng.uniform(-3, 3)).now,
+                Clock(self.rng.uniform(-NODES_WRONG_S, NODES_WRONG_S)).now,
                 self.new_id,
                 letters,
-                {},
+                lambda node: Roaming(node, PARTY, self._rng(), self.internet),
             )
             for name in ("a", "b")
         ]
         self.letters = letters
+        self.partners = [
+            PartnerSim(
+                home,
+                SimStore(),
+                Clock(self.rng.uniform(-PARTNERS_WRONG_S, PARTNERS_WRONG_S)).now,
+                self._rng(),
+                self.internet,
+            )
+            for home in HOMES
+        ]
         self.chargers = [self._charger(number) for number in range(plan.chargers)]
         self.drivers = [
             Driver(c, [f"{c.profile.id}-A", f"{c.profile.id}-B"], self._rng(), HABITS)
@@ -171,37 +221,94 @@ class World:
     def _counted(self, what: str) -> None:
         self.happened[what] += 1
 
+    # -- partners ------------------------------------------------------------------------------
+
+    async def _at_home(self, request: httpx.Request) -> httpx.Response:
+        """By the balancer to a node that is up."""
+        up = [node for node in self.nodes if node.up]
+        if not up:
+            return httpx.Response(503, text="nobody is up")
+        return await self.rng.choice(up).answer(request)
+
+    async def _connected(self) -> None:
+        """Everybody has exchanged credentials, and the tokens of all drivers are known here."""
+        await connect(self.nodes[0].roaming.network, self.store, self.partners)
+        await known(self.store, self.partners)
+
+    async def _agreed(self) -> list[Agreement]:
+        """Partners hold what we hold, soon."""
+        ours = self.nodes[0].roaming.network
+        found = [Agreement(ours, one, await by_name(ours, one.home.party)) for one in self.partners]
+        began = asyncio.get_running_loop().time()
+        until = began + AGREED_WITHIN_S
+        while True:
+            left = [line for one in found for line in await one.differences()]
+            if not left:
+                break
+            assert asyncio.get_running_loop().time() < until, "\n".join(left)
+            await asyncio.sleep(AGREED_EVERY_S)
+        self.happened["agreed_after_s"] += round(asyncio.get_running_loop().time() - began)
+        assert not self.internet.overlapped, self.internet.overlapped
+        for partner in self.partners:
+            for errand in await every(partner.store, Errand):
+                assert errand.status not in OPEN, errand
+        return found
+
+    def _count_agreed(self, found: Iterable[Agreement]) -> None:
+        for one in found:
+            self.happened += one.counted
+        for partner in self.partners:
+            for errand in at_once(every(partner.store, Errand)):
+                self.happened[f"ordered_{errand.status}"] += 1
+            self.happened["told_late"] += partner.store.inner.marks.count(OUTDATED)
+        for visit in self.rows(Visit):
+            self.happened[f"visit_{visit.auth_method.lower()}"] += 1
+
+    async def _orders(self, tasks: asyncio.TaskGroup) -> None:
+        """Drivers of partners start charges from afar."""
+
+        async def order(partner: PartnerSim) -> None:
+            found = await partner.order(PARTY)
+            self.happened[f"order_{found.status if found else 'impossible'}"] += 1
+
+        for _ in range(self.plan.orders):
+            await asyncio.sleep(self.plan.hours * 3_600 / (self.plan.orders + 1))
+            tasks.create_task(order(self.rng.choice(self.partners)), name="order")
+
     # -- the network ---------------------------------------------------------------------------
 
     def furnish(self) -> None:
         """What operators have set up: stations, cards, places, a price."""
         now, run = self.clock.now(), self.store.run
-        run(tariffs.put, Tariff(PARTY, "day", 1, "DAY", "CAD", TARIFF, now, now), now)
-        evses = []
-        for charger in self.chargers:
-            profile = charger.profile
+        run(tariffs.put, Tariff(PARTY, "day", 0, "DAY", True, now, now, "CAD", data=TARIFF), now)
+        evses: dict[str, list[LocationEvse]] = {}
+        for n, charger in enumerate(self.chargers):
+            profile, depot = charger.profile, f"DEPOT-{n // CHARGERS_OF_A_PLACE}"
             station_id = f"id {profile.id}"
             run(stations.onboard, station_id, NewStation(profile.id, PARTY, profile.evses), now)
             key_id, hashed = KEYRING.hash((profile.token or "").encode())
             credential = Credential(f"c {profile.id}", station_id, BASIC, key_id, hashed, now)
             run(security.issue, credential, now)
-            for driver in ("A", "B"):
-                card = Token(PARTY, "", "rfid", f"{profile.id}-{driver}", now)
-                run(tokens.add, card, now)
+            run(tokens.add, Token(PARTY, "", "rfid", f"{profile.id}-A", now), now)
+            self.rng.choice(self.partners).issue(f"{profile.id}-B")
             for number in range(1, profile.evses + 1):
                 uid = f"{profile.id}-{number}"
-                served = LocationEvse(PARTY, uid.lower(), uid, "depot", now, now)
-                evses.append(served._replace(station_id=station_id, evse=number, connectors=[PLUG]))
+                served = LocationEvse(PARTY, uid.lower(), uid, depot.lower(), now, now)
+                served = served._replace(station_id=station_id, evse=number, connectors=[PLUG])
+                evses.setdefault(depot, []).append(served)
         address = ("1 Main Street", "Montreal", "CAN", "45.500000", "-73.500000")
-        place = Location(PARTY, "depot", "DEPOT", now, now, *address, "America/Toronto")
-        run(locations.put, place, evses, now)
-        run(tariffs.assign, PARTY, "DAY", "DEPOT", None, now)
+        for depot, there in evses.items():
+            place = Location(PARTY, depot.lower(), depot, now, now, *address, "America/Toronto")
+            run(locations.put, place, there, now)
+            run(tariffs.assign, PARTY, "DAY", depot, None, now)
 
     async def run(self) -> None:
         """Live it, let it come to rest, and look at what is left."""
         self.furnish()
         for node in self.nodes:
             await node.start()
+        pumps = [asyncio.create_task(one.run(), name=one.home.party) for one in self.partners]
+        await self._connected()
         async with asyncio.TaskGroup() as tasks:
             for charger in self.chargers:
                 tasks.create_task(charger.run(), name=charger.profile.id)
@@ -210,6 +317,10 @@ class World:
                 tasks.create_task(self._deaths(), name="deaths"),
                 tasks.create_task(self._broker(), name="broker"),
                 tasks.create_task(self._operator(), name="operator"),
+                tasks.create_task(self._partner_outages(), name="partner outages"),
+                tasks.create_task(self._store_outages(), name="store outages"),
+                tasks.create_task(self._blocks(), name="blocks"),
+                tasks.create_task(self._orders(tasks), name="orders"),
             ]
             await asyncio.sleep(self.plan.hours * 3_600)
             for driver in self.drivers:
@@ -220,12 +331,19 @@ class World:
             await self._calm()
             await asyncio.gather(*driving, return_exceptions=True)
             await self._drained()
+            # What ended last is priced and billed.
+            await asyncio.sleep(PRICED_WITHIN_S)
+            await self._agreed()
             for charger in self.chargers:
                 charger.stop()
-        # What ended last is priced and billed.
-        await asyncio.sleep(PRICED_WITHIN_S)
+        # All links end, which partners are told when the grace is over.
+        await asyncio.sleep(OFFLINE_GRACE_S + PRICED_WITHIN_S)
         await self._settled_commands()
         self.check()
+        self._count_agreed(await self._agreed())
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
         for node in self.nodes:
             assert node.failed is None, node.failed
             await node.kill()
@@ -235,15 +353,19 @@ class World:
 
     async def _calm(self) -> None:
         """The weather is fine from now on, and everybody is up."""
+        self.store.come_back()
+        self.store.deaf = False
+        self.internet.calm()
         for letters in self.letters.values():
             letters.broken = False
         for node in self.nodes:
+            assert node.failed is None, node.failed
             if not node.up:
                 await node.start()
 
     async def _drained(self) -> None:
         waiting: Iterable[Charger] = self.chargers
-        for _ in range(200):
+        for _ in range(60):
             done = [await charger.drain(60.0, for_good=True) for charger in waiting]
             waiting = [c for c, ok in zip(waiting, done, strict=True) if not ok]
             if not waiting:
@@ -282,11 +404,40 @@ class World:
         for _ in range(self.plan.broker_outages):
             await asyncio.sleep(self.plan.hours * 3_600 / (self.plan.broker_outages + 1))
             self.happened["broker_away"] += 1
+            self.store.deaf = True
             for letters in self.letters.values():
                 letters.broken = True
             await asyncio.sleep(60)
+            self.store.deaf = False
             for letters in self.letters.values():
                 letters.broken = False
+
+    async def _partner_outages(self) -> None:
+        """Now and then a partner is away for minutes."""
+        for _ in range(self.plan.partner_outages):
+            await asyncio.sleep(self.plan.hours * 3_600 / (self.plan.partner_outages + 1))
+            host = self.internet.hosts[self.rng.choice(self.partners).home.host]
+            host.away = self.rng.choice(AWAY)
+            self.happened["partner_outage"] += 1
+            await asyncio.sleep(self.rng.uniform(20, 300))
+            host.away = None
+
+    async def _store_outages(self) -> None:
+        for _ in range(self.plan.store_outages):
+            await asyncio.sleep(self.plan.hours * 3_600 / (self.plan.store_outages + 1))
+            self.happened["store_away"] += 1
+            self.store.go(loses=self.rng.random() < 0.5)
+            await asyncio.sleep(self.rng.choice((3.0, 12.0, 40.0)))
+            self.store.come_back()
+
+    async def _blocks(self) -> None:
+        """Partners block a card now and then, and change their mind."""
+        for _ in range(self.plan.blocks):
+            await asyncio.sleep(self.plan.hours * 3_600 / (self.plan.blocks + 1))
+            partner = self.rng.choice(self.partners)
+            if partner.uids:
+                partner.block(self.rng.choice(partner.uids), self.rng.random() < 0.7)
+                self.happened["token_blocked"] += 1
 
     async def _operator(self) -> None:
         """Asks for things, at either node."""
@@ -310,6 +461,13 @@ class World:
                 self.happened["command"] += 1
             except CsmsError as error:
                 self.happened[f"command_{error.code}"] += 1
+
+    def fingerprint(self) -> str:
+        """Of all that happened: the same for the same plan, in every process."""
+        found = 0
+        for store in (self.store, *(one.store for one in self.partners)):
+            found = zlib.crc32(repr(store.journal()).encode(), found)
+        return f"{found:08x}"
 
     # -- what must hold ------------------------------------------------------------------------
 
@@ -374,13 +532,13 @@ class World:
             valid = [cdr for cdr in found if not cdr.credit_of and cdr.id not in credited]
             assert len(valid) == 1, (row.id, [(c.id, c.credit_of) for c in found])
             assert valid[0].energy_wh == row.energy_wh, (row, valid[0])
+            price = (PRICE_OF_KWH * row.energy_wh / 1_000).quantize(CENT, ROUND_HALF_UP)
+            assert Decimal(valid[0].before_taxes) == price, (row, valid[0])
             self.happened["billed_wh"] += row.energy_wh or 0
 
     def _check_journal(self) -> None:
         """In order for each station: links open one after the other, and none ends twice."""
-        rows = self.store._runner._database.fetch(
-            "SELECT seq, kind, station_id, data FROM journal ORDER BY seq", ()
-        )
+        rows = self.store.journal()
         generations: dict[str, int] = {}
         ended: set[tuple[str, int]] = set()
         for _, kind, station_id, data in rows:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from itertools import count
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -32,12 +33,25 @@ class _Jumping(selectors.SelectSelector):
         return []
 
 
+class _Numbered(asyncio.Task[Any]):
+    """A task that sets keep in the same order in every run, not by where it lies in memory."""
+
+    def __init__(self, coro: Any, *, loop: VirtualLoop, **more: Any) -> None:
+        self._number = next(loop.numbers)
+        super().__init__(coro, loop=loop, **more)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Its time begins at 0 and stands still while anything can run."""
 
     def __init__(self) -> None:
         self._jumping = _Jumping()
         super().__init__(self._jumping)
+        self.numbers = count(1)
+        self.set_task_factory(lambda loop, coro, **more: _Numbered(coro, loop=self, **more))
 
     def time(self) -> float:
         return self._jumping.waited_s
