@@ -162,12 +162,15 @@ async def test_a_clock_that_jumps_ends_no_link_no_node_and_no_charge(
         assert answer.status_code == 200, answer.text
 
     async def spread() -> bool:
+        """Both are up and have duties, and nobody takes another one any more."""
         found = await listed(a)
-        return [state for state, _, _ in found.values()] == ["up", "up"] and all(
-            duties for _, duties, _ in found.values()
-        )
+        up = [state for state, _, _ in found.values()] == ["up", "up"]
+        if not up or not all(duties for _, duties, _ in found.values()):
+            return False
+        await some_beats(a)
+        return await listed(a) == found
 
-    await until(spread)
+    await until(spread, 60)
     before = await listed(a)
     async with AsyncExitStack() as stack:
 
