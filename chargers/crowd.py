@@ -160,6 +160,7 @@ class Crowd:
             await loop.sock_connect(sock, (self.host, self.port))
             await loop.create_connection(lambda: Wire(member), sock=sock)
         except BaseException:
+            # Also when it is given up: nobody else has the socket yet.
             sock.close()
             raise
 

@@ -21,6 +21,7 @@ class Shape:
 
     `key`: fields of the primary key. `finders`: name -> fields that `Tx.find` looks up by
     equality. `unique`: the finders with at most one result, which the database enforces as well.
+    `often`: stations' messages ask for the same row by its key again and again, and it is small.
     """
 
     kind: type[Any]
@@ -29,6 +30,7 @@ class Shape:
     key: tuple[str, ...]
     finders: Mapping[str, tuple[str, ...]]
     unique: frozenset[str]
+    often: bool
     key_of: Callable[[Any], tuple[Any, ...]]
     """The key of an entity."""
     found_by: Mapping[str, Callable[[Any], tuple[Any, ...]]]
@@ -44,6 +46,7 @@ def entity(
     key: tuple[str, ...],
     finders: Mapping[str, tuple[str, ...]] | None = None,
     unique: tuple[str, ...] = (),
+    often: bool = False,
 ) -> Callable[[C], C]:
     """Declare a `NamedTuple` class to be stored in `table`."""
 
@@ -60,6 +63,7 @@ def entity(
             key,
             dict(finders or {}),
             frozenset(unique),
+            often,
             _getter(fields, key),
             {name: _getter(fields, columns) for name, columns in (finders or {}).items()},
         )

@@ -41,6 +41,7 @@ class Registration(StrEnum):
     key=("id",),
     finders={"identity": ("identity",)},
     unique=("identity",),
+    often=True,
 )
 class Station(NamedTuple):
     """One charging station, whatever it is connected by.

@@ -68,6 +68,7 @@ Details = Mapping[str, Sequence[Any]]
         "open_by_token": ("token_key", "open"),
     },
     unique=("wire", "start_key"),
+    often=True,
 )
 class Transaction(NamedTuple):
     """One charging transaction.

@@ -31,13 +31,20 @@ class Listener:
         made = cls()
         first = await serve(handler, host, port, **options)
         made._servers.append(first)
-        if not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
             # asyncio's own loop takes all that have come.
-            options.pop("reuse_port", None)
+            return made
+        options.pop("reuse_port", None)
+        try:
             for sock in first.sockets:
                 for _ in range(WATCHES - 1):
                     again = socket.fromfd(sock.fileno(), sock.family, sock.type)
                     made._servers.append(await serve(handler, sock=again, **options))
+        except OSError:
+            # Too many files are open: nobody listens, rather than half.
+            made.close(1001, "not started")
+            await made.wait_closed()
+            raise
         return made
 
     @property

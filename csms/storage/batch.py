@@ -178,7 +178,8 @@ class WorkingSet:
             for key in keys:
                 if (kind, key) not in self.stored:
                     self._remember((kind, key), None)
-            self.by_key.update((kind, key) for key in keys)
+            if shape.often:
+                self.by_key.update((kind, key) for key in keys)
             return
         self.searched.add(kind)
         for key in keys:

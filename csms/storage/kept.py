@@ -2,7 +2,8 @@
 
 Only for a database that nobody else writes. What stations say is about the same few rows again and
 again (a charge is reported every minute), and to read and convert one costs as much as to decide
-about it. A row enters after the commit that it was part of; whatever goes wrong empties it all.
+about it. Only entities that are asked for `often` are kept: others may be large. A row enters after
+the commit that it was part of; whatever goes wrong empties it all.
 """
 
 from __future__ import annotations

@@ -203,9 +203,15 @@ def _owned(path: Path) -> Iterator[None]:
 
 def open_inline() -> InlineStore:
     """A store in memory without threads, schema in place."""
+    database = in_memory()
+    return InlineStore(database, InlineReader(STATEMENTS, DIALECT, database))
+
+
+def in_memory() -> SqliteDatabase:
+    """A writer's connection to an empty database that is nowhere else."""
     database = SqliteDatabase(MEMORY)
     _empty().connection.backup(database.connection)
-    return InlineStore(database, InlineReader(STATEMENTS, DIALECT, database))
+    return database
 
 
 @cache

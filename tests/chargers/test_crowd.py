@@ -210,6 +210,9 @@ async def test_an_upgrade_that_takes_too_long_is_given_up_and_made_again(
     monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
     ended: list[bytes] = []
 
+    def patient() -> Script:
+        yield Wait(60)
+
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         try:
@@ -221,7 +224,7 @@ async def test_an_upgrade_that_takes_too_long_is_given_up_and_made_again(
     server = await asyncio.start_server(mute, "127.0.0.1", 0)
     async with server:
         crowd = Crowd("127.0.0.1", server.sockets[0].getsockname()[1], "/ocpp")
-        crowd.join("CS-1", "secret", lambda member: iter(())).start()  # type: ignore[arg-type, return-value]
+        crowd.join("CS-1", "secret", lambda member: patient()).start()
         await until(lambda: len(ended) >= 2)
         crowd.stop()
     assert crowd.tally.counts["not_connected"] >= 2

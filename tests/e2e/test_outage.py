@@ -7,16 +7,13 @@ the database cannot write nothing is answered, links are closed with 1013, and n
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from tests.support.bursts import Bursts
 from tests.support.fleet import Fleet, onboard, running_fleet
 from tests.support.system import System
 from tests.support.truth import compare
@@ -24,18 +21,6 @@ from tests.support.truth import compare
 SEED = 7
 SPEED = 60.0
 OUTAGE_VIRTUAL_S = 600.0
-
-
-@contextmanager
-def locked(database: Path) -> Iterator[None]:
-    """Another program holds the database's write lock."""
-    connection = sqlite3.connect(database, isolation_level=None, timeout=10)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-        connection.close()
 
 
 async def test_ten_minutes_without_a_writable_store_lose_nothing(system: System) -> None:
@@ -46,7 +31,7 @@ async def test_ten_minutes_without_a_writable_store_lose_nothing(system: System)
     )
     async with running_fleet(system, profiles, SEED, SPEED) as fleet:
         await fleet.until_messages(150)
-        with locked(system.database):
+        with Bursts(system.database).holding():
             began = fleet.clock.now()
             await _until_all_links_are_closed(fleet)
             await _readyz_says_why(system)

@@ -34,8 +34,10 @@ def connecting(stack: AsyncExitStack, central: Central) -> asyncio.Task[Socket]:
 
 async def settled(central: Central) -> None:
     """The end of every link but the newest is written down or found to be stale."""
+    listener = central.gateway._plain
+    assert listener is not None
     async with asyncio.timeout(10):
-        while central.gateway._plain.handling > 1:  # type: ignore[union-attr]
+        while listener.handling > 1:
             await asyncio.sleep(0)
 
 

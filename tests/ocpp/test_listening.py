@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import uvloop
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close
 
 from csms.ocpp.listening import Listener
 
@@ -45,7 +47,7 @@ def test_who_connects_is_served_and_told_when_it_closes(loop: Callable[[], Any])
         for link in links:
             with pytest.raises(ConnectionClosed) as ended:
                 await link.recv()
-            assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (1001, "bye")  # type: ignore[union-attr]
+            assert ended.value.rcvd == Close(1001, "bye")
         # Nobody listens any more, on none of the watches.
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=5)
@@ -94,5 +96,30 @@ def test_a_port_that_is_taken_is_refused() -> None:
         other = socket.create_server(("127.0.0.1", 0))
         with other, pytest.raises(OSError, match="in use"):
             await Listener.open(echo, "127.0.0.1", other.getsockname()[1])
+
+    on(uvloop.new_event_loop, main())
+
+
+def test_one_that_cannot_listen_wholly_does_not_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no file left for another watch."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        made = 0
+
+        def no_more(*of: Any) -> socket.socket:
+            nonlocal made
+            made += 1
+            if made == 3:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return fromfd(*of)
+
+        fromfd = socket.fromfd
+        monkeypatch.setattr(socket, "fromfd", no_more)
+        with pytest.raises(OSError, match="Too many"):
+            await Listener.open(echo, "127.0.0.1", port)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
 
     on(uvloop.new_event_loop, main())

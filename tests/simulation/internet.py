@@ -17,6 +17,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from csms.ocpi.addresses import Policy
+from tests.support.virtual import passing
 
 # Documentation addresses (RFC 5737): none of them is ever connected to.
 POLICY = Policy.of(False, ["192.0.2.0/24"])
@@ -110,7 +111,7 @@ class Internet:
         if how == "refuses":
             raise httpx.ConnectError("connection refused")
         if how == "hangs":
-            await asyncio.sleep(3_600)
+            await passing(3_600)
         if how == "3000":
             return httpx.Response(200, json={"status_code": 3000, "status_message": "not now"})
         return httpx.Response(503, text="<h1>Maintenance</h1>")

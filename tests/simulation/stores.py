@@ -52,6 +52,7 @@ class SimStore:
         self.inner.on_commit = self._wake
         self.reader = self.inner.reader
         self._fetch = self.reader.fetch
+        # Everything that is read comes through here, whoever reads.
         self.reader.fetch = self._fetch_if_there  # type: ignore[method-assign]
         self.buses: list[LocalBus] = []
         self.deaf = False

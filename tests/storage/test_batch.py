@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,8 +20,7 @@ from csms.core.ports import Need, Tx
 from csms.core.stations import Station, UnknownStation
 from csms.core.tokens import Token
 from csms.storage.batch import Job, Overlay, Runner, Sequences, WorkingSet
-from csms.storage.schema import create_all
-from csms.storage.sqlite import MEMORY, SqliteDatabase
+from csms.storage.open import in_memory
 from tests.support.stores import NOW, FaultyDatabase, card, knocker, station
 
 
@@ -30,13 +28,7 @@ class Watched(FaultyDatabase):
     """A database in memory that notes its queries and writes."""
 
     def __init__(self) -> None:
-        memory = SqliteDatabase(MEMORY)
-        create_all(
-            sa.create_engine(
-                "sqlite://", creator=lambda: memory.connection, poolclass=sa.StaticPool
-            )
-        )
-        super().__init__(memory)
+        super().__init__(in_memory())
         self.queries: list[str] = []
 
     def fetch(self, sql: str, parameters: Any) -> Any:

@@ -5,33 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csms.core.errors import AlreadyExists, StoreUnavailable
 from csms.core.ports import Tx
-from csms.core.stations import Station
+from csms.core.stations import Station, UnknownStation
 from csms.storage.batch import Job, Runner
 from csms.storage.kept import Kept
-from csms.storage.schema import create_all
-from csms.storage.sqlite import MEMORY, SqliteDatabase
-from tests.support.stores import FaultyDatabase, station
+from csms.storage.open import in_memory
+from tests.support.stores import FaultyDatabase, knocker, station
 
 
 class Counting(FaultyDatabase):
     """A database in memory that counts its queries."""
 
     def __init__(self) -> None:
-        memory = SqliteDatabase(MEMORY)
-        create_all(
-            sa.create_engine(
-                "sqlite://", creator=lambda: memory.connection, poolclass=sa.StaticPool
-            )
-        )
-        super().__init__(memory)
+        super().__init__(in_memory())
         self.queries = 0
-        self.refused = 0
 
     def fetch(self, sql: str, parameters: Any) -> Any:
         self.queries += 1
@@ -47,7 +38,7 @@ def job(fn: Any, *args: Any) -> Job:
     return Job(fn, args, (), lambda job: None)
 
 
-def put(tx: Tx, row: Station) -> None:
+def put(tx: Tx, row: Any) -> None:
     tx.save(row)
 
 
@@ -131,6 +122,14 @@ def test_a_value_that_is_refused_leaves_nothing_wrong(database: Counting, runner
     assert refused.error is not None
     assert result(runner, read, "s1") == database.stored()["s1"]
     assert database.stored()["s1"].vendor == "V"
+
+
+def test_what_is_not_asked_for_often_is_read_again(database: Counting, runner: Runner) -> None:
+    """It may be large: the device model of a station is."""
+    runner.run([job(put, knocker("K"))])
+    for _ in range(2):
+        assert result(runner, lambda tx: tx.get(UnknownStation, "K")) == knocker("K")
+    assert database.queries == 2
 
 
 def test_those_not_used_for_the_longest_time_go_first() -> None:
