@@ -134,13 +134,17 @@ class Crowd:
         async with self._room:
             if self.stopping:
                 return
+            over = member.opening()
             try:
+                async with self._dialling, asyncio.timeout(ANSWER_WITHIN_S):
+                    await self._dial(member)
                 async with asyncio.timeout(ANSWER_WITHIN_S):
-                    async with self._dialling:
-                        await self._dial(member)
-                    await member.opened()
-            except (OSError, TimeoutError):
-                self.tally.counts["not_connected"] += 1
+                    await over
+            except Exception as error:
+                # Whatever it is, one station must not stay away for good.
+                usual = isinstance(error, (OSError, TimeoutError))
+                name = "not_connected" if usual else f"not_connected_{type(error).__name__}"
+                self.tally.counts[name] += 1
                 member.gave_up()
 
     async def _dial(self, member: Member) -> None:
@@ -226,12 +230,10 @@ class Member:
     def _begin(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._crowd.connect(self))
 
-    async def opened(self) -> None:
-        """Returns when the upgrade is over, well or not."""
+    def opening(self) -> asyncio.Future[None]:
+        """Done when the attempt that begins now is over, well or not."""
         self._opening = asyncio.get_running_loop().create_future()
-        if self._wire is not None and self._wire.over:
-            return
-        await self._opening
+        return self._opening
 
     def gave_up(self) -> None:
         """It was not connected in time: what is under way is dropped, and it tries again."""
@@ -239,7 +241,7 @@ class Member:
         if wire is not None and not wire.over:
             # That it is lost makes it connect again.
             wire.abort()
-        else:
+        elif self._opening is not None:
             self.again()
 
     def dialled(self, wire: Wire) -> None:

@@ -216,7 +216,7 @@ class BusSettings(BaseModel):
     """It may hold a password: only `bus.broker.Broker.shown` shows it."""
     topic: str = Field("csms", pattern=r"^[^/+#\x00]+(/[^/+#\x00]+)*$", max_length=200)
     answer_within_s: float = Field(10.0, gt=0)
-    events_at_once: int = Field(200, ge=1, le=1_000)
+    events_at_once: int = Field(100, ge=1, le=1_000)
 
     @field_validator("url")
     @classmethod

@@ -17,7 +17,7 @@ from typing import Protocol
 import aiomqtt
 import structlog
 
-from csms.bus.broker import Broker, client_of
+from csms.bus.broker import Broker, BrokerClient, client_of
 from csms.bus.events import cloud_event, topic
 from csms.core import cursors
 from csms.core.cursors import Cursor
@@ -45,7 +45,7 @@ class FeedLimits:
     happens within it goes together, and costs one write of the cursor; `idle_s`: how often the
     journal is looked at without a wake-up."""
 
-    at_once: int = 200
+    at_once: int = 100
     answer_s: float = 10.0
     first_s: float = 0.5
     most_s: float = 30.0
@@ -96,8 +96,6 @@ class Feed:
         while True:
             try:
                 async with client_of(self._broker, limits.answer_s, limits.at_once) as client:
-                    # Its warnings are about more than ten; order needs them under way together.
-                    client.pending_calls_threshold = limits.at_once
                     await self._deliver(client)
             except aiomqtt.MqttError as error:
                 self._failed(f"{self._broker.shown}: {error}")
@@ -134,7 +132,7 @@ class Feed:
             known = await self._store.transact(cursors.advance, CURSOR, end, self._clock())
         return known.seq
 
-    async def _deliver(self, client: aiomqtt.Client) -> None:
+    async def _deliver(self, client: BrokerClient) -> None:
         """Everything there is and everything that comes; ends with an exception."""
         limits, reader = self._limits, self._store.reader
         after, start = await self._cursor(), await reader.journal_start()
@@ -165,16 +163,13 @@ class Feed:
         self.trouble = None
         self._wait_s = self._limits.first_s
 
-    async def _publish(self, client: aiomqtt.Client, rows: Sequence[JournalRow]) -> None:
+    async def _publish(self, client: BrokerClient, rows: Sequence[JournalRow]) -> None:
         """Rows in their order, under way together: a broker keeps the order of one connection
         (MQTT 3.1.1 4.6). Returns when it has taken them all."""
         await self._learn_names(rows)
-        messages = [
+        await client.publish_all(
             (topic(self._prefix, row), cloud_event(self._source, row, self._identity(row)))
             for row in rows
-        ]
-        await asyncio.gather(
-            *(client.publish(name, event, qos=1, retain=False) for name, event in messages)
         )
         self.published += len(rows)
 

@@ -174,7 +174,7 @@ party = "{party}"
 
 # How long it may take to connect or to take an event, and how many are under way at once.
 # answer_within_s = 10.0
-# events_at_once = 200
+# events_at_once = 100
 
 [nodes]
 # Several processes with one PostgreSQL server: csms node list. Each shows every beat_s that it

@@ -13,6 +13,8 @@ import selectors
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,9 @@ class Server:
 # -- the machine -----------------------------------------------------------------------------------
 
 
+_GIVEN = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+
+
 def cores() -> tuple[int | None, int | None]:
     """The cores of server and generator; (None, None) where they cannot have one each."""
     if not hasattr(os, "sched_setaffinity"):
@@ -161,9 +166,24 @@ def cores() -> tuple[int | None, int | None]:
 
 
 def pin(core: int | None) -> None:
-    """Keep this process on one core."""
+    """Keep this process, and what it starts from now on, on one core."""
     if core is not None:
         os.sched_setaffinity(0, {core})
+
+
+@contextmanager
+def on_all_cores() -> Iterator[None]:
+    """What is started in the block may use every core that this process was given: several servers
+    that share the machine, as they would anywhere."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    kept = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, _GIVEN)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, kept)
 
 
 def allow_files(count: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from chargers.frames import upgrade
 from tests.benchmarks import cluster, roaming, scripts, verify
 from tests.benchmarks.generator import Broken, Load, Measured
-from tests.benchmarks.processes import CannotRun, Server, allow_files
+from tests.benchmarks.processes import CannotRun, Server, allow_files, on_all_cores
 from tests.benchmarks.scripts import Script
 
 SUBPROTOCOL = {"meter": "ocpp1.6", "transactions": "ocpp2.0.1", "idle": "ocpp1.6"}
@@ -410,7 +410,8 @@ def _acknowledged(load: Load) -> list[int]:
 
 async def _commands(folder: Path, options: Options, outcome: Outcome) -> None:
     """The way to a station of another node, beside that to one of this."""
-    facts = await cluster.commands(folder, max(10, min(300, int(options.seconds * 50))))
+    with on_all_cores():
+        facts = await cluster.commands(folder, max(10, min(300, int(options.seconds * 50))))
     for key, where in (("cluster.commands.here", "here"), ("cluster.commands", "there")):
         p50, p99 = facts[f"{where}_p50_ms"], facts[f"{where}_p99_ms"]
         figure = Figure(key, float(facts["commands"]), "commands", p50_ms=p50, p99_ms=p99)
@@ -424,7 +425,8 @@ async def _commands(folder: Path, options: Options, outcome: Outcome) -> None:
 
 async def _storm(folder: Path, options: Options, outcome: Outcome) -> None:
     """All stations after a restart, two workers."""
-    facts = await cluster.storm(folder, options.storm)
+    with on_all_cores():
+        facts = await cluster.storm(folder, options.storm)
     used = " and ".join(f"{seconds:.0f}" for seconds in facts["worker_cpu_s"])
     figure = Figure(
         "cluster.storm",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -84,6 +85,11 @@ class Mosquitto:
 
     def log(self) -> str:
         return (self._folder / "mosquitto.log").read_text()
+
+    def hang(self) -> None:
+        """It stands still, with its connections open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     async def kill(self) -> None:
         """kill -9."""
