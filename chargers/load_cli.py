@@ -42,7 +42,12 @@ def load(
     ] = 500,
     addresses: Annotated[
         int,
-        typer.Option(min=1, max=250, help="Local ones (127.0.0.1 and up) to connect from."),
+        typer.Option(
+            min=1,
+            max=250,
+            help="Local ones (127.0.0.1 and up) to connect from; beyond 14,000 connections each, "
+            "finding a port takes long.",
+        ),
     ] = 1,
     samples: Annotated[
         int, typer.Option(min=1, max=100_000, help="Meter values of a history.")

@@ -29,6 +29,7 @@ from csms.core.stations import NewStation
 from csms.fresh import keyring_of, new_id
 from csms.settings import load
 from csms.storage.open import open_store
+from tests.benchmarks.generator import LINKS_PER_ADDRESS
 from tests.benchmarks.processes import CannotRun
 from tests.benchmarks.scripts import Script
 from tests.support import mosquitto, postgres
@@ -199,7 +200,8 @@ async def storm(folder: Path, count: int) -> dict[str, Any]:
 async def _load(url: str, file: Path, count: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "chargers", "load", url, str(file), "--count", str(count)]
     command += ["--profile", "boot-storm", "--processes", "2", "--at-once", str(count), "--json"]
-    command += ["--addresses", str(1 + count // 20_000), "--seconds", str(STORM_WITHIN_S)]
+    command += ["--addresses", str(1 + count // LINKS_PER_ADDRESS)]
+    command += ["--seconds", str(STORM_WITHIN_S)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     found: dict[str, Any] = json.loads(out)

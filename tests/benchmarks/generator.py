@@ -25,6 +25,9 @@ S = TypeVar("S")
 TICK_S = 0.001
 DRAIN_S = 30.0
 OPEN_S = 30.0
+# Linux has ports for some 28,000 links from one address to one listener, and looks at every second
+# one first: when those are taken, finding a free one takes milliseconds.
+LINKS_PER_ADDRESS = 10_000
 
 
 class Broken(Exception):

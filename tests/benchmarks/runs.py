@@ -15,7 +15,7 @@ from typing import Any
 
 from chargers.frames import upgrade
 from tests.benchmarks import cluster, roaming, scripts, verify
-from tests.benchmarks.generator import Broken, Load, Measured
+from tests.benchmarks.generator import LINKS_PER_ADDRESS, Broken, Load, Measured
 from tests.benchmarks.processes import CannotRun, Server, allow_files, on_all_cores
 from tests.benchmarks.scripts import Script
 
@@ -39,7 +39,6 @@ BUSY = 0.9
 LIGHT = 0.5
 OPENED_AT_ONCE = 100
 WARM_LINKS = 100
-LINKS_PER_ADDRESS = 20_000
 SPARE_FILES = 500
 FEW = 1_000
 # What a station that charges says in the run with histories, and what one says in twelve hours.
@@ -486,7 +485,6 @@ async def _boot_idle(load: Load, port: int, stations: list[tuple[str, str]], def
 
     async def some() -> None:
         for identity, secret in waiting:
-            # One address has ports for some 28,000 links to one listener.
             network = len(load.lanes) // LINKS_PER_ADDRESS
             source = f"127.0.0.{1 + network}" if network else None
             request = _upgrade("idle", identity, secret, deflate=deflate)
