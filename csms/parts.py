@@ -167,6 +167,7 @@ def gateway_limits(settings: Settings, *, share_ports: bool = False) -> GatewayL
         tls_port=ocpp.tls.port,
         max_links=ocpp.max_links,
         max_handshakes=ocpp.max_handshakes,
+        handshakes_at_once=ocpp.handshakes_at_once,
         handshake_wait_s=ocpp.handshake_wait_s,
         links_per_s=ocpp.links_per_s,
         max_message_bytes=ocpp.max_message_bytes,

@@ -71,6 +71,7 @@ class OcppSettings(BaseModel):
     """What installers type into stations, when it is not wss://HOST:PORT/ocpp (or ws://)."""
     max_links: int = Field(18_000, ge=1)
     max_handshakes: int = Field(5_000, ge=1)
+    handshakes_at_once: int = Field(100, ge=1)
     handshake_wait_s: float = Field(10.0, gt=0)
     links_per_s: float = Field(1_000.0, ge=1)
     max_message_bytes: int = Field(524_288, ge=4_096, le=16_777_216)

@@ -13,7 +13,7 @@ from csms.api.stations import find
 from csms.api.system import System
 from csms.core.policies import Policy
 from csms.core.ports import Tx
-from csms.core.quirks import Make, Value, set_switch
+from csms.core.quirks import Value, make_of, set_switch
 from csms.core.stations import Station
 from csms.core.violations import explain
 
@@ -22,9 +22,8 @@ router = APIRouter(tags=["stations"])
 
 async def _treated(provided: System, station: Station) -> list[SwitchOut]:
     policy = await provided.store.reader.get(Policy, station.id)
-    make = Make(station.vendor, station.model, station.firmware)
     own = policy.switches if policy else {}
-    return [SwitchOut.of(treated) for treated in provided.catalogue.explain(make, own)]
+    return [SwitchOut.of(treated) for treated in provided.catalogue.explain(make_of(station), own)]
 
 
 @router.get("/stations/{station}/switches")

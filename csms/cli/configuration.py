@@ -31,10 +31,12 @@ party = "{party}"
 {public_url}
 
 # Live links, and attempts to connect under way; more get 503. When all stations come at once, as
-# after an outage, one whose turn would take longer than handshake_wait_s is told when to come
-# again; so many links are opened a second at most.
+# after an outage, handshakes_at_once of them are worked on and the others wait, so that nobody who
+# is in already has to; no more than links_per_s get in, and boot. One whose turn would take longer
+# than handshake_wait_s is told when to come again.
 # max_links = 18000
 # max_handshakes = 5000
+# handshakes_at_once = 100
 # handshake_wait_s = 10.0
 # links_per_s = 1000.0
 

@@ -289,7 +289,9 @@ def _status(tx: Tx, evse: LocationEvse, now: datetime, grace: timedelta, reporte
     if evse.station_id is None or evse.evse is None:
         return published(evse.lifecycle, evse.operative, False, ())
     station = tx.get(Station, evse.station_id)
-    heard = reported or (station is not None and is_heard(station, now, grace))
+    heard = reported or (
+        station is not None and is_heard(station.node, station.disconnected_at, now, grace)
+    )
     rows = tx.find(Connector, "station", evse.station_id)
     own = [c.status for c in rows if c.evse == evse.evse and c.connector]
     if not {*own} - {UNKNOWN}:
@@ -302,11 +304,13 @@ def _status(tx: Tx, evse: LocationEvse, now: datetime, grace: timedelta, reporte
     return published(evse.lifecycle, operative, heard, own, whole)
 
 
-def is_heard(station: Station, now: datetime, grace: timedelta) -> bool:
-    """Whether a station has a link, or lost it less than the grace ago."""
-    if station.node is not None:
+def is_heard(
+    node: str | None, disconnected_at: datetime | None, now: datetime, grace: timedelta
+) -> bool:
+    """Whether a station has a link, or lost it less than the grace ago; by these of its fields."""
+    if node is not None:
         return True
-    return station.disconnected_at is not None and now - station.disconnected_at < grace
+    return disconnected_at is not None and now - disconnected_at < grace
 
 
 # -- shared --------------------------------------------------------------------------------------

@@ -91,9 +91,11 @@ class JournalRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[R]):
-    """The function is done: its commit releases this value."""
+    """The function is done: its commit releases this value. `new_make`: the station has said that
+    it is of another make, firmware included, than was known."""
 
     value: R
+    new_make: bool = False
 
 
 @dataclass(frozen=True, slots=True)

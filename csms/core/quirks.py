@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from csms.core import events, policies
 from csms.core.errors import Invalid
 from csms.core.ports import Tx
+from csms.core.stations import Station
 
 Value = bool | int | str
 
@@ -95,6 +96,11 @@ class Make:
 
 
 UNKNOWN_MAKE = Make()
+
+
+def make_of(station: Station) -> Make:
+    """The make of a station, as far as it is known."""
+    return Make(station.vendor, station.model, station.firmware)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 from csms.core import events
@@ -89,7 +88,7 @@ class Keyring:
 
 
 def _digest(key: bytes, secret: bytes) -> str:
-    return hmac.new(key, secret, sha256).hexdigest()
+    return hmac.digest(key, secret, "sha256").hex()
 
 
 def presented_forms(password: bytes) -> Sequence[bytes]:

@@ -16,12 +16,16 @@ import structlog
 
 from csms.core import locations
 from csms.core.errors import CsmsError
+from csms.core.locations import LocationEvse
+from csms.core.occupancy import Status
 from csms.core.ports import Store
 from csms.core.stations import Station
 
 log = structlog.get_logger("flows.places")
 
 PAGE = 500
+WATCHED = ("id", "node", "disconnected_at")
+PUBLISHED = ("party_id", "uid_key", "station_id", "status")
 # Together in the batches of the store, and few enough to hold up no station.
 AT_ONCE = 100
 
@@ -49,25 +53,41 @@ class Watch:
             await asyncio.sleep(self._every_s)
 
     async def round(self) -> int:
-        """Look at all stations once; how many EVSEs changed. The first round of a process looks at
-        each of them closely."""
+        """Look at all stations once; how many EVSEs changed. The first round of a process looks
+        closely at those whose EVSEs are published otherwise than they should be."""
         changed = 0
+        shown = None if self._heard else await self._shown()
         after: tuple[str] | None = None
         while True:
-            page = await self._store.reader.page(Station, after=after, limit=PAGE)
+            page = await self._store.reader.fields(Station, WATCHED, after=after, limit=PAGE)
             now = self._clock()
-            close = [
-                (station.id, heard)
-                for station in page
-                if self._heard.get(station.id)
-                is not (heard := locations.is_heard(station, now, self._grace))
-            ]
+            close = []
+            for station_id, node, disconnected_at in page:
+                heard = locations.is_heard(node, disconnected_at, now, self._grace)
+                known = self._heard.get(station_id)
+                if known is None and shown is not None and _fits(shown.get(station_id), heard):
+                    self._heard[station_id] = heard
+                elif known is not heard:
+                    close.append((station_id, heard))
             for first in range(0, len(close), AT_ONCE):
                 some = close[first : first + AT_ONCE]
                 changed += sum(await asyncio.gather(*(self._refresh(*one, now) for one in some)))
             if len(page) < PAGE:
                 return changed
-            after = (page[-1].id,)
+            after = (page[-1][0],)
+
+    async def _shown(self) -> dict[str, set[str]]:
+        """What is published of the EVSEs of each station."""
+        found: dict[str, set[str]] = {}
+        after: tuple[str, str] | None = None
+        while True:
+            page = await self._store.reader.fields(LocationEvse, PUBLISHED, after=after, limit=PAGE)
+            for _, _, station_id, status in page:
+                if station_id is not None:
+                    found.setdefault(station_id, set()).add(status)
+            if len(page) < PAGE:
+                return found
+            after = (page[-1][0], page[-1][1])
 
     async def _refresh(self, station_id: str, heard: bool, now: datetime) -> int:
         needs = locations.refresh_needs(station_id)
@@ -76,3 +96,10 @@ class Watch:
         )
         self._heard[station_id] = heard
         return changed
+
+
+def _fits(statuses: set[str] | None, heard: bool) -> bool:
+    """Whether that may be what is published of a station that is heard, or is not."""
+    if not statuses:
+        return True
+    return Status.UNKNOWN not in statuses if heard else statuses == {Status.UNKNOWN}

@@ -63,6 +63,7 @@ class StationConnection(ServerConnection):
         super().__init__(*args, **more)
         self._arrivals = arrivals
         self._line: Line | None = None
+        self._turns: asyncio.Semaphore | None = None
         self._gone = False
         # What came before the header of a balancer was whole; None: nothing is waited for.
         self._header: bytes | None = None
@@ -121,8 +122,23 @@ class StationConnection(ServerConnection):
             self._line = line
         return again_s
 
+    async def takes_turn(self, turns: asyncio.Semaphore) -> None:
+        """Wait until there is time for it, and for another link in this second. The turn is given
+        back when it leaves the line."""
+        await turns.acquire()
+        if self._gone or self._line is None:
+            turns.release()
+            return
+        self._turns = turns
+        pause_s = self._line.pause_s(asyncio.get_running_loop().time())
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
+
     def leaves_line(self, *, opened: bool) -> None:
         """Its link is open, or it gets none. May be repeated."""
+        turns, self._turns = self._turns, None
+        if turns is not None:
+            turns.release()
         line, self._line = self._line, None
         if line is not None:
             line.leave(asyncio.get_running_loop().time(), opened=opened)

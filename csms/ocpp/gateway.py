@@ -71,15 +71,18 @@ _WORDS = {
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
     """`port`: without TLS, None for none; `tls_port`: with it, where there are certificates.
-    `max_handshakes`, `handshake_wait_s`, `links_per_s`: see `line`. `slowed`: refused attempts
-    whose answer is being delayed at once, more are answered without delay. `proxy_protocol`:
-    trusted proxies say first for whom they connect. `share_ports`: with other processes here."""
+    `max_handshakes`, `handshake_wait_s`, `links_per_s`: see `line`; `handshakes_at_once` of those
+    in line are worked on, and the others do not hold up who is in already. `slowed`: refused
+    attempts whose answer is being delayed at once, more are answered without delay.
+    `proxy_protocol`: trusted proxies say first for whom they connect. `share_ports`: with other
+    processes here."""
 
     host: str = "127.0.0.1"
     port: int | None = 9000
     tls_port: int = 9443
     max_links: int = 18_000
     max_handshakes: int = 5_000
+    handshakes_at_once: int = 100
     handshake_wait_s: float = 10.0
     links_per_s: float = 1_000.0
     max_message_bytes: int = 512 * 1024
@@ -138,6 +141,7 @@ class Gateway:
             lambda address: limits.proxy_protocol and self._is_proxy(address),
             lambda reason: metrics.handshakes_refused.labels(reason).inc(),
         )
+        self._turns = asyncio.Semaphore(limits.handshakes_at_once)
         self._line = Line(
             LineLimits(limits.max_handshakes, limits.handshake_wait_s, limits.links_per_s)
         )
@@ -250,6 +254,7 @@ class Gateway:
         if again_s is not None:
             return self._deny(Denial(503, "too_many_handshakes"), again_s)
         try:
+            await connection.takes_turn(self._turns)
             return await self._admit(connection, request)
         except BaseException:
             connection.leaves_line(opened=False)

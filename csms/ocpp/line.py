@@ -15,6 +15,8 @@ FIRST_RATE = 500.0
 # Over about so long the rate is measured.
 MEASURED_S = 2.0
 SOONEST_S = 1.0
+# So much of what may get in may do so at once.
+UNEVEN_S = 0.05
 # Nobody is sent away for longer, whatever the rate was a moment ago: it may be ten times that soon.
 LATEST_S = 60.0
 
@@ -22,7 +24,8 @@ LATEST_S = 60.0
 @dataclass(frozen=True, slots=True)
 class LineLimits:
     """`most`: attempts under way at once, a hard limit. `wait_s`: how long one may have to wait,
-    by what is expected; beyond that it is refused. `per_s`: links opened per second at most."""
+    by what is expected; beyond that it is refused. `per_s`: links opened per second at most (and so
+    boots: a station boots as soon as it is connected)."""
 
     most: int = 5_000
     wait_s: float = 10.0
@@ -40,6 +43,7 @@ class Line:
         self._counted = 0
         self._since: float | None = None
         self._next_s = 0.0
+        self._paced_s = 0.0
 
     @property
     def rate(self) -> float:
@@ -60,6 +64,13 @@ class Line:
             # The appointments are all taken: from the first one on again.
             self._next_s = now_s + soonest_s
         return self._next_s - now_s
+
+    def pause_s(self, now_s: float) -> float:
+        """How long the next one whose turn it is has to wait (s), so that no more than `per_s` get
+        in."""
+        begins_s = max(self._paced_s, now_s - UNEVEN_S)
+        self._paced_s = begins_s + 1 / self._limits.per_s
+        return max(0.0, begins_s - now_s)
 
     def leave(self, now_s: float, *, opened: bool) -> None:
         """An attempt that had entered is over; `opened`: there is a link now."""

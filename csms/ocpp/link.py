@@ -298,14 +298,14 @@ class Link:
             kind = "result" if isinstance(answer, Reply) else "error"
             await self._send(frame, kind, call.action)
         if known == "BootNotification":
-            await self._has_booted()
+            await self._has_booted(answer)
             self.on_boot(self.station_id)
 
-    async def _has_booted(self) -> None:
+    async def _has_booted(self, answer: Reply[Payload] | Refusal) -> None:
         """Its boot is answered: it takes calls now, and its make is known."""
         self._booted = True
         self._settle_no_longer()
-        if self._treated is None:
+        if self._treated is None or type(answer) is not Reply or not answer.new_make:
             return
         try:
             switches = await self._treated(self.station_id)

@@ -10,6 +10,7 @@ import pytest
 
 from csms.core import locations, stations
 from csms.core.availability import ConnectorReport
+from csms.core.ids import Origin
 from csms.core.locations import LocationEvse
 from csms.core.occupancy import Status
 from csms.core.stations import NewStation
@@ -88,11 +89,14 @@ async def test_a_process_that_was_away_catches_up_with_its_first_round() -> None
 async def test_all_stations_of_a_page_are_looked_at_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A process that begins looks at each of them closely: one after the other, on a server that
-    takes milliseconds for each, that took minutes."""
+    """One after the other, on a server that takes milliseconds for each, takes minutes."""
     street = Street()
     for number in range(120):
         street.site.run(stations.onboard, f"n{number}", NewStation(f"N-{number}", PARTY, 1), NOW)
+    await street.watch.round()
+    for number in range(120):
+        here = Origin(f"n{number}", f"N-{number}", "1.6", NOW)
+        street.site.run(stations.link_opened, here, "node", "192.0.2.1")
     under_way, most = 0, 0
     inner = street.site.store.transact
 
@@ -108,3 +112,32 @@ async def test_all_stations_of_a_page_are_looked_at_together(
     monkeypatch.setattr(street.site.store, "transact", slow)
     await street.watch.round()
     assert most == 100
+
+
+async def test_a_process_that_begins_looks_at_those_only_whose_evses_do_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    street = Street()
+    street.up(0)
+    street.site.run(locations.record, origin(1), ConnectorReport(1, 1, "available", at(1)))
+    # It stands nowhere, so nothing is published of it.
+    street.site.run(stations.onboard, "n1", NewStation("N-1", PARTY, 1), NOW)
+    looked: list[str] = []
+    inner = locations.refresh
+
+    def refresh(tx: Any, station_id: str, *args: Any, **more: Any) -> int:
+        looked.append(station_id)
+        return inner(tx, station_id, *args, **more)
+
+    monkeypatch.setattr(locations, "refresh", refresh)
+    assert await street.look(2) == (Status.AVAILABLE, 0)
+    street.down(10)
+    assert await street.look(20) == (Status.AVAILABLE, 0)
+    assert looked == []
+    # What it has seen at its first round it goes on from; a new process sees that it does not fit.
+    assert await street.look(400) == (Status.UNKNOWN, 1)
+    street.up(500)
+    street.watch = Watch(street.site.store, 300, street.clock)
+    assert await street.look(501) == (Status.AVAILABLE, 1)
+    assert await street.look(502) == (Status.AVAILABLE, 0)
+    assert looked == ["s1", "s1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -135,3 +136,36 @@ async def test_one_that_is_lost_while_its_request_is_read_is_in_no_line() -> Non
             line = Line()
             assert connection.lines_up(line) is None
             assert line.length == 0
+
+
+async def test_as_many_as_may_are_worked_on_and_the_others_follow_in_order() -> None:
+    async with listening(open_inline()) as central:
+        turns, line = asyncio.Semaphore(2), Line()
+        async with AsyncExitStack() as stack:
+            found = []
+            for name in ("CS 1", "CS 2", "CS 3", "CS 4", "CS 5"):
+                await central.onboard(name)
+                await stack.enter_async_context(central.connect(name))
+                found.append(central.link(name)._websocket)
+            waiting = []
+            for connection in found:
+                assert connection.lines_up(line) is None
+                waiting.append(asyncio.create_task(connection.takes_turn(turns)))
+            await asyncio.wait(waiting[:2])
+            assert not any(one.done() for one in waiting[2:])
+            # One whose link opens, and one that is lost while it waits.
+            found[2].transport.abort()
+            await found[2].wait_closed()
+            found[0].leaves_line(opened=True)
+            found[0].leaves_line(opened=False)
+            await asyncio.wait(waiting[:4])
+            assert not waiting[4].done()
+            found[1].transport.abort()
+            await asyncio.wait(waiting)
+            found[3].leaves_line(opened=False)
+            found[4].leaves_line(opened=False)
+            assert line.length == 0
+            assert not turns.locked()
+            await turns.acquire()
+            await turns.acquire()
+            assert turns.locked()

@@ -8,7 +8,7 @@ from itertools import count, pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csms.ocpp.line import FIRST_RATE, Line, LineLimits
+from csms.ocpp.line import FIRST_RATE, UNEVEN_S, Line, LineLimits
 
 
 def test_who_can_be_served_soon_waits_in_line() -> None:
@@ -98,3 +98,23 @@ def test_nobody_is_sent_away_for_longer_than_a_minute() -> None:
     assert max(again) <= 60.0
     # They are spread over the time there is.
     assert all(sum(int(s) == second for s in again) <= 11 for second in range(10, 61))
+
+
+@settings(max_examples=50)
+@given(
+    per_s=st.integers(1, 2_000),
+    steps=st.lists(st.floats(0, 0.5), min_size=2, max_size=200),
+)
+def test_no_more_than_so_many_get_in_a_second(per_s: int, steps: list[float]) -> None:
+    line = Line(LineLimits(per_s=float(per_s)))
+    now, inside = 0.0, []
+    for step in steps:
+        now += step
+        inside.append(now + line.pause_s(now))
+    for n, since in enumerate(inside):
+        assert sum(since <= at < since + 1 for at in inside[n:]) <= per_s * (1 + UNEVEN_S) + 1
+
+
+def test_at_a_door_that_few_come_to_nobody_waits() -> None:
+    line = Line(LineLimits(per_s=50.0))
+    assert max(line.pause_s(n / 50) for n in range(100)) < 1e-9

@@ -8,6 +8,7 @@ from zlib import crc32
 from csms.core import policies, stations
 from csms.core.ids import Origin
 from csms.core.ports import Need, Reply, Tx
+from csms.core.quirks import make_of
 from csms.core.stations import BootReport, Registration
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
@@ -46,12 +47,19 @@ def boot_notification(
         or wire.name(payload, "chargeBoxSerialNumber"),
         firmware=wire.text(payload, "firmwareVersion"),
     )
+    return booted(tx, origin, report, intervals)
+
+
+def booted(tx: Tx, origin: Origin, report: BootReport, intervals: Intervals) -> Answer:
+    """A boot, the same in every version."""
+    known = make_of(stations.require(tx, origin.station_id))
     registration = stations.boot(tx, origin, report)
-    return Reply(boot_answer(origin, registration, intervals))
+    new_make = make_of(stations.require(tx, origin.station_id)) != known
+    return Reply(boot_answer(origin, registration, intervals), new_make)
 
 
 def boot_answer(origin: Origin, registration: Registration, intervals: Intervals) -> Payload:
-    """The answer to a boot, the same in every version."""
+    """What the station is told."""
     accepted = registration is Registration.ACCEPTED
     return {
         "status": STATUS[registration],

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from csms.core import stations
 from csms.core.ids import Origin
-from csms.core.ports import Reply, Tx
+from csms.core.ports import Tx
 from csms.core.stations import BootReport
 from csms.ocpp import wire
 from csms.ocpp.routing import Answer, Payload
 from csms.ocpp.v16.registration import (
     DEFAULT_INTERVALS,
     Intervals,
-    boot_answer,
     boot_needs,
+    booted,
     heartbeat,
 )
 
@@ -30,4 +29,4 @@ def boot_notification(
         firmware=wire.text(station, "firmwareVersion"),
         reason=wire.text(payload, "reason"),
     )
-    return Reply(boot_answer(origin, stations.boot(tx, origin, report), intervals))
+    return booted(tx, origin, report, intervals)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from csms.core.ids import Origin
+from csms.core.ports import Reply
 from csms.core.stations import Registration
 from csms.ocpp.v16.registration import Intervals, boot_answer
 from tests.support.ocpp import NOW, Inbound
@@ -109,3 +110,11 @@ def test_heartbeat_tells_the_time_in_plain_utc(station16: Inbound) -> None:
     """Quirk 39: no offset, no fraction."""
     station16.later(microseconds=123_456)
     assert station16.answers("Heartbeat") == {"currentTime": "2024-05-01T12:00:00Z"}
+
+
+def test_a_make_that_was_not_known_is_told_apart() -> None:
+    station = Inbound()
+    said = (BOOT, BOOT, {**BOOT, "firmwareVersion": "2.0"}, BOOT)
+    found = [station.calls("BootNotification", payload) for payload in said]
+    # A boot that leaves the firmware out says nothing new about it.
+    assert [isinstance(a, Reply) and a.new_make for a in found] == [True, False, True, False]

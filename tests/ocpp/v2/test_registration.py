@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from csms.core.ports import Reply
 from csms.core.stations import Registration
 from csms.ocpp.rpc import ErrorCode
 from tests.support.ocpp import NOW, Inbound, event, rfid
@@ -67,3 +68,11 @@ def test_a_bent_boot_is_understood(station2: Inbound) -> None:
 def test_a_boot_that_says_nothing_is_answered(station2: Inbound) -> None:
     assert station2.answers("BootNotification")["status"] == "Accepted"
     assert station2.violations == {"missing_field": 1}
+
+
+def test_a_make_that_was_not_known_is_told_apart() -> None:
+    station = Inbound("ocpp2.0.1")
+    newer = {"model": "X1", "vendorName": "Acme", "firmwareVersion": "2.0"}
+    said = (BOOT, BOOT, {**BOOT, "chargingStation": newer})
+    found = [station.calls("BootNotification", payload) for payload in said]
+    assert [isinstance(a, Reply) and a.new_make for a in found] == [True, False, True]
