@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import ne
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -41,14 +41,20 @@ class Conflict(Exception):
         self.taken = taken
 
 
+Read = tuple[str, Sequence[Any]]
+Rows = list[tuple[Any, ...]]
+
+
 class Database(Protocol):
     """One connection, used by one thread at a time. Raises `RefusedByDatabase` for values that
     it will never take, `StoreUnavailable` for trouble of its own, and `Conflict` where there may
     be other writers.
 
-    `claim`, before `begin`: until commit or rollback no other connection runs functions of these
-    keys; what is read afterwards includes all that those before have done. `begin` to `commit` sees
-    one state of the database, and is refused where another has changed a row that it writes.
+    `reads` are queries with their parameters; what is asked for together costs one round trip where
+    the database is a server. `claim`, before `begin`: until commit or rollback no other connection
+    runs functions of these keys; what is read afterwards includes all that those before have done.
+    `begin` to `commit` sees one state of the database, and is refused where another has changed a
+    row that it writes.
     """
 
     statements: Statements
@@ -58,10 +64,11 @@ class Database(Protocol):
     """`take_numbers` is no part of the transaction: what was taken is nobody else's."""
 
     def claim(self, keys: Collection[str]) -> None: ...
-    def begin(self) -> None: ...
+    def begin(self, reads: Sequence[Read] = ()) -> list[Rows]: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
-    def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]: ...
+    def fetch(self, sql: str, parameters: Sequence[Any]) -> Rows: ...
+    def fetch_all(self, reads: Sequence[Read]) -> list[Rows]: ...
     def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None: ...
     def take_numbers(self, sequence: str, count: int) -> int: ...
     def probe(self) -> None: ...
@@ -111,6 +118,14 @@ class Job:
 _MISSING = object()
 
 
+class Query(NamedTuple):
+    """A look-up of these keys of a kind, or of these values of one of its finders."""
+
+    kind: type[Any]
+    finder: str | None
+    keys: list[tuple[Any, ...]]
+
+
 class WorkingSet:
     """The identity map of one batch. None stands for "not in the database" or "deleted". `kept`:
     what earlier batches have left, where that stays true."""
@@ -128,8 +143,18 @@ class WorkingSet:
         self.trims: list[tuple[int, int]] = []
         self.rewrites: list[tuple[str, int, str]] = []
 
+    def begin(self, needs: Iterable[Need]) -> None:
+        """Begin the transaction, with what is known to be needed in it."""
+        plan = self._plan(needs)
+        self._take_all(plan, self.database.begin([self._read(*query) for query in plan]))
+
     def load(self, needs: Iterable[Need]) -> None:
         """One query per table and finder for everything that is not there yet."""
+        plan = self._plan(needs)
+        if plan:
+            self._take_all(plan, self.database.fetch_all([self._read(*query) for query in plan]))
+
+    def _plan(self, needs: Iterable[Need]) -> list[Query]:
         wanted: dict[tuple[type[Any], str | None], dict[tuple[Any, ...], None]] = {}
         for need in needs:
             kind, finder, values = need
@@ -140,8 +165,11 @@ class WorkingSet:
                 known = need in self.found
             if not known:
                 wanted.setdefault((kind, finder), {})[values] = None
-        for (kind, finder), keys in wanted.items():
-            self._query_all(kind, finder, list(keys))
+        return [
+            Query(kind, finder, some)
+            for (kind, finder), keys in wanted.items()
+            for some in _chunks(list(keys))
+        ]
 
     def _was_kept(self, ref: Ref) -> bool:
         """Know the row as an earlier batch has left it, if one has."""
@@ -154,22 +182,29 @@ class WorkingSet:
     def look_up(self, kind: type[Any], key: tuple[Any, ...]) -> None:
         """Make sure that it is known what the database holds under that key."""
         if (kind, key) not in self.stored:
-            self._query(kind, None, [key])
+            query = Query(kind, None, [key])
+            self._take(query, self.database.fetch(*self._read(*query)))
 
-    def _query_all(self, kind: type[Any], finder: str | None, keys: list[tuple[Any, ...]]) -> None:
-        for start in range(0, len(keys), MAX_KEYS):
-            self._query(kind, finder, keys[start : start + MAX_KEYS])
-
-    def _query(self, kind: type[Any], finder: str | None, keys: list[tuple[Any, ...]]) -> None:
+    def _read(self, kind: type[Any], finder: str | None, keys: list[tuple[Any, ...]]) -> Read:
         said = self.database.statements.of[kind]
-        shape = said.shape
-        fields = shape.key if finder is None else shape.finders[finder]
-        rows = self.database.fetch(*said.look_up(fields, keys))
+        fields = said.shape.key if finder is None else said.shape.finders[finder]
+        return said.look_up(fields, keys)
+
+    def _take_all(self, plan: Sequence[Query], found: Sequence[Rows]) -> None:
+        for query, rows in zip(plan, found, strict=True):
+            self._take(query, rows)
+
+    def _take(self, query: Query, rows: Rows) -> None:
+        """What the database says of these keys."""
+        kind, finder, keys = query
         if len(rows) >= MAX_FOUND * len(keys) and len(keys) > 1:
             # One look-up with very many rows must not cut off those of the others.
-            for alone in keys:
-                self._query(kind, finder, [alone])
+            for key in keys:
+                alone = Query(kind, finder, [key])
+                self._take(alone, self.database.fetch(*self._read(*alone)))
             return
+        said = self.database.statements.of[kind]
+        shape = said.shape
         decode, key_of = said.decode, shape.key_of
         if finder is None:
             for row in rows:
@@ -282,6 +317,10 @@ class WorkingSet:
         return [
             (kind, sorted(kinds[kind])) for kind in sorted(kinds, key=lambda k: SHAPES[k].table)
         ]
+
+
+def _chunks(keys: list[tuple[Any, ...]]) -> Iterable[list[tuple[Any, ...]]]:
+    return (keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS))
 
 
 def _exists(ref: Ref) -> str:
@@ -470,9 +509,8 @@ class Runner:
 
     def _attempt(self, jobs: Sequence[Job]) -> tuple[int, int]:
         self._database.claim({job.lane for job in jobs if job.lane is not None})
-        self._database.begin()
         work = WorkingSet(self._database, self._kept)
-        work.load(need for job in jobs for need in job.needs)
+        work.begin(need for job in jobs for need in job.needs)
         deadline = self._clock() + self._budget_s
         done = 0
         for job in jobs:

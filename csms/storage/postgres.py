@@ -24,7 +24,7 @@ from psycopg.pq import ConnStatus, TransactionStatus
 
 from csms.core.errors import StoreUnavailable
 from csms.core.ids import MAX_INT32
-from csms.storage.batch import RefusedByDatabase
+from csms.storage.batch import Read, RefusedByDatabase, Rows
 from csms.storage.recordsets import NAMES, Recordsets
 from csms.storage.server import (
     ADAPTERS,
@@ -47,6 +47,7 @@ JOURNAL_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, 1)"
 UPGRADE_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, 2)"
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_TRANSACTION = "SELECT pg_current_xact_id()::text"
 _CLAIM = "SELECT count(pg_advisory_lock(key)) FROM unnest($1::bigint[]) AS key"
 _RELEASE = "SELECT pg_advisory_unlock_all()"
 _NUMBERS = f"""
@@ -80,7 +81,10 @@ class PostgresDatabase:
         self._claims: list[int] = []
         self._claimed = False
         self._began = False
-        self._unsent: list[tuple[str, Sequence[Sequence[Any]]]] = []
+        self._wrote = False
+        # Its number, by which it can be asked what has become of it.
+        self._transaction = ""
+        self._unsent: list[Read] = []
 
     def connect(self) -> _Connection:
         """The connection, made if there is none. Raises `StoreUnavailable`."""
@@ -141,70 +145,86 @@ class PostgresDatabase:
         only wait for each other."""
         self._claims = sorted({_number(key) for key in keys})
 
-    def begin(self) -> None:
+    def begin(self, reads: Sequence[Read] = ()) -> list[Rows]:
         self._began = False
         connection, claims, self._claims = self.connect(), self._claims, []
         self._unsent.clear()
         with self._translated():
-            self._began = True
-            if not claims:
-                connection.execute(_BEGIN)
-                return
-            self._claimed = True
-            with connection.pipeline() as pipeline:
-                connection.execute(_CLAIM, (claims,))
+            ready = _ready(reads)
+            self._began, self._wrote = True, False
+            if claims:
                 # Its own transaction: what is read later must include what was done meanwhile.
-                pipeline.sync()
+                self._claimed = True
+                connection.execute(_CLAIM, (claims,))
+            with connection.pipeline():
                 connection.execute(_BEGIN)
+                number = connection.execute(_TRANSACTION)
+                found = [connection.execute(sql, given) for sql, given in ready]
+            (self._transaction,) = number.fetchone() or ("",)
+            return [cursor.fetchall() for cursor in found]
 
-    def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def fetch(self, sql: str, parameters: Sequence[Any]) -> Rows:
+        (rows,) = self.fetch_all([(sql, parameters)])
+        return rows
+
+    def fetch_all(self, reads: Sequence[Read]) -> list[Rows]:
         self._send()
         connection = self._same()
         with self._translated():
-            given = [_rows(p) if isinstance(p, list) else p for p in parameters]
-            return connection.execute(sql, given).fetchall()
+            ready = _ready(reads)
+            if len(ready) == 1:
+                return [connection.execute(*ready[0]).fetchall()]
+            with connection.pipeline():
+                found = [connection.execute(sql, given) for sql, given in ready]
+            return [cursor.fetchall() for cursor in found]
 
     def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         if sql is self.statements.journal_insert:
             # From here to the commit there is one writer, so that numbers are in commit order and
-            # no reader sees one before a smaller one.
+            # no reader sees one before a smaller one. All others wait for as long: what is sent
+            # from here on goes in one go with the commit.
             self._unsent.append((JOURNAL_LOCK, ()))
-        self._unsent.append((sql, rows))
+        self._unsent.append((sql, (rows,)))
 
-    def _send(self) -> str | None:
-        """Send what was written; the number of the transaction, None if nothing was."""
+    def _send(self) -> None:
+        """Send what was written so far."""
         if not self._unsent:
-            return None
+            return
         unsent, self._unsent = self._unsent, []
         connection = self._same()
         with self._translated():
-            ready = [(sql, (_rows(rows),) if rows else ()) for sql, rows in unsent]
+            ready = _ready(unsent)
+            self._wrote = True
             with connection.pipeline():
                 for sql, given in ready:
                     connection.execute(sql, given)
-                number = connection.execute("SELECT pg_current_xact_id_if_assigned()::text")
-            found: str | None = (number.fetchone() or (None,))[0]
-        return found
 
     def commit(self) -> None:
         """Raises `StoreUnavailable` also where the connection was lost before the server said what
         became of the commit, and it cannot be found out: the batch is run again then, and its
         functions recognise what they have done."""
-        number = self._send()
+        unsent, self._unsent = self._unsent, []
         connection = self._same()
-        self._began = False
+        with self._translated():
+            ready = _ready(unsent)
+        wrote, self._began = self._wrote or bool(ready), False
         try:
-            with connection.pipeline() as pipeline:
+            with connection.pipeline():
+                for sql, given in ready:
+                    connection.execute(sql, given)
                 done = connection.execute("COMMIT")
                 if self._claimed:
-                    pipeline.sync()
                     connection.execute(_RELEASE)
-                    self._claimed = False
         except psycopg.Error as error:
+            fault = fault_of(error, self._server)
+            if not isinstance(fault, StoreUnavailable):
+                # The server has refused something before the commit, and is there.
+                raise fault from error
             self._drop()
-            if number is None or not self._was_committed(number):
-                raise fault_of(error, self._server) from error
+            if not wrote or not self._was_committed(self._transaction):
+                raise fault from error
             return
+        self._claimed = False
         if done.statusmessage != "COMMIT":
             raise StoreUnavailable(f"PostgreSQL: {done.statusmessage} instead of COMMIT")
 
@@ -265,6 +285,14 @@ class PostgresDatabase:
             if connection is not None and connection.pgconn.status == ConnStatus.OK:
                 connection.close()
         self._connection = self._numbers = None
+
+
+def _ready(said: Sequence[Read]) -> list[Read]:
+    """Statements with their parameters as the driver takes them: sets of rows are texts."""
+    return [
+        (sql, [_rows(one) if isinstance(one, list) else one for one in given])
+        for sql, given in said
+    ]
 
 
 def _rows(rows: Sequence[Sequence[Any]]) -> str:

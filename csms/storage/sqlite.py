@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from csms.core.errors import StoreUnavailable
 from csms.core.ids import MAX_INT32
-from csms.storage.batch import RefusedByDatabase
+from csms.storage.batch import Read, RefusedByDatabase, Rows
 from csms.storage.statements import Statements
 
 BUSY_TIMEOUT_S = 0.5
@@ -73,8 +73,9 @@ class SqliteDatabase:
     def claim(self, keys: Collection[str]) -> None:
         """Nothing to do: there is one writer."""
 
-    def begin(self) -> None:
+    def begin(self, reads: Sequence[Read] = ()) -> list[Rows]:
         self._run("BEGIN IMMEDIATE")
+        return self.fetch_all(reads)
 
     def commit(self) -> None:
         self._run("COMMIT")
@@ -84,8 +85,11 @@ class SqliteDatabase:
         if self.connection.in_transaction:
             self._run("ROLLBACK")
 
-    def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def fetch(self, sql: str, parameters: Sequence[Any]) -> Rows:
         return self._run(sql, parameters).fetchall()
+
+    def fetch_all(self, reads: Sequence[Read]) -> list[Rows]:
+        return [self.fetch(sql, parameters) for sql, parameters in reads]
 
     def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         try:

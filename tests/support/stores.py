@@ -31,7 +31,7 @@ from csms.core.ports import Reader, Tx
 from csms.core.quarantine import Quarantined
 from csms.core.stations import Station, UnknownStation
 from csms.core.tokens import Token
-from csms.storage.batch import Database
+from csms.storage.batch import Database, Read, Rows
 from csms.storage.lanes import LanedStore
 from csms.storage.postgres import PostgresDatabase
 from csms.storage.postgres_reader import PostgresReader
@@ -198,9 +198,10 @@ class FaultyDatabase:
     def claim(self, keys: Collection[str]) -> None:
         self.inner.claim(keys)
 
-    def begin(self) -> None:
+    def begin(self, reads: Sequence[Read] = ()) -> list[Rows]:
         self._check()
         self.inner.begin()
+        return self.fetch_all(reads)
 
     def commit(self) -> None:
         self._check()
@@ -213,9 +214,12 @@ class FaultyDatabase:
     def rollback(self) -> None:
         self.inner.rollback()
 
-    def fetch(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def fetch(self, sql: str, parameters: Sequence[Any]) -> Rows:
         self._check()
         return self.inner.fetch(sql, parameters)
+
+    def fetch_all(self, reads: Sequence[Read]) -> list[Rows]:
+        return [self.fetch(sql, parameters) for sql, parameters in reads]
 
     def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         self._check()

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -24,12 +25,20 @@ from csms.storage.server import ADAPTERS
 READY_WITHIN_S = 90.0
 
 
+# Below those that connections are given, which would take them before a server does.
+PORTS = range(15_000, 32_000)
+# A system of several workers uses the numbers behind that of its operators as well.
+IN_A_ROW = 4
+
+
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on now, nor on the few behind it."""
+    while True:
+        port = random.choice(PORTS)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for number in range(port, port + IN_A_ROW):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            return port
 
 
 # These start nothing and wait for no signal, so they need no process, which takes seconds to begin.
