@@ -196,7 +196,7 @@ class StoreSettings(BaseModel):
     """It may hold a password: it is shown by `storage.open.shown` only."""
     max_queue: int = Field(20_000, ge=200)
     grace_s: float = Field(10.0, ge=0)
-    lanes: int = Field(4, ge=1, le=32)
+    lanes: int = Field(1, ge=1, le=32)
 
     @field_validator("url")
     @classmethod

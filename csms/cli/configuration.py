@@ -160,8 +160,9 @@ party = "{party}"
 {store_url}
 # max_queue = 20000
 
-# Batches under way at once, each with a connection of its own (PostgreSQL only).
-# lanes = 4
+# Batches under way at once, each with a connection of its own (PostgreSQL only). One serves most:
+# what waits for a batch makes the next one larger, and larger ones cost less for each message.
+# lanes = 1
 
 # When the database cannot write: how long messages wait before links are closed, so that stations
 # keep what they have to say.

@@ -88,7 +88,7 @@ async def open_store(
     *,
     max_queue: int = 20_000,
     grace_s: float = 10.0,
-    lanes: int = 4,
+    lanes: int = 1,
     on_commit: Callable[[int], None] = lambda events: None,
     on_mark: Callable[[str], None] = lambda name: None,
 ) -> AsyncIterator[OpenStore]:
