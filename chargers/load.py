@@ -53,7 +53,8 @@ class Plan:
     """What one process drives. `part` of `parts`: which of the stations; `rate`: connections per
     second, 0: all at once; `at_once`: under way at the same time; `addresses`: local ones to
     connect from; `samples`: meter values of a history. `driver`: whose card is shown, or of how
-    many (`drivers`) the first part of the name, with a number from 0 behind it."""
+    many (`drivers`) the first part of the name, with a number from 0 behind it. `changed`: percent
+    of the statuses of a boot storm that are not Available."""
 
     url: str
     tokens: Path
@@ -69,6 +70,7 @@ class Plan:
     driver: str = "LOAD"
     drivers: int = 1
     heartbeat_s: float | None = None
+    changed: float = 0.0
 
 
 def stations(plan: Plan) -> list[tuple[str, str]]:
@@ -98,9 +100,15 @@ def allow_files(count: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def drive(plan: Plan, stop: asyncio.Event, say: Callable[[Crowd], None]) -> dict[str, Any]:
+async def drive(
+    plan: Plan,
+    stop: asyncio.Event,
+    say: Callable[[Crowd], None],
+    settled: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """Make the load until it is done, its time is up, or `stop` is set; what happened. `say` is
-    called from time to time. Raises `LoadError`."""
+    called from time to time, `settled` when all of this part have; one part of several keeps its
+    links then, until `stop` says that the others have as well. Raises `LoadError`."""
     chosen = stations(plan)
     allow_files(len(chosen))
     parts = urlsplit(plan.url)
@@ -120,7 +128,7 @@ async def drive(plan: Plan, stop: asyncio.Event, say: Callable[[Crowd], None]) -
     began, cpu = time.monotonic(), time.process_time()
     for number, member in enumerate(crowd.members):
         member.start(number / plan.rate if plan.rate else 0.0)
-    settled_s, gone_s = await _watch(plan, crowd, stop, say, began)
+    settled_s, gone_s = await _watch(plan, crowd, stop, say, settled, began)
     crowd.stop()
     # What was closed has to be told to its callbacks.
     await asyncio.sleep(LOOK_EVERY_S)
@@ -131,11 +139,18 @@ async def drive(plan: Plan, stop: asyncio.Event, say: Callable[[Crowd], None]) -
         "settled_s": settled_s,
         "seconds": gone_s,
         "cpu_s": time.process_time() - cpu,
+        "began_at": time.time() - (time.monotonic() - began),
+        "changes": {m.identity: m.state["said_at"] for m in crowd.members if "said_at" in m.state},
     }
 
 
 async def _watch(
-    plan: Plan, crowd: Crowd, stop: asyncio.Event, say: Callable[[Crowd], None], began: float
+    plan: Plan,
+    crowd: Crowd,
+    stop: asyncio.Event,
+    say: Callable[[Crowd], None],
+    settled: Callable[[], None],
+    began: float,
 ) -> tuple[float | None, float]:
     """When all had settled (None: not all have), and how long it took altogether."""
     settled_s: float | None = None
@@ -145,7 +160,9 @@ async def _watch(
             crowd.meeting.set()
         if settled_s is None and crowd.settled == len(crowd.members):
             settled_s = gone_s
-        over = settled_s is not None and plan.profile is not Profile.STEADY
+            settled()
+        alone = plan.parts == 1 and plan.profile is not Profile.STEADY
+        over = settled_s is not None and alone
         if over or stop.is_set() or gone_s >= plan.seconds:
             return settled_s, gone_s
         say(crowd)
@@ -171,6 +188,8 @@ def added_up(told: list[dict[str, Any]]) -> dict[str, Any]:
         "p50_ms": tally.latency_ms(0.5),
         "p99_ms": tally.latency_ms(0.99),
         "counts": dict(sorted(tally.counts.items())),
+        "began_at": min(one["began_at"] for one in told),
+        "changes": {name: at for one in told for name, at in one["changes"].items()},
     }
 
 
@@ -193,9 +212,15 @@ def _boot(plan: Plan, member: Member) -> Script:
         yield Wait(interval)
 
 
-def _connectors() -> Script:
+def _connectors(plan: Plan, member: Member) -> Script:
+    # One of the two of some stations.
+    every = max(1, round(50 / plan.changed)) if plan.changed else 0
     for connector in (1, 2):
-        body = {"connectorId": connector, "errorCode": "NoError", "status": "Available"}
+        changed = connector == 1 and every and not member.number % every
+        if changed:
+            member.state.setdefault("said_at", time.time())
+        status = "Unavailable" if changed else "Available"
+        body = {"connectorId": connector, "errorCode": "NoError", "status": status}
         yield Say("StatusNotification", {**body, "timestamp": _now()})
 
 
@@ -225,7 +250,7 @@ def _start(uid: str, wh: int, at: datetime | None = None) -> Say:
 
 def _steady(plan: Plan, member: Member) -> Script:
     yield from _boot(plan, member)
-    yield from _connectors()
+    yield from _connectors(plan, member)
     yield Settled()
     heartbeat_s = member.state["heartbeat_s"]
     if member.number % 5:
@@ -247,7 +272,7 @@ def _steady(plan: Plan, member: Member) -> Script:
 
 def _boot_storm(plan: Plan, member: Member) -> Script:
     yield from _boot(plan, member)
-    yield from _connectors()
+    yield from _connectors(plan, member)
     yield Settled()
     while True:
         yield Wait(member.state["heartbeat_s"])
@@ -256,7 +281,7 @@ def _boot_storm(plan: Plan, member: Member) -> Script:
 
 def _start_storm(plan: Plan, member: Member) -> Script:
     yield from _boot(plan, member)
-    yield from _connectors()
+    yield from _connectors(plan, member)
     yield Meet()
     answer = yield _start(_driver(plan, member), 1_000)
     yield _reading(answer.get("transactionId", 0), 1_000)

@@ -20,6 +20,9 @@ from chargers.load import MEANING, PORTS_PER_ADDRESS, LoadError, Plan, Profile, 
 
 FAILED, USAGE = 1, 2
 END_WITHIN_S = 30.0
+MOST_TOLD_BYTES = 64 * 1024 * 1024
+# What a part says when all of it have.
+SETTLED = "settled"
 TELL_EVERY_S = 2.0
 _PROFILES = "; ".join(f"**{name}**: {meaning}" for name, meaning in MEANING.items())
 
@@ -45,8 +48,7 @@ def load(
         typer.Option(
             min=1,
             max=250,
-            help="Local ones (127.0.0.1 and up) to connect from; beyond 14,000 connections each, "
-            "finding a port takes long.",
+            help="Local ones (127.0.0.1 and up) to connect from: one for some 10,000 connections.",
         ),
     ] = 1,
     samples: Annotated[
@@ -57,6 +59,10 @@ def load(
     heartbeat_s: Annotated[
         float | None, typer.Option(min=0.1, help="Instead of what the server says.")
     ] = None,
+    changed: Annotated[
+        float,
+        typer.Option(min=0, max=50, help="Percent of the statuses that are not Available."),
+    ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
     part: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -71,12 +77,13 @@ def load(
     Example: `chargers load ws://127.0.0.1:9000/ocpp tokens.csv --count 5000 --profile boot-storm`
 
     Example: `chargers load ws://127.0.0.1:9000/ocpp tokens.csv --count 33000 --processes 2
-    --addresses 2 --seconds 300`
+    --addresses 4 --seconds 300`
     """
     plan = Plan(
         url, tokens, profile, count, 0, processes, seconds, rate / processes, at_once, addresses
     )
     plan = replace(plan, samples=samples, driver=driver, drivers=drivers, heartbeat_s=heartbeat_s)
+    plan = replace(plan, changed=changed)
     if count > addresses * PORTS_PER_ADDRESS:
         _stop(f"--count {count}: one address has ports for {PORTS_PER_ADDRESS}; add --addresses")
     if part is not None:
@@ -86,7 +93,7 @@ def load(
     if processes == 1:
         told = [_here(plan, quiet=as_json)]
     else:
-        told = uvloop.run(_everywhere(processes, sys.argv[1:]))
+        told = uvloop.run(_everywhere(plan, sys.argv[1:]))
     report = {"profile": profile.value, **added_up(told)}
     print(json.dumps(report) if as_json else _table(report))
     if report["settled"] < report["stations"]:
@@ -108,11 +115,15 @@ def _here(plan: Plan, *, quiet: bool) -> dict[str, Any]:
                 file=sys.stderr,
             )
 
+    def settled() -> None:
+        if plan.parts > 1:
+            print(SETTLED, flush=True)
+
     async def main() -> dict[str, Any]:
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        return await drive(plan, stop, say)
+        return await drive(plan, stop, say, settled)
 
     try:
         return uvloop.run(main())
@@ -120,10 +131,11 @@ def _here(plan: Plan, *, quiet: bool) -> dict[str, Any]:
         _stop(str(error))
 
 
-async def _everywhere(processes: int, arguments: Sequence[str]) -> list[dict[str, Any]]:
-    """Drive all parts, each in a process of its own, with the same arguments."""
+async def _everywhere(plan: Plan, arguments: Sequence[str]) -> list[dict[str, Any]]:
+    """Drive all parts, each in a process of its own, with the same arguments. Nobody's links end
+    before all have settled."""
     started = []
-    for part in range(processes):
+    for part in range(plan.parts):
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -132,6 +144,7 @@ async def _everywhere(processes: int, arguments: Sequence[str]) -> list[dict[str
             "--part",
             str(part),
             stdout=asyncio.subprocess.PIPE,
+            limit=MOST_TOLD_BYTES,
         )
         started.append(process)
 
@@ -142,11 +155,25 @@ async def _everywhere(processes: int, arguments: Sequence[str]) -> list[dict[str
 
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop)
-    answers = await asyncio.gather(*(process.communicate() for process in started))
+    left = plan.parts
+
+    async def followed(process: asyncio.subprocess.Process) -> bytes:
+        nonlocal left
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        if line.strip().decode() == SETTLED:
+            left -= 1
+            if not left and plan.profile is not Profile.STEADY:
+                stop()
+            line = await process.stdout.read()
+        await process.wait()
+        return line
+
+    answers = await asyncio.gather(*(followed(process) for process in started))
     codes = [process.returncode for process in started]
     if any(codes):
         raise typer.Exit(max(code or 0 for code in codes) or FAILED)
-    return [json.loads(out) for out, _ in answers]
+    return [json.loads(out) for out in answers]
 
 
 def _table(report: dict[str, Any]) -> str:

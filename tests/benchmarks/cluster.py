@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,14 +23,18 @@ import psycopg
 
 from chargers.charger import Charger
 from chargers.profile import ChargerProfile
-from csms.core import security, stations
+from csms.core import locations, security, stations
+from csms.core.availability import ConnectorReport
+from csms.core.ids import Origin
+from csms.core.locations import Location, LocationEvse
 from csms.core.security import BASIC, Credential
-from csms.core.stations import NewStation
+from csms.core.stations import BootReport, NewStation
 from csms.fresh import keyring_of, new_id
 from csms.settings import load
 from csms.storage.open import open_store
 from tests.benchmarks.generator import LINKS_PER_ADDRESS
 from tests.benchmarks.processes import CannotRun
+from tests.benchmarks.roaming import Partner
 from tests.benchmarks.scripts import Script
 from tests.support import mosquitto, postgres
 from tests.support.postgres import Cluster
@@ -42,6 +46,20 @@ ONBOARDED_AT_ONCE = 500
 FIRST = 10
 STORM_WITHIN_S = 600.0
 NODES_UP_S = 60.0
+AT_A_PLACE = 5
+PLUG = {
+    "id": "1",
+    "standard": "IEC_62196_T2",
+    "format": "SOCKET",
+    "power_type": "AC_3_PHASE",
+    "max_voltage": 230,
+    "max_amperage": 32,
+}
+# Percent of the statuses that are not as they were, and what a partner is told of those.
+CHANGED = 1.0
+CHANGED_STATUS = "INOPERATIVE"
+TOLD_WITHIN_S = 30.0
+LOOK_EVERY_S = 0.2
 
 
 @contextmanager
@@ -103,31 +121,66 @@ async def broker(folder: Path) -> AsyncIterator[str]:
 
 
 async def onboard(system: SystemOnServer, count: int) -> Path:
-    """Stations in the database, as the operator API adds them; a file of their tokens."""
+    """Stations in the database as they are before a restart: they have booted, their connectors are
+    free, every ten EVSEs are a place that partners know, and their links have just ended. A file of
+    their tokens."""
     settings = load(system.config)
-    keyring, now, party = keyring_of(settings), datetime.now(UTC), settings.party
+    keyring, party = keyring_of(settings), settings.party
     file = system.config.with_name("tokens.csv")
 
-    def add(tx: Any, identity: str, credential: Credential) -> None:
-        stations.onboard(tx, credential.station_id, NewStation(identity, party, 2), now)
-        security.issue(tx, credential, now)
+    def add(tx: Any, number: int, credentials: Sequence[Credential]) -> None:
+        now = datetime.now(UTC)
+        origins = []
+        for n, credential in enumerate(credentials):
+            identity = _name(number * AT_A_PLACE + n)
+            stations.onboard(tx, credential.station_id, NewStation(identity, party, 2), now)
+            security.issue(tx, credential, now)
+            origins.append(Origin(credential.station_id, identity, "ocpp1.6", now))
+            stations.boot(tx, origins[-1], BootReport("Crowd", "Load"))
+        _place(tx, party, number, origins, now)
+        for origin in origins:
+            opened = stations.link_opened(tx, origin, "before", "127.0.0.1")
+            for evse in (1, 2):
+                locations.record(tx, origin, ConnectorReport(evse, 1, "available", now))
+            ended = (opened.generation, now, now, "restart")
+            stations.link_closed(tx, origin.station_id, *ended)
 
     async with open_store(settings.store.url, max_queue=100_000) as store:
         with file.open("w") as text:
             text.write("identity,token\n")
             waiting: list[Any] = []
-            for number in range(count):
-                identity, token = f"LOAD-{number:05}", secrets.token_hex(20)
-                text.write(f"{identity},{token}\n")
-                key_id, hashed = keyring.hash(token.encode())
-                station_id = new_id()
-                credential = Credential(new_id(), station_id, BASIC, key_id, hashed, now)
-                waiting.append(store.transact(add, identity, credential, lane=station_id))
+            for number in range(-(-count // AT_A_PLACE)):
+                credentials = []
+                for n in range(number * AT_A_PLACE, min(count, (number + 1) * AT_A_PLACE)):
+                    token = secrets.token_hex(20)
+                    text.write(f"{_name(n)},{token}\n")
+                    key_id, hashed = keyring.hash(token.encode())
+                    at = datetime.now(UTC)
+                    credentials.append(Credential(new_id(), new_id(), BASIC, key_id, hashed, at))
+                waiting.append(store.transact(add, number, credentials, lane=f"{number}"))
                 if len(waiting) >= ONBOARDED_AT_ONCE:
                     await asyncio.gather(*waiting)
                     waiting.clear()
             await asyncio.gather(*waiting)
     return file
+
+
+def _name(number: int) -> str:
+    return f"LOAD-{number:05}"
+
+
+def _place(tx: Any, party: str, number: int, origins: Sequence[Origin], now: datetime) -> None:
+    name = f"P{number}"
+    where = ("1 Main Street", "New York", "USA", f"{40 + number % 5}.700000", "-74.000000")
+    place = Location(party, name.lower(), name, now, now, *where, "America/New_York")
+    evses = []
+    for origin in origins:
+        for n in (1, 2):
+            uid = f"{origin.identity}-{n}"
+            served = {"station_id": origin.station_id, "evse": n}
+            key = (uid.lower(), uid, name.lower())
+            evses.append(LocationEvse(party, *key, now, now, connectors=[PLUG], **served))
+    locations.put(tx, place, evses, now)
 
 
 def workers_of(system: SystemOnServer) -> list[int]:
@@ -152,55 +205,135 @@ async def _up(system: SystemOnServer, nodes: int) -> None:
     await until(seen, NODES_UP_S)
 
 
+class Told:
+    """When the partner was told of each change."""
+
+    def __init__(self) -> None:
+        self.at: dict[str, float] = {}
+
+    def __call__(self, uid: str, status: str) -> None:
+        if status == CHANGED_STATUS:
+            self.at.setdefault(uid, time.time())
+
+    def seconds(self, changes: dict[str, float]) -> list[float]:
+        """From the moment that a station said it to the answer of the PATCH, of those told."""
+        uids = {f"{identity}-1": at for identity, at in changes.items()}
+        return [self.at[uid] - at for uid, at in uids.items() if uid in self.at]
+
+
 async def storm(folder: Path, count: int) -> dict[str, Any]:
-    """Two workers that begin, and all stations come at the same moment: each connects, boots and
-    reports two connectors. After it the workers are killed, and the database is looked at."""
+    """Two workers that begin, and all stations come back at the same moment: each connects, boots
+    and reports two connectors, of which one in a hundred is not as it was; a partner is told of
+    those. After it the workers are killed, and the database is looked at."""
     async with AsyncExitStack() as stack:
         url = stack.enter_context(database(folder))
         broker_url = await stack.enter_async_context(broker(folder / "broker"))
         system = SystemOnServer(folder, url)
         system.how_to_serve = ("--workers", "2")
-        await system.init(CSMS_BUS__URL=broker_url, CSMS_OCPP__SETTLE_S="3600")
+        await system.init(
+            CSMS_BUS__URL=broker_url,
+            CSMS_OCPP__SETTLE_S="3600",
+            CSMS_OCPP__OFFLINE_GRACE_S="900",
+            CSMS_OCPI__ALLOW_HTTP="true",
+            CSMS_OCPI__ALLOW_NETWORKS='["127.0.0.0/8"]',
+        )
         file = await onboard(system, count)
-        with contextlib.suppress(psycopg.Error), psycopg.connect(url, autocommit=True) as c:
-            c.execute("ANALYZE")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ANALYZE")
+        told, began = Told(), datetime.now(UTC)
+        partner = await stack.enter_async_context(Partner(told).up())
         try:
             await system.start()
             await _up(system, 2)
-            pids = workers_of(system)
-            before = [cpu_s(pid) for pid in pids]
-            report = await _load(system.station_url, file, count)
-            used = [cpu_s(pid) - b for pid, b in zip(pids, before, strict=True)]
+            await _registered(system, partner)
+            workers = Used(workers_of(system))
+            report = await workers.during(_load(system.station_url, file, count))
+            changes = report["changes"]
+            with contextlib.suppress(TimeoutError):
+                await until(lambda: len(told.seconds(changes)) == len(changes), TOLD_WITHIN_S)
         finally:
             if system.process is not None:
                 for pid in workers_of(system):
                     os.kill(pid, signal.SIGKILL)
                 await system.kill()
-        with psycopg.connect(url) as connection:
-            booted = connection.execute(
-                "SELECT count(*) FROM stations WHERE booted_at IS NOT NULL"
-            ).fetchone()
-            reported = connection.execute(
-                "SELECT count(*) FROM connectors WHERE status = 'available'"
-            ).fetchone()
-    assert booted is not None
-    assert reported is not None
+        missing = _missing(url, count, began, len(changes))
+    took = told.seconds(changes)
+    settled_s = report["settled_s"] or report["seconds"]
     return {
         "stations": count,
         "settled": report["settled"],
-        "settled_s": report["settled_s"] or report["seconds"],
-        "worker_cpu_s": [round(s, 1) for s in used],
+        "settled_s": settled_s,
+        "worker_cpu_s": workers.until(report["began_at"] + settled_s),
         "generator_cpu_s": report["generator_cpu_s"],
         "p99_ms": report["p99_ms"],
         "counts": report["counts"],
-        "missing": 3 * count - booted[0] - reported[0],
+        "changes": len(changes),
+        "untold": len(changes) - len(took),
+        "patches": partner.patches,
+        "told_p50_ms": _quantile(took, 0.5),
+        "told_p99_ms": _quantile(took, 0.99),
+        "missing": missing,
     }
+
+
+class Used:
+    """The CPU time of processes, looked at while something happens."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = pids
+        self._seen: list[tuple[float, list[float]]] = []
+
+    def _look(self) -> None:
+        self._seen.append((time.time(), [cpu_s(pid) for pid in self._pids]))
+
+    async def during(self, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+        """What that comes to."""
+        working = asyncio.ensure_future(work)
+        while not working.done():
+            self._look()
+            await asyncio.wait((working,), timeout=LOOK_EVERY_S)
+        self._look()
+        return working.result()
+
+    def until(self, at: float) -> list[float]:
+        """Seconds that each process has used by then."""
+        before, *_ = self._seen
+        after = next((seen for seen in self._seen if seen[0] >= at), self._seen[-1])
+        return [round(b - a, 1) for a, b in zip(before[1], after[1], strict=True)]
+
+
+async def _registered(system: SystemOnServer, partner: Partner) -> None:
+    body = {
+        "name": "partner",
+        "url": f"http://127.0.0.1:{partner.port}/versions",
+        "token": "I" * 20,
+    }
+    async with system.client() as client:
+        answer = await client.post("/partners/register", json=body)
+        if not answer.is_success:
+            raise CannotRun(f"the partner was not registered: {answer.text}")
+
+
+def _missing(url: str, count: int, began: datetime, changed: int) -> int:
+    """How many of the reports, all of which were answered, are not in the database."""
+    with psycopg.connect(url) as connection:
+        booted = connection.execute(
+            "SELECT count(*) FROM stations WHERE booted_at >= %s", (began,)
+        ).fetchone()
+        reported = connection.execute(
+            "SELECT count(*) FILTER (WHERE status = 'available'),"
+            " count(*) FILTER (WHERE status = 'unavailable') FROM connectors"
+        ).fetchone()
+    assert booted is not None
+    assert reported is not None
+    free, other = reported
+    return int(count - booted[0] + 2 * count - free - other + abs(changed - other))
 
 
 async def _load(url: str, file: Path, count: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "chargers", "load", url, str(file), "--count", str(count)]
     command += ["--profile", "boot-storm", "--processes", "2", "--at-once", str(count), "--json"]
-    command += ["--addresses", str(1 + count // LINKS_PER_ADDRESS)]
+    command += ["--addresses", str(1 + count // LINKS_PER_ADDRESS), "--changed", str(CHANGED)]
     command += ["--seconds", str(STORM_WITHIN_S)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()

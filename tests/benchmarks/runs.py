@@ -442,6 +442,14 @@ async def _storm(folder: Path, options: Options, outcome: Outcome) -> None:
         f"generator {facts['generator_cpu_s']:.0f} s; attempts that were told to come again "
         f"{facts['counts'].get('refused_503', 0):,}"
     )
+    outcome.notes.append(
+        f"cluster.storm: of {2 * facts['stations']:,} statuses {facts['changes']:,} were not as "
+        f"before: a partner had answered the PATCH {facts['told_p50_ms']:,.0f} ms (p50) and "
+        f"{facts['told_p99_ms']:,.0f} ms (p99, target 2,000) after the station said it, with "
+        f"{facts['patches']:,} PATCHes"
+    )
+    if facts["untold"]:
+        outcome.faults.append(f"cluster.storm: {facts['untold']} changes were not told")
     if facts["settled"] < facts["stations"]:
         outcome.faults.append(f"cluster.storm: {facts['stations'] - facts['settled']} locked out")
     if facts["missing"] > 0:

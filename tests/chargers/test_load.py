@@ -76,6 +76,13 @@ def test_a_storm_ends_when_all_have_reported() -> None:
     assert steps[3] == Settled()
 
 
+def test_of_the_statuses_of_a_storm_so_many_are_other_ones() -> None:
+    for number in range(20):
+        steps = played(Profile.BOOT_STORM, number, most=4, changed=10.0)
+        told = [s.payload["status"] for s in steps if isinstance(s, Say) and "status" in s.payload]
+        assert told == ["Available" if number % 5 else "Unavailable", "Available"]
+
+
 def test_all_start_when_all_have_met() -> None:
     steps = played(Profile.START_STORM, most=8)
     assert steps[3] == Meet()
@@ -158,8 +165,12 @@ def test_what_processes_tell_is_added_up() -> None:
         "settled_s": 1.25,
         "seconds": 1.25,
         "cpu_s": 0.5,
+        "began_at": 1_000.5,
+        "changes": {"CP-1": 1_001.0},
     }
-    found = added_up([one, {**one, "settled_s": 2.0, "seconds": 2.0}])
+    other = {"settled_s": 2.0, "seconds": 2.0, "began_at": 1_000.0, "changes": {"CP-2": 1_002.0}}
+    found = added_up([one, {**one, **other}])
+    assert (found["began_at"], found["changes"]) == (1_000.0, {"CP-1": 1_001.0, "CP-2": 1_002.0})
     assert (found["stations"], found["settled_s"], found["generator_cpu_s"]) == (4, 2.0, 1.0)
     assert found["counts"] == {"answered": 6}
     assert added_up([one, {**one, "settled_s": None}])["settled_s"] is None
