@@ -152,8 +152,9 @@ class Reader(Protocol):
 
     async def count(self, kind: type[Any], where: Mapping[str, Any] | None = None) -> int: ...
 
-    async def journal(self, after: int, limit: int) -> list[JournalRow]:
-        """Journal rows with `seq` > `after`, oldest first."""
+    async def journal(self, after: int, limit: int, kinds: Sequence[str] = ()) -> list[JournalRow]:
+        """Journal rows with `seq` > `after`, oldest first. With `kinds`: those of them, and the
+        newest row whatever it is, so that the reader knows how far it has read."""
         ...
 
     async def journal_start(self) -> int:

@@ -84,7 +84,7 @@ class Pushes:
         again: Iterable[Thing] = sorted(self._left, key=self._tries)
         while True:
             room = ROWS_AT_ONCE if len(self._left) < MOST_LEFT else 0
-            rows = await reader.journal(self._read_to, room)
+            rows = await reader.journal(self._read_to, room, tuple(self._feed.things))
             hinted = self._hinted(rows)
             worth_noting = bool(hinted or self._left)
             await self._send(partner, collapsed((*hinted, *again)))

@@ -143,12 +143,19 @@ class EntityReader:
         ]
         return self._statements.of[kind].encoder(tuple(f for f, _ in pairs))([v for _, v in pairs])
 
-    async def journal(self, after: int, limit: int) -> list[JournalRow]:
-        sql = self._compiled.get(journal)
+    async def journal(self, after: int, limit: int, kinds: Sequence[str] = ()) -> list[JournalRow]:
+        known = (journal, len(kinds))
+        sql = self._compiled.get(known)
         if sql is None:
             beyond = sa.select(journal).where(journal.c.seq > sa.bindparam("after", type_=_WHOLE))
-            sql = self._compiled[journal] = self._limited(beyond.order_by(journal.c.seq))
-        rows = await self.fetch(sql, [after, max(0, min(limit, MAX_PAGE))])
+            if kinds:
+                newest = sa.select(sa.func.max(journal.c.seq)).scalar_subquery()
+                named: list[sa.BindParameter[str]] = [
+                    sa.bindparam(f"kind_{n}") for n in range(len(kinds))
+                ]
+                beyond = beyond.where(journal.c.kind.in_(named) | (journal.c.seq == newest))
+            sql = self._compiled[known] = self._limited(beyond.order_by(journal.c.seq))
+        rows = await self.fetch(sql, [after, *kinds, max(0, min(limit, MAX_PAGE))])
         return [
             JournalRow(seq, MOMENT.from_db(at), kind, station, data)
             for seq, at, kind, station, data in rows

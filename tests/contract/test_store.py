@@ -469,6 +469,30 @@ async def test_the_journal_is_read_from_a_cursor(store: QueuedStore) -> None:
     assert await store.reader.journal(await store.reader.journal_end(), 10) == []
 
 
+async def test_who_asks_for_some_kinds_gets_these_and_the_newest_row(store: QueuedStore) -> None:
+    def happens(tx: Tx, kinds: str) -> None:
+        for kind in kinds:
+            if kind == "c":
+                tx.record(events.StationChanged(at=NOW, station_id="s1", fields=("registration",)))
+            else:
+                tx.record(
+                    events.StationDisconnected(at=NOW, station_id="s1", generation=1, reason="x")
+                )
+
+    await store.transact(happens, "cddcd")
+    found = await store.reader.journal(0, 100, ("station_changed",))
+    assert [(row.seq, row.kind) for row in found] == [
+        (1, "station_changed"),
+        (4, "station_changed"),
+        (5, "station_disconnected"),
+    ]
+    # A page that is full says nothing of what comes behind it.
+    assert [r.seq for r in await store.reader.journal(0, 2, ("station_changed",))] == [1, 4]
+    assert await store.reader.journal(5, 100, ("station_changed",)) == []
+    both = ("station_changed", "station_disconnected")
+    assert [r.seq for r in await store.reader.journal(0, 100, both)] == [1, 2, 3, 4, 5]
+
+
 async def test_the_journal_is_trimmed_and_its_numbers_go_on(store: QueuedStore) -> None:
     for n in range(6):
         await store.transact(note, f"a{n}")
