@@ -157,7 +157,7 @@ class OcpiSettings(BaseModel):
     timeout_s: float = Field(30.0, gt=0)
     max_answer_bytes: int = Field(10_000_000, ge=10_000)
     requests_at_once: int = Field(100, ge=1)
-    pushes_at_once: int = Field(4, ge=1)
+    pushes_at_once: int = Field(8, ge=1)
     max_body_bytes: int = Field(1_048_576, ge=10_000)
     requests_per_s: float = Field(200.0, gt=0)
     requests_burst: int = Field(1_000, ge=1)

@@ -132,7 +132,7 @@ party = "{party}"
 # timeout_s = 30.0
 # max_answer_bytes = 10000000
 # requests_at_once = 100
-# pushes_at_once = 4
+# pushes_at_once = 8
 
 # What one partner may send: bytes of a request, requests per second and at once, and how long the
 # answer may take. page is the most objects of one page of a list.

@@ -20,6 +20,7 @@ import structlog
 from csms.core.errors import Invalid, PartnerUnreachable
 from csms.ocpi import addresses, envelope, paging
 from csms.ocpi.addresses import Policy, Resolve
+from csms.ocpi.connections import Connections
 from csms.ocpi.envelope import Heard
 from csms.ocpi.headers import Ids, Routing, authorization
 from csms.ocpi.wire import reading
@@ -79,16 +80,7 @@ class Client:
         self._count = _Count()
         self.on_called: Callable[[str, float], None] = lambda outcome, seconds: None
         self._lanes: tuple[asyncio.Semaphore, ...] = (asyncio.Semaphore(self._limits.at_once),)
-        # Neither proxies nor netrc from the environment: the address is judged here.
-        # And no connection serves twice: the pool knows it by its address, which several names may
-        # share, and what one name's certificate opened would carry another one's token.
-        self._http = httpx.AsyncClient(
-            trust_env=False,
-            follow_redirects=False,
-            limits=httpx.Limits(max_connections=self._limits.at_once, max_keepalive_connections=0),
-            timeout=self._limits.timeout_s,
-            transport=transport,
-        )
+        self._connections = Connections(self._limits.at_once, self._limits.timeout_s, transport)
 
     @property
     def under_way(self) -> int:
@@ -96,7 +88,7 @@ class Client:
         return self._count.under_way
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._connections.close()
 
     def limited(self, at_once: int) -> Client:
         """The same client for one purpose, which has at most so many requests under way, within the
@@ -176,19 +168,18 @@ class Client:
         self, method: str, target: httpx.URL, headers: Mapping[str, str], content: bytes | None
     ) -> Heard:
         pinned = await addresses.pinned(target, self.policy, self._look_up)
-        request = self._http.build_request(
-            method,
-            pinned,
-            headers={**headers, "Host": target.netloc.decode("ascii")},
-            content=content,
-            extensions={"sni_hostname": target.host},
-        )
         try:
-            response = await self._http.send(request, stream=True)
-            try:
+            async with (
+                self._connections.to(target) as http,
+                http.stream(
+                    method,
+                    pinned,
+                    headers={**headers, "Host": target.netloc.decode("ascii")},
+                    content=content,
+                    extensions={"sni_hostname": target.host},
+                ) as response,
+            ):
                 received = await self._read(response)
-            finally:
-                await response.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
             what = str(error) or type(error).__name__
             raise PartnerUnreachable(f"{target.host}: {what}") from error

@@ -9,6 +9,7 @@ As eMSP (receiver) we keep what they say, at the level at which they say it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -367,13 +368,14 @@ async def push(
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(CPO):
         return None
-    place = await network.store.reader.get(Location, party, folded(location_id))
+    read = network.store.reader.get
+    place, evse = await asyncio.gather(
+        read(Location, party, folded(location_id)), read(LocationEvse, party, folded(evse_uid))
+    )
     if place is None:
         return None
     country, _, party_id = party.partition("*")
     address = paging.below(url, country, party_id, place.id)
-    uid = folded(evse_uid)
-    evse = await network.store.reader.get(LocationEvse, party, uid) if evse_uid else None
     wrong = []
     for way in network.ways(partner, READERS, (party,)):
         access = network.access(partner, way)

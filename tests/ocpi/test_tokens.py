@@ -17,6 +17,7 @@ from csms.core.errors import PartnerUnreachable
 from csms.core.tokens import Token
 from csms.core.visitors import HomeAsked, VisitorToken
 from csms.ocpi import tokens
+from csms.ocpi.connections import Connections
 from csms.ocpi.envelope import Answer, Heard, read
 from csms.ocpi.network import CPO, EMSP, Limits
 from csms.ocpi.routing import Call, Module
@@ -438,7 +439,7 @@ async def test_objects_that_are_wrong_or_of_others_are_left_out_of_a_list() -> N
             body = {"status_code": 1000, "data": listed, "timestamp": objects.AT}
             return httpx.Response(200, json=body)
 
-        south.network.client._http._transport = httpx.MockTransport(handle)
+        south.network.client._connections = Connections(1, 10.0, httpx.MockTransport(handle))
         pulled = await tokens.pull(south.network, partner, None)
         assert len(pulled.faults) == 2
         assert [row.uid for row in await south.store.reader.page(VisitorToken)] == ["CARD"]
