@@ -68,8 +68,8 @@ class Pushes:
         return max(0.0, (self._network.clock() - self._left_since).total_seconds())
 
     async def turn(self, partner: Partner) -> bool:
-        """Send what changed since the last turn, and what is left of it; False when something did
-        not arrive."""
+        """Send what changed since the last turn and meanwhile, and what is left of it; False when
+        something did not arrive."""
         reader = self._network.store.reader
         row = await reader.get(PartnerModule, partner.id, self._feed.name, PUSH)
         if row is None:
@@ -93,7 +93,9 @@ class Pushes:
                 await self._note_left(partner)
             elif worth_noting or self._read_to - row.cursor >= ROWS_AT_ONCE:
                 await self._note_done(partner)
-            if len(rows) < ROWS_AT_ONCE or self._in_a_row >= FAULTS_IN_A_ROW:
+            # What has changed while this was sent goes at once, unless something has to wait.
+            more = len(rows) == ROWS_AT_ONCE or (hinted and not self._left)
+            if not more or self._in_a_row >= FAULTS_IN_A_ROW:
                 return not self._left
 
     def _tries(self, thing: Thing) -> int:

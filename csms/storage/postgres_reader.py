@@ -23,7 +23,7 @@ from csms.storage.server import (
     fault_of,
 )
 
-CONNECTIONS = 4
+CONNECTIONS = 8
 # A connection that was lost since it was last used says so only when it is used again.
 ATTEMPTS = 2
 
