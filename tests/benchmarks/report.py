@@ -112,6 +112,8 @@ def results(facts: dict[str, Any], options: Options, outcome: Outcome) -> dict[s
     figures = []
     for figure in outcome.figures:
         row = {"title": title(figure.key), **dataclasses.asdict(figure)}
+        if "stations" in figure.facts:
+            row["title"] += f" ({figure.facts['stations']:,})"
         load = figure.key.partition(".")[2]
         light = figure.key.endswith(".light")
         for other in ("floor", "package"):
