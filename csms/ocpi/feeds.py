@@ -7,7 +7,7 @@ it fails is the pumps' business (`publisher`).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,9 @@ class Feed:
     """One module as a pump handles it. `things`: the journal kinds that hint at a change, and what
     changed; `push` sends the present state of one thing and says what was refused, None where there
     was nothing to send; `pull` takes in their list. `settle`: send what waits in an outbox, and say
-    what is in the way. `kept`: as what is kept of what a full list holds all of."""
+    what is in the way. `kept`: as what is kept of what a full list holds all of. `look`: the
+    present state of some things at once, which `push` takes as `seen`; those that are not in it,
+    `push` looks at by itself."""
 
     name: str
     things: dict[str, Callable[[dict[str, Any]], Thing | None]]
@@ -37,6 +39,7 @@ class Feed:
     pull: Callable[[Network, Partner, datetime | None], Awaitable[Pulled]]
     settle: Callable[[Network, Partner], Awaitable[str | None]] | None = None
     kept: type[NeighbourObject | VisitorToken] | None = None
+    look: Callable[[Network, Sequence[Thing]], Awaitable[Mapping[Thing, Any]]] | None = None
 
 
 def _place(event: dict[str, Any]) -> Thing:
@@ -77,6 +80,7 @@ FEEDS = (
         locations.push,
         locations.pull,
         kept=NeighbourObject,
+        look=locations.look,
     ),
     Feed(
         tariffs.NAME,

@@ -29,7 +29,7 @@ from csms.core.tariffs import Assignment, Tariff
 from csms.ocpi import lists, paging
 from csms.ocpi.envelope import Answer
 from csms.ocpi.lists import Pulled
-from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, VERSION, Network
+from csms.ocpi.network import CPO, EMSP, LOOKED_AT_ONCE, RECEIVER, SENDER, VERSION, Network
 from csms.ocpi.routing import Call, Gone, Module, must_tell, patch_of, same_as_address
 from csms.ocpi.tokens import refused
 from csms.ocpi.wire import reading
@@ -360,17 +360,58 @@ MODULES = (
 # -- as a client -----------------------------------------------------------------------------------
 
 
+Seen = tuple[Location | None, LocationEvse | None]
+
+
+async def look(network: Network, things: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Seen]:
+    """The present state of those things that are one EVSE each, with its place: `party`, id of the
+    location, uid. Two queries for all of a party."""
+    found: dict[tuple[str, ...], Seen] = {}
+    for party in dict.fromkeys(thing[0] for thing in things if thing[2]):
+        alone = [thing for thing in things if thing[0] == party and thing[2]]
+        keys = [tuple(folded(thing[n]) for thing in alone) for n in (1, 2)]
+        places, evses = await asyncio.gather(
+            _by_key(network, Location, party, "id_key", keys[0]),
+            _by_key(network, LocationEvse, party, "uid_key", keys[1]),
+        )
+        for thing, place, evse in zip(alone, *keys, strict=True):
+            found[thing] = (places.get(place), evses.get(evse))
+    return found
+
+
+async def _by_key(
+    network: Network, kind: type[Any], party: str, name: str, keys: tuple[str, ...]
+) -> dict[str, Any]:
+    # One text of the query for any number.
+    padded = keys + keys[-1:] * (-len(keys) % LOOKED_AT_ONCE)
+    found = {}
+    for first in range(0, len(padded), LOOKED_AT_ONCE):
+        where = {"party_id": party, name: padded[first : first + LOOKED_AT_ONCE]}
+        for row in await network.store.reader.page(kind, where, limit=LOOKED_AT_ONCE):
+            found[getattr(row, name)] = row
+    return found
+
+
 async def push(
-    network: Network, partner: Partner, party: str, location_id: str, evse_uid: str = ""
+    network: Network,
+    partner: Partner,
+    party: str,
+    location_id: str,
+    evse_uid: str = "",
+    *,
+    seen: Seen | None = None,
 ) -> list[str] | None:
     """Tell a partner the present state of a location of ours, or the status of one EVSE alone; what
-    it refused. Raises `PartnerUnreachable` when it should be tried again."""
+    it refused. `seen`: what `look` has found. Raises `PartnerUnreachable` when it should be tried
+    again."""
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(CPO):
         return None
-    read = network.store.reader.get
-    place, evse = await asyncio.gather(
-        read(Location, party, folded(location_id)), read(LocationEvse, party, folded(evse_uid))
+    if seen is None and evse_uid:
+        seen = (await look(network, [(party, location_id, evse_uid)]))[party, location_id, evse_uid]
+    place, evse = seen or (
+        await network.store.reader.get(Location, party, folded(location_id)),
+        None,
     )
     if place is None:
         return None

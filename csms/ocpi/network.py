@@ -27,6 +27,8 @@ from csms.vault import Vault
 
 E = TypeVar("E")
 READ_AT_ONCE = 1_000
+# Things whose present state is looked at together before each is sent.
+LOOKED_AT_ONCE = 32
 VERSION = "2.2.1"
 SENDER, RECEIVER = "SENDER", "RECEIVER"
 CPO, EMSP = "CPO", "EMSP"

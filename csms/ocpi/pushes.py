@@ -11,9 +11,10 @@ is set aside, so that after a restart everything that had not arrived goes again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 import structlog
@@ -22,10 +23,12 @@ from csms.core.errors import CsmsError
 from csms.core.partners import PUSH, Partner, PartnerModule
 from csms.core.ports import JournalRow
 from csms.ocpi.feeds import Feed, Thing, collapsed, note
-from csms.ocpi.network import RECEIVER, Network
+from csms.ocpi.network import LOOKED_AT_ONCE, RECEIVER, Network
 
 log = structlog.get_logger("ocpi.pushes")
 ROWS_AT_ONCE = 500
+# While all goes well how far a partner has been told is kept once in so long.
+NOTED_S = 1.0
 # Beyond so many things that have not arrived the journal is not read.
 MOST_LEFT = 500
 # So many faults in a row are the partner's and not those of a thing: the turn ends.
@@ -82,20 +85,25 @@ class Pushes:
         self._read_to = max(self._read_to, row.cursor)
         self._in_a_row = 0
         again: Iterable[Thing] = sorted(self._left, key=self._tries)
+        noted_s, worth_noting = 0.0, False
         while True:
             room = ROWS_AT_ONCE if len(self._left) < MOST_LEFT else 0
             rows = await reader.journal(self._read_to, room, tuple(self._feed.things))
             hinted = self._hinted(rows)
-            worth_noting = bool(hinted or self._left)
+            worth_noting = worth_noting or bool(hinted or self._left)
             await self._send(partner, collapsed((*hinted, *again)))
             again = ()
+            # What has changed while this was sent goes at once, unless something has to wait.
+            more = len(rows) == ROWS_AT_ONCE or (bool(hinted) and not self._left)
+            more = more and self._in_a_row < FAULTS_IN_A_ROW
+            now_s = asyncio.get_running_loop().time()
+            due = not more or now_s - noted_s >= NOTED_S
             if self._left:
                 await self._note_left(partner)
-            elif worth_noting or self._read_to - row.cursor >= ROWS_AT_ONCE:
+            elif due and (worth_noting or self._read_to - row.cursor >= ROWS_AT_ONCE):
                 await self._note_done(partner)
-            # What has changed while this was sent goes at once, unless something has to wait.
-            more = len(rows) == ROWS_AT_ONCE or (hinted and not self._left)
-            if not more or self._in_a_row >= FAULTS_IN_A_ROW:
+                noted_s, worth_noting = now_s, False
+            if not more:
                 return not self._left
 
     def _tries(self, thing: Thing) -> int:
@@ -118,7 +126,15 @@ class Pushes:
         return list(found)
 
     async def _send(self, partner: Partner, things: Sequence[Thing]) -> None:
-        """The present state of each thing, once."""
+        """The present state of each thing, once. So many are looked at together, and then sent."""
+        for first in range(0, len(things), LOOKED_AT_ONCE):
+            some = things[first : first + LOOKED_AT_ONCE]
+            seen = await self._feed.look(self._network, some) if self._feed.look else {}
+            await self._send_some(partner, some, seen)
+
+    async def _send_some(
+        self, partner: Partner, things: Sequence[Thing], seen: Mapping[Thing, Any]
+    ) -> None:
         free = asyncio.Semaphore(self._at_once)
 
         # What begins alike is of one object (an EVSE and its location): one after the other.
@@ -132,7 +148,8 @@ class Pushes:
                     if self._in_a_row >= FAULTS_IN_A_ROW:
                         return
                     try:
-                        told = await self._feed.push(self._network, partner, *thing)
+                        found = {"seen": seen[thing]} if thing in seen else {}
+                        told = await self._feed.push(self._network, partner, *thing, **found)
                     except CsmsError as error:
                         self._failed(partner, thing, error.detail or error.code)
                     except Exception as error:

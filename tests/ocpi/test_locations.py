@@ -11,13 +11,14 @@ import pytest
 from csms.bus.local import LocalBus
 from csms.core import locations as places
 from csms.core import tariffs as prices
+from csms.core.events import LocationChanged
 from csms.core.locations import Location, LocationEvse
 from csms.core.neighbours import NeighbourObject
 from csms.core.occupancy import Status
 from csms.core.tariffs import Assignment, Tariff
 from csms.ocpi import locations
 from csms.ocpi.feeds import FEEDS
-from csms.ocpi.network import Limits
+from csms.ocpi.network import LOOKED_AT_ONCE, Limits
 from csms.ocpi.publisher import Publisher
 from csms.ocpi.wire import reading
 from tests.support import ocpi_objects as objects
@@ -331,3 +332,49 @@ async def test_a_list_is_pulled() -> None:
         pulled = await locations.pull(south.network, await south.partner(north), None)
         assert (pulled.faults, pulled.newest) == ([], NOW)
         assert (await kept(south, "CA*NTH", "loc2"))["evses"][0]["uid"] == "E2"
+
+
+async def test_the_statuses_of_many_evses_are_looked_at_together_and_told_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with networks() as (north, south):
+        publisher = Publisher(north.network, LocalBus())
+        partner = await north.partner(south)
+        for n in range(LOOKED_AT_ONCE + 8):
+            place(north, f"LOC{n}", evse(f"E{n}"))
+        for _ in range(2):
+            assert await publisher.push(partner, FEED)
+        north.later(minutes=1)
+
+        def occupied(tx: Any, n: int) -> None:
+            row = places.require_evse(tx, "CA*NTH", f"E{n}")
+            tx.save(row._replace(status=Status.CHARGING, last_updated=north.now))
+            tx.record(
+                LocationChanged(
+                    at=north.now,
+                    station_id=None,
+                    party_id="CA*NTH",
+                    location_id=f"LOC{n}",
+                    evse_uid=f"E{n}",
+                    status="charging",
+                )
+            )
+
+        for n in range(LOOKED_AT_ONCE + 8):
+            north.store.run(occupied, n)
+        read: list[str] = []
+        inner = north.store.reader.page
+
+        async def counted(kind: Any, *args: Any, **more: Any) -> Any:
+            read.append(kind.__name__)
+            return await inner(kind, *args, **more)
+
+        monkeypatch.setattr(north.store.reader, "page", counted)
+        north.faults.sent.clear()
+        assert await publisher.push(partner, FEED)
+        assert [r.method for r in north.faults.sent] == ["PATCH"] * (LOOKED_AT_ONCE + 8)
+        looked = [kind for kind in read if kind.startswith("Location")]
+        assert sorted(looked) == ["Location", "Location", "LocationEvse", "LocationEvse"]
+        for n in (0, LOOKED_AT_ONCE + 7):
+            (told,) = (await kept(south, "CA*NTH", f"loc{n}"))["evses"]
+            assert told["status"] == "CHARGING"
