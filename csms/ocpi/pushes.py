@@ -27,6 +27,9 @@ from csms.ocpi.network import LOOKED_AT_ONCE, RECEIVER, Network
 
 log = structlog.get_logger("ocpi.pushes")
 ROWS_AT_ONCE = 500
+# Where telling takes longer than the pause between turns there is none: what changes meanwhile
+# would wait for twice as long.
+SLOW_S = 0.25
 # While all goes well how far a partner has been told is kept once in so long.
 NOTED_S = 1.0
 # Beyond so many things that have not arrived the journal is not read.
@@ -85,18 +88,20 @@ class Pushes:
         self._read_to = max(self._read_to, row.cursor)
         self._in_a_row = 0
         again: Iterable[Thing] = sorted(self._left, key=self._tries)
-        noted_s, worth_noting = 0.0, False
+        loop, noted_s, worth_noting = asyncio.get_running_loop(), 0.0, False
         while True:
+            began_s = loop.time()
             room = ROWS_AT_ONCE if len(self._left) < MOST_LEFT else 0
             rows = await reader.journal(self._read_to, room, tuple(self._feed.things))
             hinted = self._hinted(rows)
             worth_noting = worth_noting or bool(hinted or self._left)
             await self._send(partner, collapsed((*hinted, *again)))
             again = ()
-            # What has changed while this was sent goes at once, unless something has to wait.
-            more = len(rows) == ROWS_AT_ONCE or (bool(hinted) and not self._left)
+            # What has changed while this took its time goes at once, unless something has to wait.
+            now_s = loop.time()
+            slow = now_s - began_s >= SLOW_S
+            more = len(rows) == ROWS_AT_ONCE or (slow and bool(hinted) and not self._left)
             more = more and self._in_a_row < FAULTS_IN_A_ROW
-            now_s = asyncio.get_running_loop().time()
             due = not more or now_s - noted_s >= NOTED_S
             if self._left:
                 await self._note_left(partner)
