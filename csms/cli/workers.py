@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from csms.settings import SQLITE, Settings
 
-# A worker that ends sooner than that after the first start cannot run at all.
+# A worker that ends by itself sooner than that after the first start cannot run at all.
 SETTLED_S = 10.0
 AGAIN_S = 1.0
 SELDOM_S = 30.0
@@ -77,7 +77,7 @@ class Supervisor:
                 self._failed = self._failed or (code if code > 0 else None)
                 return
             lived_s = loop.time() - began
-            if code == USAGE or (first and lived_s < SETTLED_S):
+            if code == USAGE or (first and code >= 0 and lived_s < SETTLED_S):
                 # What it has said on stderr is the reason; the others would say the same.
                 self._failed = code if code > 0 else 1
                 self._stop.set()

@@ -52,6 +52,9 @@ class Duties:
         self._wanted: Callable[[], Awaitable[Collection[str]]] | None = None
         self._dropped: Callable[[str], None] = lambda name: None
         self._held: set[str] = set()
+        # Not held here, and perhaps ours in the store: being taken, or not given back yet. As long
+        # as that is so nobody else can have them.
+        self._owed: set[str] = set()
         self._run = ""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._look = asyncio.Event()
@@ -120,18 +123,22 @@ class Duties:
             return
         if self._run != self._among.me.run:
             self._drop(tuple(self._held))
+            self._owed.clear()
             self._run = self._among.me.run
         wanted = set(self._work)
         if self._wanted is not None:
             wanted |= set(await self._wanted())
         workers = self._among.workers()
         mine = {name for name in wanted if nodes.preferred(name, workers) == self._among.me.name}
-        for name in sorted(self._held - mine):
+        for name in sorted((self._held | self._owed) - mine):
             await self._hand_over(name)
         now, me = self._clock(), self._among.me
         wanting = [Lease(name, me.name, me.run, now) for name in sorted(mine - self._held)]
         for n in range(0, len(wanting), AT_ONCE):
-            taken = await self._store.transact(nodes.take, wanting[n : n + AT_ONCE], lane=FIRST)
+            some = wanting[n : n + AT_ONCE]
+            self._owed.update(lease.name for lease in some)
+            taken = await self._store.transact(nodes.take, some, lane=FIRST)
+            self._owed.difference_update(lease.name for lease in some)
             if taken and self._run == self._among.me.run:
                 self._held.update(taken)
                 log.info("duties_taken", duties=taken)
@@ -156,10 +163,12 @@ class Duties:
     async def _hand_over(self, name: str) -> None:
         """The work has ended before its lease is given back."""
         task = self._tasks.get(name)
+        self._owed.add(name)
         self._drop((name,))
         if task is not None:
             await asyncio.wait((task,))
         await self._store.transact(nodes.give, name, self._run, lane=FIRST)
+        self._owed.discard(name)
         log.info("duty_handed_over", duty=name)
 
     def _drop(self, names: Collection[str]) -> None:

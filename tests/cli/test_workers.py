@@ -80,7 +80,7 @@ async def test_all_are_started_and_ended(tmp_path: Path) -> None:
 async def test_one_that_dies_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "SETTLED_S", 0.0)
+    """Also soon after its start: who is killed has not said that it cannot run."""
     monkeypatch.setattr(workers, "AGAIN_S", 0.01)
     async with working(tmp_path) as (crew, _):
         os.kill(crew.started(2)[0], signal.SIGKILL)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from csms.core import nodes
+from csms.core.errors import StoreUnavailable
 from csms.core.nodes import Lease
 from csms.flows.duties import Duties
 from csms.flows.membership import Membership
@@ -193,3 +196,45 @@ async def test_a_new_life_begins_without_what_the_old_one_had() -> None:
         await passing(0.05)
         assert len(of([a, b])) == len(set(of([a, b])))
     assert b.doing == had
+
+
+class Forgetful:
+    """A store whose next write is not answered; it may have been stored all the same."""
+
+    def __init__(self, inner: InlineStore) -> None:
+        self._inner = inner
+        self.loses: str | None = None
+        self.stored = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def transact(self, fn: Any, *args: Any, **more: Any) -> Any:
+        if fn.__name__ != self.loses:
+            return await self._inner.transact(fn, *args, **more)
+        self.loses = None
+        if self.stored:
+            await self._inner.transact(fn, *args, **more)
+        raise StoreUnavailable("no answer")
+
+
+@pytest.mark.parametrize(("loses", "stored"), [("give", False), ("give", True), ("take", True)])
+@virtual
+async def test_a_lost_answer_of_the_store_leaves_no_duty_to_nobody(
+    loses: str, stored: bool
+) -> None:
+    store, log = open_inline(), []
+    first, second = Worker(store, "a", log), Worker(store, "b", log)
+    forgetful: Any = Forgetful(store)
+    first.duties._store = forgetful
+    forgetful.stored = stored
+    forgetful.loses = loses if loses == "take" else None
+    await first.start()
+    await passing(1.0)
+    forgetful.loses = loses if loses == "give" else None
+    await second.start()
+    await passing(30.0)
+    assert of([first, second]) == sorted(NAMES)
+    assert second.doing
+    for worker in (first, second):
+        await worker.kill()
