@@ -95,6 +95,8 @@ class Duties:
             while True:
                 if not self._good() and self._held:
                     log.warning("duties_laid_down", why="not sure to be among the living")
+                    # Still ours if this life goes on.
+                    self._owed |= self._held
                     self._drop(tuple(self._held))
                 if self._look.is_set() or loop.time() >= next_turn:
                     self._look.clear()

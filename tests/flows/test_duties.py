@@ -63,6 +63,10 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
+    async def duties_laid_down(self) -> None:
+        while self.doing:
+            await passing(0.1)
+
     def hang(self) -> None:
         """It goes on, but cannot show that it lives."""
         self.tasks[0].cancel()
@@ -232,6 +236,23 @@ async def test_a_lost_answer_of_the_store_leaves_no_duty_to_nobody(
     await first.start()
     await passing(1.0)
     forgetful.loses = loses if loses == "give" else None
+    await second.start()
+    await passing(30.0)
+    assert of([first, second]) == sorted(NAMES)
+    assert second.doing
+    for worker in (first, second):
+        await worker.kill()
+
+
+@virtual
+async def test_what_was_laid_down_in_doubt_is_given_to_who_came_meanwhile() -> None:
+    store, log = open_inline(), []
+    first, second = Worker(store, "a", log), Worker(store, "b", log)
+    await first.start()
+    await passing(1.0)
+    # Not sure for a moment, of a life that goes on.
+    first.membership._shown_at -= 1_000.0
+    await first.duties_laid_down()
     await second.start()
     await passing(30.0)
     assert of([first, second]) == sorted(NAMES)
