@@ -35,7 +35,7 @@ from csms.storage.open import open_store
 from tests.benchmarks.generator import LINKS_PER_ADDRESS
 from tests.benchmarks.processes import CannotRun
 from tests.benchmarks.roaming import Partner
-from tests.benchmarks.scripts import Script
+from tests.benchmarks.scripts import PLUG, Script
 from tests.support import mosquitto, postgres
 from tests.support.postgres import Cluster
 from tests.support.system import SystemOnServer, free_port
@@ -47,14 +47,6 @@ FIRST = 10
 STORM_WITHIN_S = 600.0
 NODES_UP_S = 60.0
 AT_A_PLACE = 5
-PLUG = {
-    "id": "1",
-    "standard": "IEC_62196_T2",
-    "format": "SOCKET",
-    "power_type": "AC_3_PHASE",
-    "max_voltage": 230,
-    "max_amperage": 32,
-}
 # Percent of the statuses that are not as they were, and what a partner is told of those.
 CHANGED = 1.0
 CHANGED_STATUS = "INOPERATIVE"

@@ -180,16 +180,9 @@ async def _furnish(store: Any, party: str, roaming: dict[str, Any]) -> None:
     from csms.core import locations
     from csms.core.locations import Location, LocationEvse
     from csms.core.stations import Station
+    from tests.benchmarks.scripts import PLUG
 
     now = datetime.now(UTC)
-    plug = {
-        "id": "1",
-        "standard": "IEC_62196_T2",
-        "format": "SOCKET",
-        "power_type": "AC_3_PHASE",
-        "max_voltage": 230,
-        "max_amperage": 32,
-    }
     served: list[str] = []
     if roaming.get("stations"):
         rows = await store.reader.page(Station, limit=1_000)
@@ -202,7 +195,7 @@ async def _furnish(store: Any, party: str, roaming: dict[str, Any]) -> None:
         evses = []
         for n in range(roaming["evses"]):
             uid = f"E{number * roaming['evses'] + n}"
-            evse = LocationEvse(party, uid.lower(), uid, name.lower(), now, now, connectors=[plug])
+            evse = LocationEvse(party, uid.lower(), uid, name.lower(), now, now, connectors=[PLUG])
             if served:
                 evse = evse._replace(station_id=served[number], evse=1)
             evses.append(evse)

@@ -63,10 +63,6 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
-    async def duties_laid_down(self) -> None:
-        while self.doing:
-            await passing(0.1)
-
     def hang(self) -> None:
         """It goes on, but cannot show that it lives."""
         self.tasks[0].cancel()
@@ -252,7 +248,8 @@ async def test_what_was_laid_down_in_doubt_is_given_to_who_came_meanwhile() -> N
     await passing(1.0)
     # Not sure for a moment, of a life that goes on.
     first.membership._shown_at -= 1_000.0
-    await first.duties_laid_down()
+    while first.doing:
+        await passing(0.1)
     await second.start()
     await passing(30.0)
     assert of([first, second]) == sorted(NAMES)

@@ -52,7 +52,8 @@ class SimStore:
         self.inner.on_commit = self._wake
         self.reader = self.inner.reader
         self._fetch = self.reader.fetch
-        # Everything that is read comes through here, whoever reads.
+        # Everything that is read of this store comes through this one method, whoever reads: the
+        # type is ignored because it is replaced on one reader, whose class others use as it is.
         self.reader.fetch = self._fetch_if_there  # type: ignore[method-assign]
         self.buses: list[LocalBus] = []
         self.deaf = False
