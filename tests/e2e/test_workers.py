@@ -65,8 +65,8 @@ async def test_stations_are_spread_and_a_worker_that_dies_comes_back(
         return len(await links(system)) == 2
 
     await until(both, 30)
-    profiles = await onboard(
-        system, 8, meter_interval_s=20, message_timeout_s=60.0, attempts=50, retry_interval_s=5
+    profiles = await onboard(  # the kernel draws who gets which: of 24, one has none in 8 million
+        system, 24, meter_interval_s=20, message_timeout_s=60.0, attempts=50, retry_interval_s=5
     )
     async with running_fleet(system, profiles, SEED, SPEED) as fleet:
         await fleet.until_messages(80)

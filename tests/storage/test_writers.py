@@ -37,6 +37,10 @@ from tests.support.stores import (
 
 pytestmark = pytest.mark.postgres
 
+# Of this database alone: the server has those of other tests, too.
+ADVISORY = """SELECT 1 FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+    WHERE l.locktype = 'advisory' AND d.datname = current_database()"""
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[PostgresSite]:
@@ -214,8 +218,7 @@ async def test_no_reader_of_the_journal_skips_a_row_of_a_slow_commit(site: Postg
         slow.write(insert, [("2024-05-01T12:00:00.000000Z", "audit_recorded", None, "{}")])
         slow._send()
         waiting = asyncio.ensure_future(asyncio.to_thread(write, quick, "B"))
-        waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        while not await reader.fetch(waits, ()):
+        while not await reader.fetch(f"{ADVISORY} AND NOT l.granted", ()):
             assert not waiting.done()
         assert await reader.journal(0, 10) == []
         slow.commit()
@@ -290,6 +293,6 @@ def test_a_claim_is_kept_from_others_until_the_end(site: PostgresSite) -> None:
     assert got.wait(10)
     thread.join()
     other.commit()
-    assert other.fetch("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", ()) == [(0,)]
+    assert other.fetch(ADVISORY, ()) == []
     one.close()
     other.close()
