@@ -37,6 +37,8 @@ def main() -> int:
     chosen = parser.parse_args()
     logging.disable(logging.CRITICAL)
     total: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    lived_s = 0.0
     failed = []
     for seed in range(chosen.first, chosen.first + chosen.seeds):
         began = time.monotonic()
@@ -53,12 +55,14 @@ def main() -> int:
             failed.append(seed)
             continue
         total += found.happened
+        most |= Counter(found.queues.most)
+        lived_s += found.lived_s
         took = time.monotonic() - began
         happened = dict(sorted(found.happened.items()))
         print(f"seed {seed}: {took:.1f} s, world {found.fingerprint()}, {happened}", flush=True)
-    days = (chosen.seeds - len(failed)) * chosen.hours / 24
-    print(f"{chosen.seeds} seeds, {days:.2f} virtual days, failed: {failed or 'none'}")
+    print(f"{chosen.seeds} seeds, {lived_s / 86_400:.2f} virtual days, failed: {failed or 'none'}")
     print(dict(sorted(total.items())))
+    print(f"most in a queue at once: {dict(most)}")
     return 1 if failed else 0
 
 

@@ -138,26 +138,28 @@ class Internet:
 
 class Way(httpx.AsyncBaseTransport):
     """The way out of one caller. That two requests which change the same thing are under way at
-    once, as far as the caller knows, is noted: a partner could take them in either order."""
+    once, as far as the caller knows, is noted: a partner could take them in either order. `most`:
+    how many that change something were under way to one host at once, at the most."""
 
     def __init__(self, internet: Internet) -> None:
-        self._internet = internet
+        self.internet = internet
         self._changing: Counter[str] = Counter()
+        self._under_way: Counter[str] = Counter()
         self.most = 0
-        self._under_way = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         changes = request.method in ("PUT", "PATCH")
-        what = f"{request.url.host}{request.url.path}"
+        host = request.url.host
+        what = f"{host}{request.url.path}"
         if changes and self._changing[what]:
-            self._internet.overlapped.append(what)
+            self.internet.overlapped.append(what)
         self._changing[what] += changes
-        self._under_way += 1
-        self.most = max(self.most, self._under_way)
+        self._under_way[host] += changes
+        self.most = max(self.most, self._under_way[host])
         try:
-            return await self._internet.carry(request)
+            return await self.internet.carry(request)
         finally:
-            self._under_way -= 1
+            self._under_way[host] -= changes
             self._changing[what] -= changes
 
 

@@ -155,7 +155,7 @@ class NodeSim:
         self.commander = Commander(store, self.links, self.name, clock, self.new_id, CALL_TIMEOUT_S)
         self.pricer = Pricer(store, table([], {}), clock)
         configuration = Configuration(store, self.links, clock, CALL_TIMEOUT_S)
-        contact = Contact(store, self.links, configuration, clock, ContactLimits())
+        contact = self.contact = Contact(store, self.links, configuration, clock, ContactLimits())
         availability = Availability(store, self.commander, clock)
         registry = self.registry
         registry.on_attached = contact.link_up

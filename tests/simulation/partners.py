@@ -88,16 +88,14 @@ def network(
     clock: Callable[[], datetime],
     new_id: Callable[[], str],
     rng: random.Random,
-    internet: Internet,
+    way: Way,
 ) -> Network:
-    """A network of this party, reached at a host."""
+    """A network of this party, reached at a host; it reaches others on its `way`."""
     made = Network(
         store=store,
         keyring=keyring,
         vault=Vault(keyring.keys, keyring.current),
-        client=Client(
-            POLICY, new_id, ClientLimits(), look_up=internet.look_up, transport=Way(internet)
-        ),
+        client=Client(POLICY, new_id, ClientLimits(), look_up=way.internet.look_up, transport=way),
         roles=tuple(OwnRole(role, party, f"Network {party}") for role in roles),
         clock=clock,
         new_id=new_id,
@@ -117,6 +115,7 @@ class Roaming:
     """What a node does with partners; see `csms.app`."""
 
     def __init__(self, node: Any, party: str, rng: random.Random, internet: Internet) -> None:
+        self.way = Way(internet)
         self.network = network(
             party,
             (CPO, EMSP),
@@ -126,7 +125,7 @@ class Roaming:
             node.clock,
             node.new_id,
             rng,
-            internet,
+            self.way,
         )
         duties = node.duties
         self.publisher = Publisher(
@@ -156,7 +155,7 @@ class PartnerSim:
         self.home, self.store, self.clock, self.rng = home, store, clock, rng
         self.uids: list[str] = []
         self._ids = 0
-        self._internet = internet
+        self.way = Way(internet)
         keyring = Keyring({"k1": home.party.encode().ljust(16, b".")}, "k1")
         self.network = network(
             home.party,
@@ -167,7 +166,7 @@ class PartnerSim:
             clock,
             self._new_id,
             rng,
-            internet,
+            self.way,
         )
         self.bus = LocalBus()
         store.buses.append(self.bus)

@@ -9,7 +9,7 @@ import json
 import random
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -43,7 +43,7 @@ from csms.core.visits import Visit
 from csms.ocpi.exchange import by_name
 from csms.ocpp.admission import Denial
 from tests.simulation.agreement import Agreement, every
-from tests.simulation.internet import AWAY, Internet, Odds
+from tests.simulation.internet import AWAY, Internet, Odds, Way
 from tests.simulation.node import OFFLINE_GRACE_S, Letters, NodeSim
 from tests.simulation.partners import (
     HOME,
@@ -54,6 +54,7 @@ from tests.simulation.partners import (
     known,
 )
 from tests.simulation.pipes import Pipe, Weather
+from tests.simulation.queues import Queues
 from tests.simulation.stores import SimStore
 from tests.support.ocpp import at_once
 from tests.support.ocpp_links import basic
@@ -165,7 +166,8 @@ class World:
             Driver(c, [f"{c.profile.id}-A", f"{c.profile.id}-B"], self._rng(), HABITS)
             for c in self.chargers
         ]
-        self.commands: list[str] = []
+        self.queues = Queues(plan.chargers)
+        self.lived_s = 0.0
 
     def _rng(self) -> random.Random:
         return random.Random(self.rng.random())
@@ -275,6 +277,14 @@ class World:
             await asyncio.sleep(self.plan.hours * 3_600 / (self.plan.orders + 1))
             tasks.create_task(order(self.rng.choice(self.partners)), name="order")
 
+    def _ways(self) -> Iterator[Way]:
+        """The ways out to partners, and theirs to us, as they are at the moment."""
+        for node in self.nodes:
+            if node.up:
+                yield node.roaming.way
+        for partner in self.partners:
+            yield partner.way
+
     # -- the network ---------------------------------------------------------------------------
 
     def furnish(self) -> None:
@@ -308,6 +318,7 @@ class World:
         for node in self.nodes:
             await node.start()
         pumps = [asyncio.create_task(one.run(), name=one.home.party) for one in self.partners]
+        pumps.append(asyncio.create_task(self.queues.watch(self.nodes, self._ways), name="queues"))
         await self._connected()
         async with asyncio.TaskGroup() as tasks:
             for charger in self.chargers:
@@ -348,6 +359,7 @@ class World:
             assert node.failed is None, node.failed
             await node.kill()
         await asyncio.sleep(60)
+        self.lived_s = asyncio.get_running_loop().time()
         left = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         assert not left, [task.get_name() for task in left]
 
@@ -499,6 +511,7 @@ class World:
         self._check_bills()
         self._check_journal()
         self._check_rest()
+        assert not self.queues.over, self.queues.over[:20]
 
     def _check_transactions(self) -> None:
         """One for each that a charger lived, with the energy of its meter."""
