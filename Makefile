@@ -7,8 +7,8 @@ READY := $(VENV)/.ready
 INTEROP := .venv-interop
 FOREIGN := $(INTEROP)/.ready
 ARGS ?=
-# Many tests wait for something, so one process more than there are cores is not too many.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Many tests wait for something, so two processes more than there are cores are not too many.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 SEEDS ?= 20
 HOURS ?= 1
 

@@ -8,9 +8,11 @@ token.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import httpx
 
@@ -29,6 +31,13 @@ class _Host:
     users: int = 0
 
 
+@cache
+def trusted() -> ssl.SSLContext:
+    """The authorities that are believed. Neither proxies nor netrc nor authorities from the
+    environment: whom we call is judged here. Read once: that takes as long as many requests."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class Connections:
     """HTTP clients by scheme, name and port, each used within `async with connections.to(url)`.
     `await close()` at the end. `at_once`: connections to one name; `transport`: instead of all of
@@ -40,9 +49,6 @@ class Connections:
         self._at_once = at_once
         self._timeout_s = timeout_s
         self._transport = transport
-        # Neither proxies nor netrc nor authorities from the environment: whom we call is judged
-        # here. It is read once: that takes as long as many requests.
-        self._trusted = httpx.create_ssl_context(trust_env=False)
         self._of: dict[tuple[str, str, int | None], _Host] = {}
 
     @property
@@ -72,7 +78,7 @@ class Connections:
             keepalive_expiry=KEPT_S,
         )
         return httpx.AsyncClient(
-            verify=self._trusted,
+            verify=trusted(),
             trust_env=False,
             follow_redirects=False,
             limits=limits,

@@ -16,7 +16,7 @@ from tests.support.system import csms
 
 
 async def test_it_ends_by_itself_with_one_object_on_stdout() -> None:
-    code, out, err = await csms("demo", "--seconds", "20", "--output", "json")
+    code, out, err = await csms("demo", "--seconds", "12", "--output", "json")
     assert code == 0, err
     report = json.loads(out)
     assert list(report) == ["1.6", "2.0.1", "2.1"]
@@ -29,7 +29,7 @@ async def test_it_ends_by_itself_with_one_object_on_stdout() -> None:
 
 
 async def test_without_a_terminal_it_prints_plain_lines_that_can_be_pasted() -> None:
-    code, out, err = await csms("demo", "--seconds", "10")
+    code, out, err = await csms("demo", "--seconds", "6")
     assert code == 0, err
     assert "\x1b" not in out
     assert "export CSMS_URL=http://127.0.0.1:" in out
