@@ -47,8 +47,8 @@ def test_a_run_gives_figures(run: str, tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.slow
 def test_a_profile_names_functions(tmp_path: Path) -> None:
-    asked = ["--profile", "--only", "system.meter", "--folder", str(tmp_path), "--output", str(tmp_path)]
-    assert main([*SHORT, *asked]) == 0
+    where = ["--folder", str(tmp_path), "--output", str(tmp_path)]
+    assert main([*SHORT, "--profile", "--only", "system.meter", *where]) == 0
     text = (tmp_path / "profile.txt").read_text()
     assert "csms/ocpp/link.py" in text
     assert "csms/storage/batch.py" in text

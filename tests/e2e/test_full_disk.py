@@ -1,10 +1,10 @@
-"""A disk that is full, database and log on it: nothing is acknowledged that is not stored, everything
+"""A disk that is full, database and log on it: nothing is acknowledged that is not stored, what is
 stored can be read, and with room again all goes on by itself."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,11 +48,9 @@ def fill(file: Path) -> None:
     """Take all the room that there is."""
     with file.open("wb", buffering=0) as ballast:
         for size in (65_536, 4_096, 1):
-            try:
+            with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
                 while True:
                     ballast.write(b"x" * size)
-            except OSError as error:
-                assert error.errno == errno.ENOSPC
 
 
 async def test_a_disk_that_fills_up_loses_nothing_and_all_goes_on_with_room_again(
