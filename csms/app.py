@@ -408,6 +408,8 @@ def _warnings(
     if isinstance(post, NoPost) and others:
         names = ", ".join(node.name for node in others)
         found.append(f"stations of {names} get no commands from here: set bus.url to a broker")
+    if not any(node.takes_stations for node in (membership.me, *others)):
+        found.append("no node takes stations: start one with nodes.takes_stations = true")
     for what, used, limit, setting in (
         ("functions wait for the store", store.queued, store.max_queue, "store.max_queue"),
         ("stations are connected", len(registry), settings.ocpp.max_links, "ocpp.max_links"),
@@ -444,9 +446,14 @@ def _reload(certificates: Certificates | None) -> None:
 
 def _address(settings: Settings, gateway: Gateway) -> str:
     """What stations are given to connect to where no other address is configured: the safer."""
-    if gateway.tls_port is not None:
-        return f"wss://{_host(settings.ocpp.host)}:{gateway.tls_port}/ocpp"
-    return f"ws://{_host(settings.ocpp.host)}:{gateway.port}/ocpp"
+    tls, plain = gateway.tls_port, gateway.port
+    if not settings.nodes.takes_stations:
+        # Those beside it listen there.
+        tls = settings.ocpp.tls.port if settings.ocpp.tls.certificates else None
+        plain = settings.ocpp.port
+    if tls is not None:
+        return f"wss://{_host(settings.ocpp.host)}:{tls}/ocpp"
+    return f"ws://{_host(settings.ocpp.host)}:{plain}/ocpp"
 
 
 def _named_host(host: str) -> str:

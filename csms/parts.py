@@ -64,6 +64,7 @@ def membership_of(settings: Settings, store: OpenStore, links: Callable[[], int]
         pulse=Pulse(settings.nodes.beat_s, settings.nodes.lost_after_s),
         alone=not on_server(settings.store.url),
         links=links,
+        takes_stations=settings.nodes.takes_stations,
     )
 
 
@@ -163,7 +164,7 @@ def gateway_limits(settings: Settings, *, share_ports: bool = False) -> GatewayL
     ocpp = settings.ocpp
     return GatewayLimits(
         host=ocpp.host,
-        port=ocpp.port if ocpp.plain else None,
+        port=ocpp.port if ocpp.plain and settings.nodes.takes_stations else None,
         tls_port=ocpp.tls.port,
         max_links=ocpp.max_links,
         max_handshakes=ocpp.max_handshakes,
@@ -199,7 +200,7 @@ def admission_limits(settings: Settings) -> AdmissionLimits:
 def certificates_of(settings: Settings, metrics: Metrics) -> Certificates | None:
     """The certificates of the listener with TLS, None without one. Raises `Invalid`."""
     tls = settings.ocpp.tls
-    if not tls.certificates:
+    if not tls.certificates or not settings.nodes.takes_stations:
         return None
     pairs = [Pair(pair.certificate, pair.key) for pair in tls.certificates]
     return Certificates(pairs, metrics, now, tls.max_handshakes, tls.handshake_timeout_s)

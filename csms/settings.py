@@ -233,7 +233,9 @@ class BusSettings(BaseModel):
 
 
 class NodesSettings(BaseModel):
-    """Several processes with one store: how each shows that it lives, and how long others wait."""
+    """Several processes with one store: how each shows that it lives, and how long others wait.
+    `takes_stations`: whether stations connect to this one. Where there is one to which none do, it
+    does what only one may do (partners, prices, bills, events), and is never kept by stations."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -241,6 +243,7 @@ class NodesSettings(BaseModel):
     lost_after_s: float = Field(8.0, gt=0)
     taken_within_s: float = Field(3.0, gt=0)
     drain_links_per_s: float = Field(50.0, gt=0)
+    takes_stations: bool = True
 
     @model_validator(mode="after")
     def _several_beats(self) -> NodesSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from csms.fresh import ensure_admin_key, keyring_of, new_secret
 from csms.settings import Settings
 from tests.support.certificates import write_pair
 from tests.support.stores import prepared
+from tests.support.system import free_port
 
 
 def settings(folder: Path, **more: object) -> Settings:
@@ -59,6 +61,20 @@ async def test_the_url_for_installers_can_be_set(tmp_path: Path) -> None:
     public = {"port": 0, "host": "127.0.0.1", "public_url": "wss://ocpp.example.com/ocpp"}
     async with running(settings(tmp_path, ocpp=public)) as system:
         assert system.station_url == "wss://ocpp.example.com/ocpp"
+
+
+async def test_a_node_may_take_no_stations(tmp_path: Path) -> None:
+    """It says where those beside it take them, and warns while nobody does."""
+    port = free_port()
+    own = {"port": port, "host": "127.0.0.1"}
+    async with running(settings(tmp_path, ocpp=own, nodes={"takes_stations": False})) as system:
+        assert (system.ocpp_port, system.tls_port) == (None, None)
+        assert system.station_url == f"ws://127.0.0.1:{port}/ocpp"
+        assert system.api.warnings() == [
+            "no node takes stations: start one with nodes.takes_stations = true"
+        ]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", port))
 
 
 def test_a_system_without_hashing_keys_does_not_start() -> None:

@@ -31,6 +31,7 @@ class NodeOut(BaseModel):
     address: str = Field(description="Of its operator API")
     joined_at: datetime
     beat_at: datetime = Field(description="Its last sign of life, by its own clock")
+    takes_stations: bool = Field(description="Whether stations connect to it")
 
     @classmethod
     def of(cls, node: Node, leases: list[Lease]) -> NodeOut:

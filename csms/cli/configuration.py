@@ -183,11 +183,13 @@ party = "{party}"
 # Several processes with one PostgreSQL server: csms node list. Each shows every beat_s that it
 # lives; one that has not for lost_after_s (by the clock of who watches) counts as lost: others take
 # over what it did. Nodes reach each other over the broker of [bus]; who is asked something has to
-# take it within taken_within_s. csms node drain moves so many stations a second.
+# take it within taken_within_s. csms node drain moves so many stations a second. A node that takes
+# no stations does for all what only one may do (partners, prices, bills, events).
 # beat_s = 1.0
 # lost_after_s = 8.0
 # taken_within_s = 3.0
 # drain_links_per_s = 50.0
+# takes_stations = true
 
 [messages]
 # The log of OCPP messages (csms station logs), without secrets. Of a link that says more than

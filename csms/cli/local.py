@@ -86,6 +86,11 @@ def _unusable(settings: Settings) -> list[str]:
             wrong.append(f"{name}: {host} is no address of this machine: {error.strerror}")
     if not settings.store.url.startswith(SQLITE):
         return wrong
+    if not settings.nodes.takes_stations:
+        wrong.append(
+            "nodes.takes_stations: a database file has one node only, and stations connect to it;"
+            " leave it true, or set store.url to a PostgreSQL server"
+        )
     folder = sqlite_path(settings.store.url).parent
     there = next((f for f in (folder, *folder.parents) if f.exists()), folder)
     if not (there.is_dir() and os.access(there, os.W_OK)):
@@ -249,7 +254,8 @@ def serve(
     """Run the central system until Ctrl-C or SIGTERM.
 
     Several workers share the ports, and are nodes of one system: they need a PostgreSQL server and
-    an MQTT broker, as nodes on several machines do. Worker 2 has its own API at http.port + 2.
+    an MQTT broker, as nodes on several machines do. Worker 2 has its own API at http.port + 2. One
+    more process takes no stations: it serves partners, prices and bills for all.
 
     Example: `csms serve`
 
@@ -265,14 +271,24 @@ def serve(
         why = unsuitable(settings, workers)
         if why is not None:
             fail(USAGE, why)
-        start = partial(worker_command, str(config))
-        supervisor = Supervisor(
-            workers, start, lambda text: print(f"csms: {text}", file=sys.stderr)
-        )
+        start = partial(worker_command, str(config), workers)
+        # The last one takes no stations.
+        supervisor = Supervisor(workers + 1, start, _say)
         codes: list[int] = []
         run_until_signal(lambda stop: _supervise(supervisor, stop, codes))
         raise typer.Exit(codes[0])
+    if worker is not None:
+        _become(settings, workers, worker)
     run_until_signal(lambda stop: _serve(settings, stop, worker))
+
+
+def _become(settings: Settings, workers: int, worker: int) -> None:
+    """What is particular to one of several processes: its name, and whether it takes stations."""
+    from csms.parts import node_name
+
+    settings.nodes.takes_stations = worker <= workers
+    suffix = worker if worker <= workers else "duties"
+    settings.node = f"{node_name(settings)}-{suffix}"
 
 
 def _say(text: str) -> None:
@@ -300,12 +316,10 @@ async def _serve(settings: Settings, stop: asyncio.Event, worker: int | None = N
     """`worker`: its number where it is one of several processes."""
     with loading():
         from csms.app import allow_files, running, settle_memory
-        from csms.parts import node_name
 
     own_port = None
     if worker is not None:
         until_orphaned(stop.set)
-        settings.node = f"{node_name(settings)}-{worker}"
         own_port = settings.http.port + worker
 
     warning = allow_files(settings.ocpp.max_links)
@@ -316,7 +330,8 @@ async def _serve(settings: Settings, stop: asyncio.Event, worker: int | None = N
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, system.reload)
         if own_port is not None:
             own = f"http://{settings.http.host}:{own_port}"
-            print(f"worker {worker} is {settings.node}, by itself at {own}", file=sys.stderr)
+            none = "" if settings.nodes.takes_stations else " and takes no stations"
+            print(f"worker {worker} is {settings.node}{none}, by itself at {own}", file=sys.stderr)
         if worker is not None and worker > 1:
             # What is said below is the same for all.
             await stop.wait()

@@ -29,10 +29,15 @@ def _duties(row: Any) -> str | None:
     return ", ".join(named) or None
 
 
+def _stations(row: Any) -> str:
+    """How many are connected; nothing for a node to which none connect."""
+    return str(row["links"]) if row["takes_stations"] else "none"
+
+
 _COLUMNS = (
     column("name", "name"),
     column("state", "state"),
-    column("stations", "links", right=True),
+    Column("stations", _stations, right=True),
     column("since", "joined_at", time=True),
     column("last sign", "beat_at", time=True, spare=2),
     column("API", "address", spare=3),

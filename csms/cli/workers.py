@@ -2,8 +2,9 @@
 ends them in order.
 
 A worker is a node of its own, named after the machine and its number. They share the ports of the
-configuration; each has a port for its own API and metrics beside. Who starts them does nothing
-else, and they end when it does.
+configuration; each has a port for its own API and metrics beside. One more takes no stations and
+does what only one may do, so that partners, prices and bills never wait behind stations. Who starts
+them does nothing else, and they end when it does.
 """
 
 from __future__ import annotations
@@ -118,10 +119,10 @@ class Supervisor:
             del self._running[number]
 
 
-def worker_command(config: str, number: int) -> list[str]:
-    """How this program starts one of its workers."""
+def worker_command(config: str, count: int, number: int) -> list[str]:
+    """How this program starts one of its workers, of which `count` take stations."""
     program = [sys.executable, "-m", "csms", "serve", "--config", config]
-    return [*program, "--worker", str(number)]
+    return [*program, "--workers", str(count), "--worker", str(number)]
 
 
 def until_orphaned(stop: Callable[[], None]) -> None:

@@ -42,7 +42,8 @@ ALIVE = frozenset({NodeState.UP, NodeState.DRAINING})
 class Node(NamedTuple):
     """One process. `run`: this life of it; `place`: which process of which machine it is, as far as
     that can be told; `links`: stations connected to it; `address`: of its operator API. `beat_at`
-    is by its own clock, for people."""
+    is by its own clock, for people. `takes_stations`: whether any connect to it; one to which none
+    do does what only one may do, so that it never waits for them."""
 
     name: str
     run: str
@@ -54,6 +55,7 @@ class Node(NamedTuple):
     address: str
     joined_at: datetime
     beat_at: datetime
+    takes_stations: bool = True
 
     @property
     def alive(self) -> bool:
@@ -129,15 +131,15 @@ def leave(tx: Tx, name: str, run: str, now: datetime) -> None:
 
 def drain(tx: Tx, name: str, now: datetime, alone: bool = False) -> Node:
     """Move a node's stations and work to others; the node goes on living. Raises `NotFound`, and
-    `Refused` when no other is up (unless `alone`: an operator insists). May be repeated."""
+    `Refused` when no other could take them (unless `alone`: an operator insists). May be
+    repeated."""
     node = require(tx, name)
     if node.state == NodeState.DRAINING:
         return node
     if not node.alive:
         raise Refused(f"{name} is {node.state}: there is nothing to move")
-    if not alone and all(
-        other.name == name for other in tx.find(Node, "state", NodeState.UP.value)
-    ):
+    others = [one for one in tx.find(Node, "state", NodeState.UP.value) if one.name != name]
+    if not alone and not any(one.takes_stations or not node.takes_stations for one in others):
         raise Refused(f"no other node is up, so the stations of {name} would have nowhere to go")
     return _become(tx, node._replace(state=NodeState.DRAINING.value), now)
 
@@ -173,6 +175,14 @@ def _become(tx: Tx, node: Node, now: datetime) -> Node:
 
 
 # -- what only one may do --------------------------------------------------------------------------
+
+
+def workers(known: Sequence[Node]) -> list[str]:
+    """The names of those who do what only one may do: of all that are up those to which no stations
+    connect, where there are any; where none is up, all that live."""
+    up = [node for node in known if node.state == NodeState.UP]
+    free = [node for node in up if not node.takes_stations]
+    return [node.name for node in free or up or known if node.alive]
 
 
 def preferred(duty: str, names: Collection[str]) -> str | None:

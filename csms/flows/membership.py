@@ -74,6 +74,7 @@ class Membership:
         alone: bool = False,
         place: str | None = None,
         links: Callable[[], int] = lambda: 0,
+        takes_stations: bool = True,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -93,6 +94,7 @@ class Membership:
             address=address,
             joined_at=now,
             beat_at=now,
+            takes_stations=takes_stations,
         )
         self._shown_at = 0.0
         self._joined = False
@@ -129,10 +131,8 @@ class Membership:
         return seen.node if seen is not None and seen.node.alive else None
 
     def workers(self) -> list[str]:
-        """The names of those who take work: all that are up, or where none is, all that live."""
-        known = [self.me, *self.others()]
-        up = [node.name for node in known if node.state == NodeState.UP]
-        return up or [node.name for node in known if node.alive]
+        """The names of those who do what only one may do; see `nodes.workers`."""
+        return nodes.workers([self.me, *self.others()])
 
     # -- living --------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ async def test_nodes_are_listed_with_what_they_do(api: Api) -> None:
     assert (a["name"], a["state"], a["links"]) == ("a", "up", 7)
     assert a["duties"] == ["partner p1", "settle prices"]
     assert b["duties"] == []
+    assert a["takes_stations"] is True
     assert "run" not in a
 
 

@@ -46,6 +46,7 @@ ONBOARDED_AT_ONCE = 500
 FIRST = 10
 STORM_WITHIN_S = 600.0
 NODES_UP_S = 60.0
+WORKERS = 2
 AT_A_PLACE = 5
 # Percent of the statuses that are not as they were, and what a partner is told of those.
 CHANGED = 1.0
@@ -175,13 +176,6 @@ def _place(tx: Any, party: str, number: int, origins: Sequence[Origin], now: dat
     locations.put(tx, place, evses, now)
 
 
-def workers_of(system: SystemOnServer) -> list[int]:
-    """The process ids of the workers."""
-    assert system.process is not None
-    pid = system.process.pid
-    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def cpu_s(pid: int) -> float:
     """CPU time of a process so far, in all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -221,7 +215,7 @@ async def storm(folder: Path, count: int) -> dict[str, Any]:
         url = stack.enter_context(database(folder))
         broker_url = await stack.enter_async_context(broker(folder / "broker"))
         system = SystemOnServer(folder, url)
-        system.how_to_serve = ("--workers", "2")
+        system.how_to_serve = ("--workers", str(WORKERS))
         await system.init(
             CSMS_BUS__URL=broker_url,
             CSMS_OCPP__SETTLE_S="3600",
@@ -236,26 +230,29 @@ async def storm(folder: Path, count: int) -> dict[str, Any]:
         partner = await stack.enter_async_context(Partner(told).up())
         try:
             await system.start()
-            await _up(system, 2)
+            # One more takes no stations.
+            await _up(system, WORKERS + 1)
             await _registered(system, partner)
-            workers = Used(workers_of(system))
-            report = await workers.during(_load(system.station_url, file, count))
+            processes = Used(system.workers)
+            report = await processes.during(_load(system.station_url, file, count))
             changes = report["changes"]
             with contextlib.suppress(TimeoutError):
                 await until(lambda: len(told.seconds(changes)) == len(changes), TOLD_WITHIN_S)
         finally:
             if system.process is not None:
-                for pid in workers_of(system):
+                for pid in system.workers:
                     os.kill(pid, signal.SIGKILL)
                 await system.kill()
         missing = _missing(url, count, began, len(changes))
     took = told.seconds(changes)
     settled_s = report["settled_s"] or report["seconds"]
+    used = processes.until(report["began_at"] + settled_s)
     return {
         "stations": count,
         "settled": report["settled"],
         "settled_s": settled_s,
-        "worker_cpu_s": workers.until(report["began_at"] + settled_s),
+        "worker_cpu_s": used[:WORKERS],
+        "duties_cpu_s": sum(used[WORKERS:]),
         "generator_cpu_s": report["generator_cpu_s"],
         "p99_ms": report["p99_ms"],
         "counts": report["counts"],

@@ -439,7 +439,8 @@ async def _storm(folder: Path, options: Options, outcome: Outcome) -> None:
     outcome.notes.append(
         f"cluster.storm: {facts['settled']:,} of {facts['stations']:,} stations settled in "
         f"{facts['settled_s']:.0f} s; CPU of the workers {used} s (target 60 each), of the "
-        f"generator {facts['generator_cpu_s']:.0f} s; attempts that were told to come again "
+        f"process without stations {facts['duties_cpu_s']:.0f} s, of the generator "
+        f"{facts['generator_cpu_s']:.0f} s; attempts that were told to come again "
         f"{facts['counts'].get('refused_503', 0):,}"
     )
     outcome.notes.append(

@@ -79,6 +79,7 @@ async def test_a_configuration_without_keys_cannot_serve(tmp_path: Path) -> None
     [
         ('[ocpp]\nhost = "nowhere.invalid"', "ocpp.host: nowhere.invalid is no address"),
         ('[store]\nurl = "sqlite:///csms.toml/csms.db"', "store.url: nothing can be written in"),
+        ("[nodes]\ntakes_stations = false", "nodes.takes_stations: a database file has one node"),
     ],
 )
 async def test_what_this_machine_has_not_got_is_named_by_its_setting(

@@ -15,6 +15,7 @@ NODE = {
     "address": "http://a:8000",
     "joined_at": "2031-05-01T10:00:00Z",
     "beat_at": "2031-05-01T11:00:00Z",
+    "takes_stations": True,
 }
 
 
@@ -24,6 +25,11 @@ def test_the_nodes_and_what_they_do(api: Api) -> None:
     assert head.split()[:3] == ["name", "state", "stations"]
     assert line.startswith("a     up          120")
     assert line.endswith("settle prices, 2 partners")
+
+
+def test_a_node_that_takes_no_stations_has_none(api: Api) -> None:
+    api.on("GET", "/nodes", page({**NODE, "links": 0, "takes_stations": False}))
+    assert api.run("node", "list").stdout.splitlines()[1].startswith("a     up         none")
 
 
 def test_programs_get_everything(api: Api) -> None:

@@ -122,6 +122,15 @@ def test_a_drain_needs_somebody_who_takes_the_stations(store: InlineStore) -> No
     assert kinds(store) == ["a up", "a draining", "a up", "b up", "a draining"]
 
 
+def test_stations_do_not_go_to_a_node_that_takes_none(store: InlineStore) -> None:
+    store.run(nodes.join, node())
+    store.run(nodes.join, node("d", "r2", takes_stations=False))
+    with pytest.raises(Refused, match="nowhere to go"):
+        store.run(nodes.drain, "a", NOW)
+    # The work of that one can go to any.
+    assert store.run(nodes.drain, "d", NOW).state == "draining"
+
+
 @pytest.mark.parametrize("act", [nodes.drain, nodes.resume])
 def test_who_does_not_live_is_not_drained(store: InlineStore, act: object) -> None:
     with pytest.raises(NotFound, match="csms node list"):
@@ -180,6 +189,19 @@ def test_duties_are_spread() -> None:
     holders = [nodes.preferred(f"partner {n}", ["a", "b", "c"]) for n in range(300)]
     assert all(70 < holders.count(name) < 130 for name in "abc")
     assert nodes.preferred("x", []) is None
+
+
+def test_what_only_one_may_do_is_for_nodes_without_stations_where_there_are_any() -> None:
+    a, b, d = node("a"), node("b"), node("d", takes_stations=False)
+    assert nodes.workers([a, b]) == ["a", "b"]
+    assert nodes.workers([a, d, b]) == ["d"]
+    e = node("e", takes_stations=False)
+    assert nodes.workers([a, d, e]) == ["d", "e"]
+    assert nodes.workers([a, d._replace(state=NodeState.LOST), b]) == ["a", "b"]
+    assert nodes.workers([a, d._replace(state=NodeState.DRAINING)]) == ["a"]
+    # Where all drain, somebody has to do it all the same.
+    drained = [one._replace(state=NodeState.DRAINING) for one in (a, d)]
+    assert nodes.workers([*drained, b._replace(state=NodeState.LEFT)]) == ["a", "d"]
 
 
 # -- what is left ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from tests.support.waiting import until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.mosquitto]
 
+NODES = ["n-1", "n-2", "n-duties"]
 SEED = 31
 SPEED = 60.0
 
@@ -49,11 +50,11 @@ async def links(system: System) -> dict[str, int]:
     return {row["name"]: row["links"] for row in rows if row["state"] == "up"}
 
 
-def workers(system: System) -> list[int]:
-    """The process ids of the workers."""
-    assert system.process is not None
-    task = Path(f"/proc/{system.process.pid}/task/{system.process.pid}/children")
-    return [int(pid) for pid in task.read_text().split()]
+async def duties(system: System) -> dict[str, list[str]]:
+    """Node -> what it does for all."""
+    async with system.client() as client:
+        rows = (await client.get("/nodes")).json()["items"]
+    return {row["name"]: row["duties"] for row in rows}
 
 
 async def test_stations_are_spread_and_a_worker_that_dies_comes_back(
@@ -61,10 +62,10 @@ async def test_stations_are_spread_and_a_worker_that_dies_comes_back(
 ) -> None:
     await system.start()
 
-    async def both() -> bool:
-        return len(await links(system)) == 2
+    async def all_up() -> bool:
+        return sorted(await links(system)) == NODES
 
-    await until(both, 30)
+    await until(all_up, 30)
     profiles = await onboard(  # the kernel draws who gets which: of 24, one has none in 8 million
         system, 24, meter_interval_s=20, message_timeout_s=60.0, attempts=50, retry_interval_s=5
     )
@@ -72,19 +73,22 @@ async def test_stations_are_spread_and_a_worker_that_dies_comes_back(
         await fleet.until_messages(80)
 
         async def spread() -> bool:
-            return sorted(await links(system)) == ["n-1", "n-2"] and all(
-                (await links(system)).values()
-            )
+            found = await links(system)
+            return bool(found.get("n-1") and found.get("n-2") and found.get("n-duties") == 0)
+
+        async def one_does_it_all() -> bool:
+            return {node for node, held in (await duties(system)).items() if held} == {"n-duties"}
 
         await until(spread, 30)
-        os.kill(workers(system)[0], signal.SIGKILL)
+        await until(one_does_it_all, 30)
+        os.kill(system.workers[0], signal.SIGKILL)
         await fleet.until_messages(fleet.messages + 80)
-        await until(both, 30)
+        await until(all_up, 30)
         await fleet.drain()
     assert sum(charger.ledger.given_up for charger in fleet.chargers) == 0
     compare(system, fleet.chargers)
-    pids = workers(system)
-    assert len(pids) == 2
+    pids = system.workers
+    assert len(pids) == 3
     assert await system.stop() == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     said = system.log.read_text()
@@ -96,7 +100,7 @@ async def test_each_has_an_address_of_its_own_and_none_outlives_who_started_it(
 ) -> None:
     await system.start()
     async with httpx.AsyncClient() as client:
-        for number in (1, 2):
+        for number, node in enumerate(NODES, 1):
             base = f"http://127.0.0.1:{system.http_port + number}"
 
             async def there(base: str = base) -> Any:
@@ -106,9 +110,9 @@ async def test_each_has_an_address_of_its_own_and_none_outlives_who_started_it(
                     return None
 
             found = await until(there, 30)
-            assert found["node"] == f"n-{number}"
-    pids = workers(system)
-    assert len(pids) == 2
+            assert found["node"] == node
+    pids = system.workers
+    assert len(pids) == 3
     await system.kill()
     await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 30)
 

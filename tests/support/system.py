@@ -120,6 +120,19 @@ class System:
         assert code == 0, err
         self.admin_key = json.loads(out)["admin_key"]
 
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of the workers, in the order of their numbers."""
+        assert self.process is not None
+        pid = self.process.pid
+        found = {}
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+            # One that begins at this moment is not yet what it will be.
+            if "--worker" in words:
+                found[int(words[words.index("--worker") + 1])] = int(child)
+        return [found[number] for number in sorted(found)]
+
     async def start(self) -> None:
         """`csms serve`; returns when it is ready."""
         assert self.process is None

@@ -69,6 +69,7 @@ COLUMNS: Columns = {
         text("address"),
         moment("joined_at"),
         moment("beat_at"),
+        boolean("takes_stations"),
     ],
     Lease: [
         text("name"),
