@@ -132,4 +132,13 @@ def test_with_all_of_it_they_can() -> None:
 def test_a_worker_is_this_program_with_its_number() -> None:
     command = worker_command("/etc/csms.toml", 4, 2)
     assert command[0] == sys.executable
-    assert command[2:] == ["csms", "serve", "--config", "/etc/csms.toml", "--workers", "4", "--worker", "2"]
+    assert command[2:] == [
+        "csms",
+        "serve",
+        "--config",
+        "/etc/csms.toml",
+        "--workers",
+        "4",
+        "--worker",
+        "2",
+    ]

@@ -12,6 +12,7 @@ import signal
 import socket
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import psycopg
 
 from csms.cli.main import app
 from csms.storage.server import ADAPTERS
+from tests.support.forked import Forked
 
 READY_WITHIN_S = 90.0
 
@@ -49,18 +51,14 @@ async def csms(*arguments: str, environment: dict[str, str] | None = None) -> tu
     """Run the command line to its end: exit code, stdout, stderr."""
     if arguments[0] in IN_PROCESS:
         return await asyncio.to_thread(_here, arguments, environment or {})
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "csms",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **(environment or {})},
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = Forked(arguments, {**os.environ, **(environment or {})}, out, err)
+        try:
+            code = await process.wait()
+        finally:
+            process.kill()
+        return code, out.read_text(), err.read_text()
 
 
 def _here(arguments: Sequence[str], environment: dict[str, str]) -> tuple[int, str, str]:
@@ -94,9 +92,10 @@ class System:
             "CSMS_HTTP__PORT": str(self.http_port),
             "CSMS_LOG_LEVEL": "warning",
         }
-        self.program: tuple[str, ...] = ("-m", "csms")
+        # Another program that is to be run; None: `csms` itself, without loading it again.
+        self.program: tuple[str, ...] | None = None
         self.how_to_serve: tuple[str, ...] = ()
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Forked | asyncio.subprocess.Process | None = None
         self.log = folder / "server.log"
 
     @property
@@ -136,18 +135,16 @@ class System:
     async def start(self) -> None:
         """`csms serve`; returns when it is ready."""
         assert self.process is None
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *self.program,
-                "serve",
-                "--config",
-                str(self.config),
-                *self.how_to_serve,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.environment},
-            )
+        serve = ("serve", "--config", str(self.config), *self.how_to_serve)
+        environment = {**os.environ, **self.environment}
+        if self.program is None:
+            self.process = Forked(serve, environment, self.log, self.log)
+        else:
+            with self.log.open("ab") as log:
+                command = (sys.executable, *self.program, *serve)
+                self.process = await asyncio.create_subprocess_exec(
+                    *command, stdout=log, stderr=log, env=environment
+                )
         await self.ready()
 
     async def ready(self, within_s: float = READY_WITHIN_S) -> None:
