@@ -109,8 +109,11 @@ async def test_check_names_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
 async def test_certificates_that_cannot_be_used_stop_the_start(tmp_path: Path) -> None:
     assert (await made(tmp_path))[0] == 0
     (tmp_path / "tls" / "server-rsa.pem").write_text("nothing")
-    code, _, err = await csms("serve", "--config", str(tmp_path / "csms.toml"))
-    assert code == 2
+    # The usual ones may be in use by another test.
+    ports = {"CSMS_OCPP__PORT": "0", "CSMS_HTTP__PORT": "0", "CSMS_OCPP__TLS__PORT": "0"}
+    config = str(tmp_path / "csms.toml")
+    code, _, err = await csms("serve", "--config", config, environment=ports)
+    assert code == 2, err
     assert "server-rsa.pem: holds no certificate" in err
 
 

@@ -18,7 +18,7 @@ from csms.storage.tables.columns import MOMENT
 from tests.fuzz.frames import frames
 from tests.fuzz.network import VERSIONS, Network, Peer
 
-WARM_UP, ROUNDS = 8, 12
+WARM_UP, ROUNDS = 6, 10
 ALLOWED_BYTES_PER_FRAME = 64
 """Noise of the measurement and of what is bounded and not full yet: far below one remembered id or
 frame. Over twice as many rounds it is half of that."""
