@@ -84,6 +84,11 @@ async def test_stations_are_spread_and_a_worker_that_dies_comes_back(
         os.kill(system.workers[0], signal.SIGKILL)
         await fleet.until_messages(fleet.messages + 80)
         await until(all_up, 30)
+        # The one without stations: what it did for all it does again when it is back.
+        gone = system.workers[2]
+        os.kill(gone, signal.SIGKILL)
+        await until(lambda: len(system.workers) == 3 and system.workers[2] != gone, 30)
+        await until(one_does_it_all, 30)
         await fleet.drain()
     assert sum(charger.ledger.given_up for charger in fleet.chargers) == 0
     compare(system, fleet.chargers)
