@@ -43,18 +43,11 @@ async def system(tmp_path: Path) -> AsyncIterator[SystemOnServer]:
                 await made.kill()
 
 
-async def links(system: System) -> dict[str, int]:
-    """Node -> its stations, of those that live."""
+async def nodes(system: System) -> dict[str, dict[str, Any]]:
+    """Those that live, by name."""
     async with system.client() as client:
         rows = (await client.get("/nodes")).json()["items"]
-    return {row["name"]: row["links"] for row in rows if row["state"] == "up"}
-
-
-async def duties(system: System) -> dict[str, list[str]]:
-    """Node -> what it does for all."""
-    async with system.client() as client:
-        rows = (await client.get("/nodes")).json()["items"]
-    return {row["name"]: row["duties"] for row in rows}
+    return {row["name"]: row for row in rows if row["state"] == "up"}
 
 
 async def test_stations_are_spread_and_a_worker_that_dies_comes_back(
@@ -63,7 +56,7 @@ async def test_stations_are_spread_and_a_worker_that_dies_comes_back(
     await system.start()
 
     async def all_up() -> bool:
-        return sorted(await links(system)) == NODES
+        return sorted(await nodes(system)) == NODES
 
     await until(all_up, 30)
     profiles = await onboard(  # the kernel draws who gets which: of 24, one has none in 8 million
@@ -73,21 +66,28 @@ async def test_stations_are_spread_and_a_worker_that_dies_comes_back(
         await fleet.until_messages(80)
 
         async def spread() -> bool:
-            found = await links(system)
+            found = {name: row["links"] for name, row in (await nodes(system)).items()}
             return bool(found.get("n-1") and found.get("n-2") and found.get("n-duties") == 0)
 
         async def one_does_it_all() -> bool:
-            return {node for node, held in (await duties(system)).items() if held} == {"n-duties"}
+            rows = await nodes(system)
+            return {name for name, row in rows.items() if row["duties"]} == {"n-duties"}
 
         await until(spread, 30)
         await until(one_does_it_all, 30)
         os.kill(system.workers[0], signal.SIGKILL)
         await fleet.until_messages(fleet.messages + 80)
+        await until(lambda: len(system.workers) == 3, 30)
         await until(all_up, 30)
         # The one without stations: what it did for all it does again when it is back.
-        gone = system.workers[2]
-        os.kill(gone, signal.SIGKILL)
-        await until(lambda: len(system.workers) == 3 and system.workers[2] != gone, 30)
+        before = (await nodes(system))["n-duties"]["joined_at"]
+
+        async def begun_again() -> bool:
+            row = (await nodes(system)).get("n-duties")
+            return row is not None and row["joined_at"] > before
+
+        os.kill(system.workers[-1], signal.SIGKILL)
+        await until(begun_again, 30)
         await until(one_does_it_all, 30)
         await fleet.drain()
     assert sum(charger.ledger.given_up for charger in fleet.chargers) == 0
