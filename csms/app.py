@@ -473,16 +473,24 @@ def _note_late(
 
 
 def _listener(host: str, port: int, *, shares: bool = False) -> socket.socket:
-    """Not uvicorn's own `bind_socket`, which ends the process when the port is taken."""
-    made = socket.create_server(
-        (host, port),
-        family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-        backlog=512,
-        reuse_port=shares,
-    )
-    # An answer is written in two parts. asyncio's own loop sets this for sockets that it has made
-    # itself only, and the second part would wait 40 ms for the first to be acknowledged.
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    """A port that is ours, on which nobody is let wait yet: who connects before the system serves
+    would hang, while another process that shares the port could answer. Not uvicorn's own
+    `bind_socket`, which ends the process when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family)
+    try:
+        if family is socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # An answer is written in two parts. asyncio's own loop sets this for sockets that it has
+        # made itself only, and the second part would wait 40 ms for the first to be acknowledged.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        raise OSError(error.errno, f"{error.strerror} ({host} port {port})") from None
     return made
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from csms.app import running
+from csms.app import _listener, running
 from csms.core.errors import Invalid
 from csms.fresh import ensure_admin_key, keyring_of, new_secret
 from csms.settings import Settings
@@ -61,6 +61,20 @@ async def test_the_url_for_installers_can_be_set(tmp_path: Path) -> None:
     public = {"port": 0, "host": "127.0.0.1", "public_url": "wss://ocpp.example.com/ocpp"}
     async with running(settings(tmp_path, ocpp=public)) as system:
         assert system.station_url == "wss://ocpp.example.com/ocpp"
+
+
+def test_nobody_waits_at_a_port_before_the_system_serves() -> None:
+    """Another process that shares it could answer meanwhile."""
+    with _listener("127.0.0.1", 0, shares=True) as early:
+        port = early.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        with _listener("127.0.0.1", port, shares=True) as late:
+            late.listen()
+            for _ in range(20):
+                socket.create_connection(("127.0.0.1", port)).close()
+            with pytest.raises(OSError, match=f"127.0.0.1 port {port}"):
+                _listener("127.0.0.1", port)
 
 
 async def test_a_node_may_take_no_stations(tmp_path: Path) -> None:

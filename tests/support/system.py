@@ -126,10 +126,11 @@ class System:
         pid = self.process.pid
         found = {}
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
-            # One that begins at this moment is not yet what it will be.
-            if "--worker" in words:
-                found[int(words[words.index("--worker") + 1])] = int(child)
+            # One that begins or ends at this moment is not what it will be or was.
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+                if "--worker" in words:
+                    found[int(words[words.index("--worker") + 1])] = int(child)
         return [found[number] for number in sorted(found)]
 
     async def start(self) -> None:
