@@ -283,12 +283,12 @@ def serve(
 
 
 def _become(settings: Settings, workers: int, worker: int) -> None:
-    """What is particular to one of several processes: its name, and whether it takes stations."""
-    from csms.parts import node_name
+    """What is particular to one of several processes: its name, and that the last takes none."""
+    with loading():
+        from csms.parts import node_name
 
-    settings.nodes.takes_stations = worker <= workers
-    suffix = worker if worker <= workers else "duties"
-    settings.node = f"{node_name(settings)}-{suffix}"
+    settings.nodes.takes_stations &= worker <= workers
+    settings.node = f"{node_name(settings)}-{worker if worker <= workers else 'duties'}"
 
 
 def _say(text: str) -> None:

@@ -102,8 +102,9 @@ class NodeSim:
         new_id: Callable[[], str],
         letters: dict[str, Letters],
         roaming: Callable[[NodeSim], Roaming],
+        takes_stations: bool = True,
     ) -> None:
-        self.name, self.clock = name, clock
+        self.name, self.clock, self.takes_stations = name, clock, takes_stations
         self._store, self.store = store, store.life()
         self.keyring, self.new_id, self._letters = keyring, new_id, letters
         self._roaming = roaming
@@ -147,6 +148,7 @@ class NodeSim:
             pulse=PULSE,
             place=f"{self.name}/{self.new_id()}",
             links=self.registry.__len__,
+            takes_stations=self.takes_stations,
         )
         lost = LostNodes(store, clock)
         await self.membership.join()

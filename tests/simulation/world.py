@@ -1,6 +1,6 @@
-"""The world of one seed: a network of two nodes, fifty chargers and their drivers, three partners
-whose drivers charge here too, an operator who asks for things, and everything that goes wrong.
-`run` lives it, and asserts what must hold."""
+"""The world of one seed: a network of two or three nodes, fifty chargers and their drivers, three
+partners whose drivers charge here too, an operator who asks for things, and everything that goes
+wrong. `run` lives it, and asserts what must hold."""
 
 from __future__ import annotations
 
@@ -109,6 +109,12 @@ class Plan:
     weather: Weather = FAIR
     odds: Odds = USUAL
 
+    @property
+    def nodes(self) -> dict[str, bool]:
+        """Name -> whether stations connect to it: in every other world there is one that takes
+        none."""
+        return {"a": True, "b": True, **({} if self.seed % 2 else {"d": False})}
+
 
 class Clock:
     """Wrong by so many seconds."""
@@ -147,8 +153,9 @@ class World:
                 self.new_id,
                 letters,
                 lambda node: Roaming(node, PARTY, self._rng(), self.internet),
+                takes_stations,
             )
-            for name in ("a", "b")
+            for name, takes_stations in plan.nodes.items()
         ]
         self.letters = letters
         self.partners = [
@@ -205,7 +212,7 @@ class World:
     ) -> Any:
         """By the balancer to a node that is up; see `chargers.wire.open_connection`."""
         await asyncio.sleep(self.rng.uniform(0.01, self.plan.weather.slowest_s))
-        up = [node for node in self.nodes if node.up]
+        up = [node for node in self.nodes if node.up and node.takes_stations]
         if not up:
             raise ConnectFailed("nobody listens")
         node = self.rng.choice(up)
