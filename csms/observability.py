@@ -6,6 +6,7 @@ written, in every layer, so that no call site can forget it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from bisect import bisect_left
@@ -47,6 +48,18 @@ def _shown(key: object, value: Any) -> Any:
     return value
 
 
+class _Lines(structlog.PrintLogger):
+    """Writes each line, or loses it: who reports a fault has to deal with it next, also while the
+    disk is full or nobody reads what we say."""
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def configure_logging(level: str = "info", *, as_json: bool | None = None) -> None:
     """Send logs to stderr: readable on a terminal, JSON lines otherwise."""
     to_terminal = sys.stderr.isatty() if as_json is None else not as_json
@@ -67,7 +80,7 @@ def configure_logging(level: str = "info", *, as_json: bool | None = None) -> No
         wrapper_class=structlog.make_filtering_bound_logger(
             getattr(logging, level.upper(), logging.INFO)
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *names: _Lines(sys.stderr),
         cache_logger_on_first_use=False,
     )
     # Libraries log through the standard library; their chatter about single sockets is not ours.

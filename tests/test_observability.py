@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +83,19 @@ def test_the_level(capsys: pytest.CaptureFixture[str], level: str, lines: int) -
     log.debug("one")
     log.warning("two")
     assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reports a fault goes on to deal with it."""
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr("sys.stderr", io.TextIOWrapper(full, write_through=True))
+        configure_logging("debug", as_json=True)
+        log = structlog.get_logger("x")
+        for say in (log.debug, log.info, log.warning, log.error, log.exception, log.critical):
+            say("anything")
+        with pytest.raises(OSError, match="No space"):
+            print("anything", file=sys.stderr, flush=True)
+        monkeypatch.undo()
 
 
 def test_readable_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

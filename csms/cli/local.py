@@ -18,7 +18,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -292,7 +292,8 @@ def _become(settings: Settings, workers: int, worker: int) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"csms: {text}", file=sys.stderr)
+    with suppress(OSError):  # Written or not, the workers go on.
+        print(f"csms: {text}", file=sys.stderr)
 
 
 async def _supervise(supervisor: Supervisor, stop: asyncio.Event, codes: list[int]) -> None:

@@ -45,7 +45,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def fill(file: Path) -> None:
     """Take all the room that there is."""
-    with file.open("wb", buffering=0) as ballast:
+    with file.open("ab", buffering=0) as ballast:
         for size in (65_536, 4_096, 1):
             while True:
                 try:
@@ -70,6 +70,8 @@ async def test_a_disk_that_fills_up_loses_nothing_and_all_goes_on_with_room_agai
         async with running_fleet(system, profiles, SEED, SPEED) as fleet:
             await fleet.until_messages(120)
             fill(disk / "ballast")
+            # Nor is there room in the page that the log has begun.
+            fill(system.log)
             began = fleet.clock.now()
             await until(lambda: not any(charger.online for charger in fleet.chargers), 30)
             async with httpx.AsyncClient() as client:
@@ -77,6 +79,9 @@ async def test_a_disk_that_fills_up_loses_nothing_and_all_goes_on_with_room_agai
             assert answer.status_code == 503
             assert "database or disk is full" in answer.json()["reason"]
             assert await operator.metric("csms_store_trouble") == 1
+            # Each was told to come again, though nothing could be logged about it.
+            told = await operator.metric("csms_links_ended_total", reason="store_unavailable")
+            assert told == await operator.metric("csms_links_ended_total") > 0
             # What is stored can be read.
             assert len((await operator.get("/stations"))["items"]) == 9
             assert await operator.cli("transaction", "list")
