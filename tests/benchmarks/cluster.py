@@ -35,8 +35,9 @@ from csms.storage.open import open_store
 from tests.benchmarks.generator import LINKS_PER_ADDRESS
 from tests.benchmarks.processes import CannotRun
 from tests.benchmarks.roaming import Partner
-from tests.benchmarks.scripts import PLUG, Script
+from tests.benchmarks.scripts import Script
 from tests.support import mosquitto, postgres
+from tests.support.ocpi_objects import PLUG
 from tests.support.postgres import Cluster
 from tests.support.system import SystemOnServer, free_port
 from tests.support.waiting import until

@@ -24,15 +24,6 @@ _CLOCK = [
     f"T{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}Z".encode("ascii") for s in range(DAY_S)
 ]
 _ID, _STAMP, _COUNT, _REGISTER = "@message@@", "@timestamp@@@@@@@@@@", "@count@@", 9_080_706_050
-# A connector of an EVSE as partners see it.
-PLUG = {
-    "id": "1",
-    "standard": "IEC_62196_T2",
-    "format": "SOCKET",
-    "power_type": "AC_3_PHASE",
-    "max_voltage": 230,
-    "max_amperage": 32,
-}
 
 
 def began(now: datetime) -> datetime:

@@ -180,7 +180,7 @@ async def _furnish(store: Any, party: str, roaming: dict[str, Any]) -> None:
     from csms.core import locations
     from csms.core.locations import Location, LocationEvse
     from csms.core.stations import Station
-    from tests.benchmarks.scripts import PLUG
+    from tests.support.ocpi_objects import PLUG
 
     now = datetime.now(UTC)
     served: list[str] = []

@@ -56,6 +56,7 @@ from tests.simulation.partners import (
 from tests.simulation.pipes import Pipe, Weather
 from tests.simulation.queues import Queues
 from tests.simulation.stores import SimStore
+from tests.support.ocpi_objects import PLUG
 from tests.support.ocpp import at_once
 from tests.support.ocpp_links import basic
 
@@ -584,12 +585,4 @@ class World:
 
 
 HABITS = Habits(gap_s=(60, 900), stay_s=(300, 2_400), linger_s=(5, 40))
-PLUG: dict[str, Any] = {
-    "id": "1",
-    "standard": "IEC_62196_T2",
-    "format": "SOCKET",
-    "power_type": "AC_3_PHASE",
-    "max_voltage": 230,
-    "max_amperage": 32,
-}
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))

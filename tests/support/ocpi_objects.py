@@ -43,17 +43,19 @@ def token(uid: str = "04AABBCC", **changes: Any) -> dict[str, Any]:
     }
 
 
+PLUG: dict[str, Any] = {
+    "id": "1",
+    "standard": "IEC_62196_T2",
+    "format": "SOCKET",
+    "power_type": "AC_3_PHASE",
+    "max_voltage": 230,
+    "max_amperage": 32,
+}
+"""A connector as the core keeps it."""
+
+
 def connector(**changes: Any) -> dict[str, Any]:
-    return {
-        "id": "1",
-        "standard": "IEC_62196_T2",
-        "format": "SOCKET",
-        "power_type": "AC_3_PHASE",
-        "max_voltage": 230,
-        "max_amperage": 32,
-        "last_updated": AT,
-        **changes,
-    }
+    return {**PLUG, "last_updated": AT, **changes}
 
 
 def evse(uid: str = "E1", **changes: Any) -> dict[str, Any]:
