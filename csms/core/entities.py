@@ -21,7 +21,8 @@ class Shape:
 
     `key`: fields of the primary key. `finders`: name -> fields that `Tx.find` looks up by
     equality. `unique`: the finders with at most one result, which the database enforces as well.
-    `often`: stations' messages ask for the same row by its key again and again, and it is small.
+    `often`: stations' messages ask for the same row again and again, by its key or by a unique
+    finder, and it is small.
     """
 
     kind: type[Any]

@@ -133,7 +133,8 @@ class WorkingSet:
     def __init__(self, database: Database, kept: Kept | None = None) -> None:
         self.database = database
         self.kept = kept
-        self.by_key: set[Ref] = set()
+        # What was read and may be asked for again, by key or by these unique values.
+        self.asked: dict[Ref, Need | None] = {}
         self.stored: dict[Ref, Any] = {}
         self.current: dict[Ref, Any] = {}
         self.found: dict[Need, set[tuple[Any, ...]]] = {}
@@ -162,7 +163,7 @@ class WorkingSet:
                 ref = (kind, values)
                 known = ref in self.current or self._was_kept(ref)
             else:
-                known = need in self.found
+                known = need in self.found or self._was_kept_so(need)
             if not known:
                 wanted.setdefault((kind, finder), {})[values] = None
         return [
@@ -177,6 +178,16 @@ class WorkingSet:
         if entity is None:
             return False
         self._remember(ref, entity)
+        return True
+
+    def _was_kept_so(self, need: Need) -> bool:
+        """The same for the one row with some unique values."""
+        ref = self.kept.find(need) if self.kept is not None else None
+        if ref is None or not self._was_kept(ref):
+            return False
+        kind, finder, values = need
+        self._look_out_for(kind, finder or "", (values,))
+        self.found[need].add(ref[1])
         return True
 
     def look_up(self, kind: type[Any], key: tuple[Any, ...]) -> None:
@@ -214,17 +225,24 @@ class WorkingSet:
                 if (kind, key) not in self.stored:
                     self._remember((kind, key), None)
             if shape.often:
-                self.by_key.update((kind, key) for key in keys)
+                self.asked.update(((kind, key), None) for key in keys)
             return
-        self.searched.add(kind)
-        for key in keys:
-            self.found[Need(kind, finder, key)] = set()
+        self._look_out_for(kind, finder, keys)
+        again = shape.often and finder in shape.unique
         for row in rows:
             entity = decode(row)
             key = key_of(entity)
             self._remember((kind, key), entity)
             self._note_found(kind, finder, key, entity)
-        # What earlier functions saved is not in the database yet.
+            if again:
+                self.asked[kind, key] = Need(kind, finder, shape.found_by[finder](entity))
+
+    def _look_out_for(self, kind: type[Any], finder: str, some: Iterable[tuple[Any, ...]]) -> None:
+        """Note from now on which rows have these values of a finder. What earlier functions saved
+        is not in the database yet."""
+        self.searched.add(kind)
+        for values in some:
+            self.found[Need(kind, finder, values)] = set()
         for changed, key in self.dirty:
             if changed is kind:
                 self._note_found(kind, finder, key, self.current[kind, key])
@@ -527,7 +545,7 @@ class Runner:
         self._database.commit()
         self.commit_seconds.add(self._clock() - began)
         if self._kept is not None:
-            self._kept.committed(work.by_key, work.dirty, work.current)
+            self._kept.committed(work.asked, work.dirty, work.current)
         return done, len(work.events)
 
     def _run_one(self, work: WorkingSet, job: Job) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csms.core.errors import AlreadyExists, StoreUnavailable
-from csms.core.ports import Tx
+from csms.core.ports import Need, Tx
 from csms.core.stations import Station, UnknownStation
 from csms.storage.batch import Job, Runner
 from csms.storage.kept import Kept
@@ -49,6 +49,16 @@ def read(tx: Tx, station_id: str) -> Station | None:
 def name(tx: Tx, station_id: str, vendor: str) -> None:
     row = tx.get(Station, station_id)
     tx.save(station(station_id) if row is None else row._replace(vendor=vendor))
+
+
+def seek(tx: Tx, identity: str) -> list[str]:
+    return [row.id for row in tx.find(Station, "identity", identity)]
+
+
+def rename(tx: Tx, station_id: str, identity: str) -> None:
+    row = tx.get(Station, station_id)
+    if row is not None:
+        tx.save(row._replace(identity=identity))
 
 
 def drop(tx: Tx, station_id: str) -> None:
@@ -94,6 +104,36 @@ def test_what_changes_is_what_the_next_batch_sees(database: Counting, runner: Ru
     assert database.queries == 0
 
 
+def test_a_row_is_known_by_the_unique_values_that_it_was_found_by(
+    database: Counting, runner: Runner
+) -> None:
+    assert all(result(runner, seek, "CS-s1") == ["s1"] for _ in range(9))
+    assert database.queries == 1
+    assert result(runner, name, "s1", "V") is None
+    assert result(runner, seek, "CS-s1") == ["s1"]
+    assert database.queries == 1
+
+
+def test_values_that_are_another_rows_by_now_find_that_row(
+    database: Counting, runner: Runner
+) -> None:
+    assert result(runner, seek, "CS-s1") == ["s1"]
+    result(runner, rename, "s1", "CS-s9")
+    assert result(runner, seek, "CS-s1") == []
+    result(runner, put, station("s2", "CS-s1"))
+    assert result(runner, seek, "CS-s1") == ["s2"]
+    assert result(runner, seek, "CS-s9") == ["s1"]
+
+
+def test_a_row_that_an_earlier_function_renamed_is_not_found_by_its_old_values(
+    database: Counting, runner: Runner
+) -> None:
+    assert result(runner, seek, "CS-s1") == ["s1"]
+    calls = [job(rename, "s1", "CS-s9"), job(seek, "CS-s1"), job(seek, "CS-s9")]
+    runner.run(calls)
+    assert [call.result for call in calls] == [None, [], ["s1"]]
+
+
 def test_a_row_that_is_gone_is_gone(database: Counting, runner: Runner) -> None:
     result(runner, drop, "s1")
     assert result(runner, read, "s1") is None
@@ -136,20 +176,28 @@ def test_those_not_used_for_the_longest_time_go_first() -> None:
     kept = Kept(most=2)
     rows = {(Station, (key,)): station(key) for key in "abc"}
     a, b, c = rows
-    kept.committed([a, b], [], rows)
+    kept.committed({a: None, b: None}, [], rows)
     assert kept.get(a) == station("a")
-    kept.committed([c], [], rows)
+    kept.committed({c: None}, [], rows)
     assert len(kept) == 2
     assert kept.get(b) is None
     assert kept.get(a) is not None
+    way = Need(Station, "identity", ("CS-c",))
+    kept.committed({c: way}, [], rows)
+    assert kept.find(way) == c
+    kept.committed({a: None, b: None}, [], rows)
+    assert kept.find(way) is None
 
 
+NAMES = st.sampled_from(["CS-s1", "CS-s2", "CS-s3"])
 IDS = st.sampled_from(["s1", "s2", "s3"])
 CALLS = st.one_of(
     st.tuples(st.just(read), IDS),
     st.tuples(st.just(name), IDS, st.sampled_from(["V", "W", "\ud800"])),
     st.tuples(st.just(drop), IDS),
     st.tuples(st.just(fail), IDS),
+    st.tuples(st.just(seek), NAMES),
+    st.tuples(st.just(rename), IDS, NAMES),
 )
 
 
@@ -174,3 +222,6 @@ def test_what_is_kept_is_what_the_database_holds(
             known = runner._kept.get((Station, (key,)))
             assert known is None or known == stored[key]
             assert result(runner, read, key) == stored.get(key)
+        for identity in ("CS-s1", "CS-s2", "CS-s3"):
+            has_it = [row.id for row in stored.values() if row.identity == identity]
+            assert result(runner, seek, identity) == has_it
