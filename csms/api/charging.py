@@ -22,7 +22,7 @@ from csms.api.shapes import (
 )
 from csms.api.stations import find, identity_of, named
 from csms.api.system import System
-from csms.core import assigning, charging, forgetting, reconciliation, tokens
+from csms.core import assigning, ends, forgetting, reconciliation, tokens
 from csms.core.errors import NotFound, StationOffline
 from csms.core.inquiries import NoAnswer, TransactionState
 from csms.core.metering import NO_EVSE, NO_TRANSACTION, MeterSample
@@ -110,7 +110,7 @@ async def close_transaction(transaction_id: int, writer: OperatorWriter) -> Tran
 
 
 def _close(tx: Tx, transaction_id: int, now: Any) -> Mapping[str, Any]:
-    return {"id": charging.close(tx, transaction_id, now).id}
+    return {"id": ends.close(tx, transaction_id, now).id}
 
 
 async def _transaction(provided: System, transaction_id: int, who: Principal) -> Transaction:

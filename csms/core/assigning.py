@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from csms.core import charging, metering
+from csms.core import billing, charge_events, charging, ends, metering
 from csms.core.charging import StopReport
 from csms.core.errors import CsmsError, NotFound, Refused
 from csms.core.flags import ASSIGNED, with_flag
@@ -102,9 +102,11 @@ def _add_samples(
     added, newest = metering.record(tx, origin, NO_EVSE, t.id, samples, t.newest_sample_at)
     # An end that the station reported is what the bill is made of.
     registers = [] if t.end_kind == REPORTED else metering.registers(added)
-    after = measure(t, registers, newest)
+    after = ends.until_last_reading(measure(t, registers, newest))
     tx.save(after)
-    charging.journal_update(tx, now, after, len(added))
+    charge_events.updated(tx, now, after, len(added))
+    if not after.open:
+        billing.due(tx, after.id)
     return after, len(added)
 
 

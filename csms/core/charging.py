@@ -10,29 +10,35 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
-from csms.core import billing, commands, doubts, events, metering, quarantine, visitors, visits
+from csms.core import (
+    billing,
+    charge_events,
+    commands,
+    doubts,
+    ends,
+    events,
+    metering,
+    quarantine,
+    visitors,
+    visits,
+)
 from csms.core.authorization import Authorization, Outcome, authorize, authorize_start
-from csms.core.errors import NotFound, Refused
 from csms.core.flags import (
     CLOCK_SUSPECT,
-    END_MISSING,
     STOP_BELOW_START,
     once_reported,
     with_flag,
 )
-from csms.core.flags import SUPERSEDED as SUPERSEDED_FLAG
 from csms.core.ids import Origin
 from csms.core.metering import METER_START, METER_STOP, NO_EVSE, NO_TRANSACTION, Register, Sample
 from csms.core.ports import Need, Tx
-from csms.core.stations import Registration, require
+from csms.core.stations import Registration, count_violations, require
 from csms.core.times import believed, plausible
 from csms.core.tokens import Shown
 from csms.core.transactions import (
-    CLOSED,
     ENDED,
-    LOST,
     REPORTED,
-    SUPERSEDED,
+    STARTED,
     Transaction,
     TransactionReport,
     ends_otherwise,
@@ -47,6 +53,7 @@ from csms.core.visitors import HomeAnswer, HomeAsked
 START_RETRY_WINDOW = timedelta(minutes=10)
 
 PLACED_WITHOUT_ID = "placed_without_id"
+ID_USED_AGAIN = "transaction_id_used_again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
         return Started(earlier.id, found)
     station = require(tx, origin.station_id)
     # First what this start implies: the driver's own transaction here is not a concurrent one.
-    _supersede(tx, origin, report.evse)
+    ends.supersede(tx, origin, report.evse)
     found = _may_start(tx, origin, report.token, evse=report.evse)
     number = tx.next_number("transaction")
     at = believed(report.at, origin.at)
@@ -132,7 +139,7 @@ def start(tx: Tx, origin: Origin, report: StartReport) -> Started:
     tx.save(opened)
     visits.begin(tx, opened, origin.at)
     billing.fix(tx, opened, origin.at)
-    _journal_start(tx, origin, opened)
+    charge_events.started(tx, origin.at, opened)
     return Started(number, found)
 
 
@@ -154,7 +161,7 @@ def settle(
         t = t._replace(outcome=found.outcome, group_id=found.group_id)
         tx.save(t)
         # Only now its home network may be told of it.
-        journal_update(tx, origin.at, t, 0)
+        charge_events.updated(tx, origin.at, t, 0)
     return found
 
 
@@ -247,7 +254,7 @@ def end(
     kept until somebody placed it; the transaction, and how many samples are new."""
     added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
     found_registers = metering.registers(added)
-    t = _with_stop_register(t, report, at, found_registers)
+    t = _with_stop_register(t, report, believed(report.at, origin.at), found_registers)
     if not plausible(report.at, origin.at):
         # Before the registers are judged: whether time can judge them depends on it.
         t = t._replace(flags=with_flag(t.flags, CLOCK_SUSPECT))
@@ -263,7 +270,7 @@ def end(
         flags=once_reported(t.flags),
     )
     tx.save(t)
-    _journal_end(tx, now, t)
+    charge_events.ended(tx, now, t)
     return t, len(added)
 
 
@@ -310,11 +317,10 @@ def _same_stop(t: Transaction, report: StopReport, at: datetime, origin: Origin)
 def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | None:
     """One TransactionEvent, in whatever order it comes (OCPP 2.0.1 E01 to E06); the worth of its
     token, None when it shows none."""
-    found = tx.find(Transaction, "wire", origin.station_id, report.wire_id)
-    before = found[0] if found else None
+    before = _known(tx, origin, report)
     if before is None:
         if report.evse and report.event != ENDED and not report.offline:
-            _supersede(tx, origin, report.evse, report.at)
+            ends.supersede(tx, origin, report.evse, report.at)
         t = _blank(tx, origin, report)
     else:
         t = before
@@ -337,16 +343,16 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
     if before is None or new_token or t.command_id != before.command_id:
         visits.begin(tx, t, origin.at)
     if before is None:
-        _journal_start(tx, origin, t)
+        charge_events.started(tx, origin.at, t)
     if before is None or (t.evse and not before.evse):
         billing.fix(tx, t, origin.at)
     if _says_state(before, report):
         billing.state_changed(tx, t.id, report.at, report.charging_state or "")
     if not t.open and (before is None or before.end_order != t.end_order):
-        _journal_end(tx, origin.at, t)
+        charge_events.ended(tx, origin.at, t)
     elif before is not None:
         trigger = (report.details or {}).get("trigger")
-        journal_update(tx, origin.at, t, len(added), trigger)
+        charge_events.updated(tx, origin.at, t, len(added), trigger)
         if not t.open:
             billing.due(tx, t.id)
     if report.event == ENDED:
@@ -356,6 +362,34 @@ def event(tx: Tx, origin: Origin, report: TransactionReport) -> Authorization | 
             # This end comes first by the station's own order; the one in its place is evidence.
             quarantine.put(tx, origin, "ended", "replaced_by_earlier_end", _end_facts(before))
     return authorization
+
+
+def _known(tx: Tx, origin: Origin, report: TransactionReport) -> Transaction | None:
+    """The transaction that an event is about, None for a new one. A station that has lost its count
+    (new hardware, a factory reset) uses ids again that must be unique (OCPP 2.0.1 E01.FR.08): a
+    start after the end that it reported begins another charge, of another driver perhaps. The
+    earlier one keeps its record, and loses the station's name for it."""
+    found = tx.find(Transaction, "wire", origin.station_id, report.wire_id)
+    if not found or not _begins_another(found[0], report):
+        return found[0] if found else None
+    earlier = found[0]
+    tx.save(earlier._replace(wire_id=f"{earlier.wire_id}~{earlier.id}"))
+    count_violations(tx, origin.station_id, (ID_USED_AGAIN,))
+    tx.mark(ID_USED_AGAIN)
+    return None
+
+
+def _begins_another(t: Transaction, report: TransactionReport) -> bool:
+    """Whether a start is none of this transaction: it is later than its end. One that is repeated
+    has the time of the first; a clock that cannot be believed tells nothing."""
+    return (
+        report.event == STARTED
+        and not report.clock_suspect
+        and t.end_kind == REPORTED
+        and t.start_order is not None
+        and t.ended_at is not None
+        and report.at > t.ended_at
+    )
 
 
 def _says_state(before: Transaction | None, report: TransactionReport) -> bool:
@@ -440,9 +474,11 @@ def meter(tx: Tx, origin: Origin, report: MeterReport) -> None:
     added, newest = metering.record(tx, origin, NO_EVSE, t.id, report.samples, t.newest_sample_at)
     if not added:
         return
-    t = measure(t, metering.registers(added), newest, origin.at)
+    t = ends.until_last_reading(measure(t, metering.registers(added), newest, origin.at))
     tx.save(t)
-    journal_update(tx, origin.at, t, len(added))
+    charge_events.updated(tx, origin.at, t, len(added))
+    if not t.open:
+        billing.due(tx, t.id)
 
 
 def _for_samples(tx: Tx, origin: Origin, report: MeterReport) -> Transaction | None:
@@ -459,7 +495,7 @@ def _for_samples(tx: Tx, origin: Origin, report: MeterReport) -> Transaction | N
     running = tx.find(Transaction, "open_of_station", origin.station_id, True)
     here = [t for t in running if t.evse == report.evse]
     # What was measured before it began is not its own, even when it arrives after the start.
-    early = here and any(s.at is not None and s.at < here[-1].started_at for s in report.samples)
+    early = here and any(believed(s.at, origin.at) < here[-1].started_at for s in report.samples)
     return here[-1] if here and not early else None
 
 
@@ -473,115 +509,5 @@ def _record_late(tx: Tx, origin: Origin, t: Transaction, samples: tuple[Sample, 
     if added:
         tx.mark("samples_after_end")
         tx.save(measure(t, (), newest))
-        journal_update(tx, origin.at, t, len(added))
+        charge_events.updated(tx, origin.at, t, len(added))
         billing.due(tx, t.id)
-
-
-def close(tx: Tx, transaction_id: int, now: datetime) -> Transaction:
-    """An operator ends a transaction whose station will not: at its last sign of life, with the
-    energy counted so far. A stop that comes after all takes its place. Raises `NotFound`, and
-    `Refused` when it has ended."""
-    t = tx.get(Transaction, transaction_id)
-    if t is None:
-        raise NotFound(f"no transaction {transaction_id}")
-    if not t.open:
-        raise Refused(f"transaction {transaction_id} has ended already")
-    t = t._replace(
-        open=False,
-        ended_at=max(t.started_at, t.last_at or t.started_at),
-        end_received_at=now,
-        end_kind=CLOSED,
-        flags=once_reported(t.flags),
-    )
-    tx.save(t)
-    _journal_end(tx, now, t)
-    return t
-
-
-def lose(tx: Tx, t: Transaction, now: datetime) -> Transaction:
-    """The station says that a transaction is over and has nothing more to tell of it: it ended at
-    its last sign of life, with the energy counted so far. An end that is reported after all takes
-    its place."""
-    assert t.open
-    alive = (at for at in (t.started_at, t.last_at, t.newest_sample_at) if at is not None)
-    t = t._replace(
-        open=False,
-        ended_at=max(alive),
-        end_received_at=now,
-        end_kind=LOST,
-        flags=with_flag(once_reported(t.flags), END_MISSING),
-    )
-    tx.save(t)
-    tx.mark("transaction_lost")
-    _journal_end(tx, now, t)
-    return t
-
-
-def _supersede(tx: Tx, origin: Origin, evse: int, at: datetime | None = None) -> None:
-    """A new start on an EVSE implies that the open transaction there has ended; its end is an
-    estimate until the station reports it. `at`: only what began before (2.x reports may come in
-    any order, those of 1.6 do not)."""
-    for t in tx.find(Transaction, "open_of_station", origin.station_id, True):
-        if t.evse != evse or evse == 0 or (at is not None and t.started_at > at):
-            continue
-        t = t._replace(
-            open=False,
-            ended_at=t.last_at or t.started_at,
-            end_received_at=origin.at,
-            end_kind=SUPERSEDED,
-            flags=with_flag(t.flags, SUPERSEDED_FLAG),
-        )
-        tx.save(t)
-        tx.mark("transaction_superseded")
-        _journal_end(tx, origin.at, t)
-
-
-def _journal_start(tx: Tx, origin: Origin, t: Transaction) -> None:
-    tx.record(
-        events.TransactionStarted(
-            at=origin.at,
-            station_id=t.station_id,
-            transaction_id=t.id,
-            evse=t.evse,
-            connector=t.connector,
-            token_uid=Shown(t.token_uid, t.token_kind or "").told if t.token_uid else None,
-            outcome=t.outcome,
-            started_at=t.started_at,
-            meter_start_wh=t.first_wh,
-        )
-    )
-
-
-def journal_update(
-    tx: Tx, at: datetime, t: Transaction, samples: int, trigger: str | None = None
-) -> None:
-    """Journal that a transaction has new samples; `trigger`: why the station reported."""
-    tx.record(
-        events.TransactionUpdated(
-            at=at,
-            station_id=t.station_id,
-            transaction_id=t.id,
-            evse=t.evse,
-            energy_wh=t.energy_wh,
-            charging_state=t.charging_state,
-            samples=samples,
-            trigger=trigger,
-        )
-    )
-
-
-def _journal_end(tx: Tx, at: datetime, t: Transaction) -> None:
-    billing.due(tx, t.id)
-    tx.record(
-        events.TransactionEnded(
-            at=at,
-            station_id=t.station_id,
-            transaction_id=t.id,
-            evse=t.evse,
-            ended_at=t.ended_at or at,
-            energy_wh=t.energy_wh,
-            stop_reason=t.stop_reason,
-            end_kind=t.end_kind or REPORTED,
-            flags=t.flags,
-        )
-    )

@@ -196,6 +196,6 @@ def jumps(
     low: int, low_at: datetime, high: int, high_at: datetime, power_w: int = MAX_POWER_W
 ) -> bool:
     """True when no charger of that power could have moved a register from `low` to `high` in that
-    time."""
-    seconds = max(0.0, (high_at - low_at).total_seconds())
+    time. Whichever came first by the station's clock: it may have been set back between them."""
+    seconds = abs((high_at - low_at).total_seconds())
     return high - low > JUMP_ALLOWANCE_WH + int(seconds * power_w / 3600)

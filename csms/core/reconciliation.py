@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from csms.core import charging, doubts
+from csms.core import doubts, ends
 from csms.core.availability import Connector
 from csms.core.doubts import Doubt
 from csms.core.flags import END_MISSING_PERHAPS, HARMLESS, with_flag, without
@@ -112,7 +112,7 @@ def answered(
         )
         if confirmed:
             tx.delete(Doubt, station_id, transaction_id)
-            charging.lose(tx, t, now)
+            ends.lose(tx, t, now)
         else:
             _note(tx, doubt, t, GONE, now)
     elif state.ongoing:

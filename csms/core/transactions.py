@@ -220,7 +220,16 @@ def fold(
     _measure(t, found, newest, changes)
     if not changes:
         return t
-    return t._replace(heard_at=heard(t, received_at), **changes)
+    return _ended_after_start(t._replace(heard_at=heard(t, received_at), **changes))
+
+
+def _ended_after_start(t: Transaction) -> Transaction:
+    """A clock that was set back in a charge would end it before it began. The time that the station
+    said stays in `end_order`: the start may become known later, and be another."""
+    if t.end_order is None:
+        return t
+    said = datetime.fromisoformat(t.end_order.split(" ")[1])
+    return t._replace(ended_at=max(said, t.started_at))
 
 
 def measure(
@@ -409,18 +418,10 @@ def _energy(
     for base, power_w in ((first, MAX_POWER_W), (plain, SUSPECT_POWER_W)):
         if base is None or last.wh < base.wh or _leaps(base, last, timed, power_w):
             continue
-        if base is first and plain is not None and _leaps(*_by_time(first, plain), timed):
+        if base is first and plain is not None and _leaps(first, plain, timed):
             continue
         return last.wh - base.wh, base is not first
     return 0, True
-
-
-def _by_time(begin: Register, sample: Register) -> tuple[Register, Register]:
-    """A begin and a sample after it, which the station's clock may have been set back between: the
-    time between them is what it is, whichever came first by that clock."""
-    if sample.at >= begin.at:
-        return begin, sample
-    return begin._replace(at=sample.at), sample._replace(at=begin.at)
 
 
 def _leaps(low: Register, high: Register, timed: bool, power_w: int = MAX_POWER_W) -> bool:

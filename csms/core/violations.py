@@ -53,6 +53,7 @@ KINDS: Mapping[str, str] = {
     "too_few": "sent a list shorter than allowed",
     "bad_format": "sent a value in another form than asked for",
     "connector_out_of_range": "reported a connector that no station has",
+    "transaction_id_used_again": "used the id of an ended charge for another; kept apart",
     "report_too_large": "sent a report too large to keep; only its size was kept",
     # a message that was refused
     "not_implemented": "sent a message that its OCPP version does not have; refused",

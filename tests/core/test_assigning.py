@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from csms.core import assigning, quarantine
+from csms.core import assigning, ends, quarantine
 from csms.core.assigning import Assigned, Rehearsed
+from csms.core.billing import State, TransactionPrice
 from csms.core.errors import NotFound, Refused
 from csms.core.metering import MeterSample
 from csms.core.quarantine import Quarantined
@@ -96,6 +97,18 @@ def test_meter_values_become_samples(site: Site) -> None:
     mine = [row for row in site.rows(MeterSample) if row.transaction_id == number]
     assert [row.readings for row in mine] == [row.readings for row in found]
     assert site.facts("transaction_updated")[-1]["samples"] == 2
+
+
+def test_meter_values_change_the_price_of_an_estimated_end(site: Site) -> None:
+    number = site.start(0, 1_000).transaction_id
+    site.meter([wh(2_500, 1_200)], 999, seconds=1_200)
+    (kept,) = site.rows(Quarantined)
+    found = [row for row in site.rows(MeterSample) if row.transaction_id == 0]
+    site.run(ends.close, number, at(4_000))
+    site.price(number)
+    done = assign(site, kept.id, number, found)
+    assert (done.after.energy_wh, done.after.ended_at) == (1_500, at(1_200))
+    assert site.get(TransactionPrice, number).state == State.DUE
 
 
 def test_meter_values_after_the_reported_end_change_no_energy(site: Site) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from csms.core import billing, charging, locations, tariffs
+from csms.core import billing, ends, locations, tariffs
 from csms.core.billing import ChargingState, Computed, State, TransactionPrice
 from csms.core.transactions import TransactionReport
 from tests.core.test_locations import EVSE, HERE
@@ -65,7 +65,7 @@ def test_an_end_that_nobody_reported_is_due_as_well_and_again_when_it_is(
 ) -> None:
     number = place.start().transaction_id
     if how == "closed":
-        place.run(charging.close, number, at(5_000))
+        place.run(ends.close, number, at(5_000))
     else:
         place.start(4_000)
     found = price(place, number)

@@ -169,30 +169,6 @@ def test_a_start_that_supersedes_the_drivers_own_is_not_concurrent(site: Site) -
     assert not site.transaction(lost.transaction_id).open
 
 
-# -- superseding ---------------------------------------------------------------------------------
-
-
-def test_a_new_start_on_a_connector_ends_the_older_by_estimate(site: Site) -> None:
-    first = site.start(0).transaction_id
-    site.meter([wh(1_500, 600)], first, seconds=600)
-    other = site.start(0, evse=2).transaction_id
-    second = site.start(7_200, 2_000).transaction_id
-    row = site.transaction(first)
-    assert (row.open, row.end_kind, row.ended_at) == (False, "superseded", at(600))
-    assert (row.energy_wh, row.flags) == (500, ("superseded",))
-    assert site.transaction(second).open
-    assert site.transaction(other).open
-
-
-def test_the_late_stop_of_a_superseded_transaction_is_its_end(site: Site) -> None:
-    first = site.start(0).transaction_id
-    site.start(7_200, 2_000)
-    site.stop(first, 3_600, 1_900, received=7_300)
-    row = site.transaction(first)
-    assert (row.end_kind, row.ended_at, row.energy_wh) == ("reported", at(3_600), 900)
-    assert row.flags == ()
-
-
 # -- stop ----------------------------------------------------------------------------------------
 
 
@@ -435,3 +411,23 @@ def test_equal_samples_in_one_report_are_one(site: Site) -> None:
     site.meter([wh(1_200, 120)] * 3, tid, seconds=120)
     assert len(site.rows(MeterSample)) == 2
     assert site.journal().count("transaction_updated") == 2
+
+
+def test_samples_of_a_clock_that_was_never_set_count_when_they_come(site: Site) -> None:
+    """What was measured before a charge began is not its own; 1970 is no time before anything."""
+    tid = site.start(0, clock=UNSET).transaction_id
+    for n, value in enumerate((2_000, 5_000)):
+        sample = Sample(UNSET.replace(minute=n), wh(value, 0).readings)
+        site.meter([sample], seconds=60 * (n + 1))
+    assert site.transaction(tid).energy_wh == 4_000
+
+
+@pytest.mark.parametrize("ahead_h", [2, 10])
+def test_a_clock_that_is_set_back_in_a_charge_costs_no_energy(site: Site, ahead_h: int) -> None:
+    """Local time that is called UTC, until the answer to the next boot says what time it is."""
+    tid = site.start(0, 1_000_000, clock=at(ahead_h * 3_600)).transaction_id
+    site.stop(tid, 4_000, 1_040_000)
+    row = site.transaction(tid)
+    assert (row.energy_wh, row.flags) == (40_000, ())
+    assert row.ended_at is not None
+    assert row.ended_at >= row.started_at

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from csms.core import availability, charging, reconciliation, stations
+from csms.core import availability, charging, ends, reconciliation, stations
 from csms.core.availability import ConnectorReport
 from csms.core.charging import StartReport, StopReport
 from csms.core.doubts import Doubt
@@ -278,7 +278,7 @@ def test_an_operator_may_close_what_is_doubtful(station: Away) -> None:
     station.reports("available")
     station.now += FREE_AFTER
     station.is_judged()
-    closed = station.store.run(charging.close, station.transaction.id, station.now)
+    closed = station.store.run(ends.close, station.transaction.id, station.now)
     assert (closed.end_kind, closed.flags) == ("closed", ())
 
 

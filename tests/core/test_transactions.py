@@ -15,9 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from csms.core.charging import ID_USED_AGAIN
 from csms.core.flags import SEQUENCE_REPEATED, without
 from csms.core.metering import MeterSample, jumps
 from csms.core.quarantine import Quarantined
+from csms.core.stations import Station
 from csms.core.tokens import Shown
 from csms.core.transactions import (
     ENDED,
@@ -322,6 +324,45 @@ def test_a_late_report_of_an_older_transaction_does_not_end_the_newer(site: Site
     site.event(report(ENDED, 1, 900, evse=1), 1_020)
     assert site.wire("U").open
     assert not site.wire("T").open
+
+
+def test_an_id_that_is_used_again_is_another_charge(site: Site) -> None:
+    """E01.FR.08 makes ids unique. After a factory reset or on new hardware a station counts from 1
+    again, and what the next driver takes is not the first one's."""
+    site.card("OTHER")
+    site.event(report(STARTED, 0, 0, evse=1, token=Shown("CARD"), samples=(wh(0, 0),)))
+    site.event(report(ENDED, 1, 3_600, samples=(wh(9_000, 3_600),)))
+    first = site.wire("T")
+    again = report(STARTED, 0, 86_400, evse=1, token=Shown("OTHER"), samples=(wh(20_000, 86_400),))
+    for _ in range(2):
+        site.event(again)
+    second = site.wire("T")
+    assert second.id != first.id
+    assert (second.open, second.token_uid, second.energy_wh) == (True, "OTHER", 0)
+    site.event(report(ENDED, 1, 90_000, samples=(wh(25_000, 90_000),)))
+    assert site.wire("T").energy_wh == 5_000
+    assert site.transaction(first.id) == first._replace(wire_id=f"T~{first.id}")
+    assert site.get(Station, "s1").violations == {ID_USED_AGAIN: 1}
+
+
+def test_a_start_sent_again_after_the_end_is_the_same_charge(site: Site) -> None:
+    start = report(STARTED, 0, 0, evse=1, token=Shown("CARD"))
+    site.event(start)
+    site.event(report(ENDED, 1, 3_600))
+    site.event(start, 4_000)
+    site.event(replace(start, at=at(5_000), clock_suspect=True), 5_000)
+    assert len(site.rows(Transaction)) == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_clock_that_is_set_back_ends_nothing_before_its_start(
+    site: Site, order: tuple[int, int]
+) -> None:
+    reports = [report(STARTED, 0, 36_000, evse=1), report(ENDED, 1, 7_200)]
+    for n in order:
+        site.event(reports[n], 36_000)
+    row = site.wire("T")
+    assert (row.started_at, row.ended_at) == (at(36_000), at(36_000))
 
 
 def test_the_journal_tells_start_update_end_once(site: Site) -> None:

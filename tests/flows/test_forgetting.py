@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from csms.core import (
-    charging,
     disclosures,
+    ends,
     errands,
     exchanged,
     forgetting,
@@ -187,7 +187,7 @@ async def test_a_charge_that_is_priced_again_is_billed_to_whom_it_was(archive: A
     """Its driver is not known any more, and its bill says who pays."""
     number = archive.site.start().transaction_id
     archive.site.meter([wh(6_000, 900)], number)
-    archive.site.run(charging.close, number, at(1_000))
+    archive.site.run(ends.close, number, at(1_000))
     await archive.close()
     archive.begin()
     await archive.forgetter().go_on()

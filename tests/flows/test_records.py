@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from csms.core import charging, partners, visitors
+from csms.core import ends, partners, visitors
 from csms.core.billing import State
 from csms.core.cdrs import Cdr
 from csms.core.contracts import Contract
@@ -62,7 +62,7 @@ async def test_what_is_known_later_is_credited_and_billed_anew() -> None:
     office = Office()
     number = office.site.start().transaction_id
     office.site.meter([wh(6_000, 900)], number)
-    office.site.run(charging.close, number, at(1_000))
+    office.site.run(ends.close, number, at(1_000))
     (first,) = await office.close()
     assert first.before_taxes == "1.50"
     office.site.stop(number)

@@ -10,6 +10,7 @@ from typing import Any
 
 from csms.core import charging, stations, tokens
 from csms.core.authorization import Authorization
+from csms.core.billing import State, TransactionPrice
 from csms.core.charging import MeterReport, Started, StartReport, StopReport
 from csms.core.ids import Origin
 from csms.core.metering import REGISTER, MeterSample, Reading, Sample
@@ -117,6 +118,13 @@ class Site:
         """A TransactionEvent, received then (by default when it happened)."""
         received = (report.at - NOW).total_seconds() if seconds is None else seconds
         return self.run(charging.event, origin(received, station, "ocpp2.0.1"), report)
+
+    def price(self, transaction_id: int) -> TransactionPrice:
+        """The price of a transaction, fixed and computed."""
+        fixed = "DAY", 1, "CAD", "LOC-1", "E-1", "UTC", "CA", None, NOW, State.PRICED
+        row = TransactionPrice(transaction_id, PARTY, *fixed)
+        self.store.run(lambda tx: tx.save(row))
+        return row
 
     # -- what there is -----------------------------------------------------------------------
 
