@@ -150,7 +150,7 @@ class Feed:
             self._oldest = None
             if len(rows) < limits.at_once:
                 # Listening begins before the pause, so that nothing in it is missed.
-                listening = asyncio.ensure_future(self._bus.grown(limits.idle_s))
+                listening = asyncio.create_task(self._bus.grown(limits.idle_s), name="feed waits")
                 try:
                     await asyncio.sleep(limits.pause_s)
                     await listening

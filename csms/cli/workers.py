@@ -101,8 +101,8 @@ class Supervisor:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         self._running[number] = process
-        ended = asyncio.create_task(process.wait())
-        stopping = asyncio.create_task(self._stop.wait())
+        ended = asyncio.create_task(process.wait(), name=f"worker {number} ends")
+        stopping = asyncio.create_task(self._stop.wait(), name=f"worker {number} must end")
         try:
             await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():

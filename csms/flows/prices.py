@@ -19,6 +19,7 @@ import structlog
 from csms.core import billing
 from csms.core.billing import ChargingState, Computed, PriceAsked, State, TransactionPrice
 from csms.core.contracts import Contract
+from csms.core.entities import SHAPES
 from csms.core.errors import CsmsError
 from csms.core.flags import MEANING, SEQUENCE_REPEATED
 from csms.core.ids import folded
@@ -79,8 +80,10 @@ class Pricer:
         if tariff is None:
             return None
         terms, faults = read(tariff.data)
-        samples = await self._samples(t)
-        changes = await self._states(transaction_id)
+        samples, all_samples = await self._samples(t)
+        changes, all_changes = await self._states(t)
+        if not (all_samples and all_changes):
+            faults = (*faults, "it lasted so long that not all that was reported of it was read")
         where = (str(row.place.get("city", "")), str(row.place.get("postal_code", "")))
         place = Place(row.country, row.region, where)
         owner = await whose(reader, t)
@@ -115,23 +118,29 @@ class Pricer:
             doubts.append("the station reported no meter reading: the energy is not known")
         return Priced(row, replace(cost, warnings=tuple(dict.fromkeys(doubts))), tuple(cut))
 
-    async def _samples(self, t: Transaction) -> list[Sample]:
+    async def _samples(self, t: Transaction) -> tuple[list[Sample], bool]:
         where = {"station_id": t.station_id, "evse": NO_EVSE, "transaction_id": t.id}
-        found: list[Sample] = []
-        after: tuple[Any, ...] | None = None
-        for _ in range(MAX_PAGES):
-            rows = await self._store.reader.page(MeterSample, where, after=after, limit=PAGE)
-            found += (Sample(row.at, tuple(orjson.loads(row.readings))) for row in rows)
-            if len(rows) < PAGE:
-                return found
-            after = rows[-1][:5]
-        log.warning("price_samples_left_out", transaction=t.id)
-        return found
+        rows, whole = await self._all(MeterSample, where, t)
+        return [Sample(row.at, tuple(orjson.loads(row.readings))) for row in rows], whole
 
-    async def _states(self, transaction_id: int) -> list[StateChange]:
-        where = {"transaction_id": transaction_id}
-        rows = await self._store.reader.page(ChargingState, where, limit=PAGE)
-        return [StateChange(row.at, row.state) for row in rows]
+    async def _states(self, t: Transaction) -> tuple[list[StateChange], bool]:
+        rows, whole = await self._all(ChargingState, {"transaction_id": t.id}, t)
+        return [StateChange(row.at, row.state) for row in rows], whole
+
+    async def _all(
+        self, kind: type[Any], where: dict[str, Any], t: Transaction
+    ) -> tuple[list[Any], bool]:
+        """What is stored of a transaction, oldest first; and whether that is all of it."""
+        key_of = SHAPES[kind].key_of
+        found: list[Any] = []
+        for _ in range(MAX_PAGES):
+            after = key_of(found[-1]) if found else None
+            rows = await self._store.reader.page(kind, where, after=after, limit=PAGE)
+            found += rows
+            if len(rows) < PAGE:
+                return found, True
+        log.warning("price_rows_left_out", transaction=t.id, table=SHAPES[kind].table)
+        return found, False
 
     async def ask(self, request: object) -> Computed | None:
         """The answer to a `billing.PriceAsked`, for a station that waits for the cost of what has

@@ -65,7 +65,7 @@ def machine(database_folder: Path | None, pinned: bool) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "pinned": pinned,
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "database_filesystem": filesystem(database_folder),
         "libraries": {name: version(name) for name in LIBRARIES},
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -37,7 +37,8 @@ def test_a_start_opens_a_transaction(site: Site) -> None:
 
 @pytest.mark.parametrize("card", ["CARD", "card", "NOBODY"])
 def test_a_start_sent_again_gets_the_same_answer(site: Site, card: str) -> None:
-    """Key: station, connector, token, time, meter; the message id takes no part (MO#237, #50)."""
+    """Key: station, connector, token, time, meter; the message id takes no part
+    (matth-x/MicroOcpp#237)."""
     first = site.start(0, card=card)
     before = site.state()
     assert site.start(0, card=card, received=30) == first
@@ -161,7 +162,8 @@ def test_a_refused_charge_holds_up_no_other(site: Site) -> None:
 
 
 def test_a_start_that_supersedes_the_drivers_own_is_not_concurrent(site: Site) -> None:
-    """The stop was lost; the same driver plugs in again at the same connector (ST#1295)."""
+    """The stop was lost; the same driver plugs in again at the same connector
+    (steve-community/steve#1295)."""
     lost = site.start(0)
     again = site.start(7_200, 9_000)
     assert again.authorization.outcome is Outcome.ACCEPTED
@@ -201,7 +203,7 @@ def test_a_stop_sent_again_changes_nothing(site: Site, meter_wh: int | None) -> 
 
 
 def test_a_stop_that_differs_is_kept_as_evidence(site: Site) -> None:
-    """The first wins (ST#1293, LIB#906)."""
+    """The first wins (steve-community/steve#1293, EVerest/libocpp#906)."""
     tid = site.start(0).transaction_id
     site.stop(tid, 3_600, 11_000)
     row = site.transaction(tid)
@@ -224,7 +226,8 @@ def test_a_stop_without_a_clock_sent_again_changes_nothing(site: Site) -> None:
 
 @pytest.mark.parametrize("wire_id", [4_711, -7, -1, 0])
 def test_a_stop_of_nothing_known_is_answered_and_kept_once(site: Site, wire_id: int) -> None:
-    """Otherwise the station repeats it for ever (ST#156, DC#31)."""
+    """Otherwise the station repeats it for ever (steve-community/steve#156,
+    dallmann-consulting/OCPP.Core#31)."""
     for _ in range(3):
         found = site.stop(wire_id, card="CARD", samples=[wh("1.5", 10, unit="kWh")])
         assert found is not None
@@ -277,7 +280,7 @@ def test_a_stop_before_its_start_ends_at_the_start(site: Site) -> None:
 
 
 def test_a_meter_that_ran_backwards_gives_nothing_and_a_flag(site: Site) -> None:
-    """GO#114, DC#33, MO#73."""
+    """lorenzodonini/ocpp-go#114, dallmann-consulting/OCPP.Core#33, matth-x/MicroOcpp#73."""
     tid = site.start(0, 5_000).transaction_id
     site.stop(tid, 3_600, 0)
     row = site.transaction(tid)
@@ -352,7 +355,7 @@ def test_samples_are_for_the_transaction_they_name(site: Site) -> None:
 def test_samples_without_an_id_are_for_what_runs_on_their_evse(
     site: Site, named: int | None
 ) -> None:
-    """LB#1069, LIB#495."""
+    """lbbrhzn/ocpp#1069, EVerest/libocpp#495."""
     tid = site.start(0).transaction_id
     site.meter([wh(1_100, 60)], named)
     assert site.transaction(tid).energy_wh == 100
@@ -364,7 +367,7 @@ def test_samples_without_an_id_are_for_what_runs_on_their_evse(
 
 
 def test_samples_of_an_unknown_transaction_are_kept_and_seen(site: Site) -> None:
-    """LB#1749: a transaction that the central system forgot."""
+    """lbbrhzn/ocpp#1749: a transaction that the central system forgot."""
     for _ in range(2):
         site.meter([wh(1, 60)], 4_711)
     (row,) = site.rows(MeterSample)
@@ -374,7 +377,7 @@ def test_samples_of_an_unknown_transaction_are_kept_and_seen(site: Site) -> None
 
 
 def test_samples_after_the_end_are_kept_and_not_billed(site: Site) -> None:
-    """LB#2075: registers go on counting. Their repetition is recognised as well."""
+    """lbbrhzn/ocpp#2075: registers go on counting. Their repetition is recognised as well."""
     tid = site.start(0).transaction_id
     site.meter([wh(1_500, 60)], tid)
     site.stop(tid, 3_600, 2_000)

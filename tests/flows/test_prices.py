@@ -11,12 +11,14 @@ from csms.core import billing, locations, tariffs
 from csms.core.billing import State, TransactionPrice
 from csms.core.flags import MEANING
 from csms.core.taxes import TaxTable, table
-from csms.core.transactions import TransactionReport
+from csms.core.tokens import Shown
+from csms.core.transactions import ENDED, STARTED, UPDATED, TransactionReport
 from csms.flows.prices import Pricer
 from tests.core.test_locations import EVSE, HERE
 from tests.core.test_tariffs import FIRST
 from tests.support.charging import NOW, PARTY, Site, at, wh
 
+IDLE = {"type": "PARKING_TIME", "price": 6, "step_size": 60}
 TARIFF = {
     "currency": "CAD",
     "tax_included": "NO",
@@ -24,7 +26,7 @@ TARIFF = {
         {
             "price_components": [
                 {"type": "ENERGY", "price": 0.3, "step_size": 1},
-                {"type": "PARKING_TIME", "price": 6, "step_size": 60},
+                IDLE,
             ]
         }
     ],
@@ -165,6 +167,28 @@ async def test_many_samples_are_read_in_pages(monkeypatch: pytest.MonkeyPatch) -
     found = await shop.pricer.price(number)
     assert found is not None
     assert found.cost.energy_wh == 29
+
+
+async def test_so_are_many_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long charge whose car asks for less and less changes its state all the time: what was not
+    read was taken for one long pause, and billed as idle time."""
+    shop = Shop(TaxTable({}, {}), TARIFF | {"elements": [{"price_components": [IDLE]}]})
+    shop.site.event(TransactionReport("W", STARTED, 0, at(0), 1, 1, Shown("CARD")))
+    for n in range(1, 30):
+        state = ("Charging", "SuspendedEV")[n % 2]
+        report = TransactionReport("W", UPDATED, n, at(60 * n), charging_state=state)
+        shop.site.event(report)
+    shop.site.event(TransactionReport("W", ENDED, 30, at(1_800)))
+    whole = await shop.pricer.price(shop.site.wire("W").id)
+    monkeypatch.setattr("csms.flows.prices.PAGE", 7)
+    paged = await shop.pricer.price(shop.site.wire("W").id)
+    assert whole is not None
+    assert whole.cost.total.after_taxes > 0
+    assert paged == whole
+    monkeypatch.setattr("csms.flows.prices.MAX_PAGES", 2)
+    cut = await shop.pricer.price(shop.site.wire("W").id)
+    assert cut is not None
+    assert any("not all" in warning for warning in cut.cost.warnings)
 
 
 async def test_one_price_that_cannot_be_computed_keeps_no_other(

@@ -148,7 +148,7 @@ async def test_quirks_40_41_numbers_as_numbers_and_with_spaces(
 
 
 async def test_quirk_42_a_key_without_its_value(central: Central) -> None:
-    """LB#2032: the values are for what is running on the connector."""
+    """lbbrhzn/ocpp#2032: the values are for what is running on the connector."""
     async with central.connect() as station:
         number = await started(station)
         assert await said(station, meter("", '{"value":"2000"}')) == {}
@@ -232,7 +232,7 @@ async def test_quirk_43_known_words_in_other_capitals(central: Central) -> None:
 
 @pytest.mark.parametrize("shown", ["04A2\\u0010\\u000e", "04A2\x10\x0e", "04A2", " 04a2 "])
 async def test_quirk_44_control_bytes_behind_a_token(central: Central, shown: str) -> None:
-    """LB#2030: refusing the stop keeps the car charging."""
+    """lbbrhzn/ocpp#2030: refusing the stop keeps the car charging."""
     async with central.connect() as station:
         number = await started(station)
         answer = await said(station, stop(number, idTag=f'"{shown}"'))
