@@ -87,7 +87,8 @@ class Driver:
             if called and evse.car is None:
                 await self._pause()
                 self._plug_in(evse)
-            elif evse.car is None and not await self._begin(evse):
+            elif evse.car is None and not await self._begin(evse) and evse.running is None:
+                # Refused, and nobody has started the charge from afar meanwhile.
                 self._charger.unplug(evse.number)
                 continue
             await self._charge_and_leave(evse)

@@ -1,4 +1,4 @@
-"""Commands that run on the machine of the system itself: init, serve, check, db, demo.
+"""Commands that run on the machine of the system itself: init, serve, check, demo.
 
 The only file of the command line that may import the composition root. It does so inside the
 functions, because that takes most of a second, which every other command would wait for.
@@ -22,81 +22,25 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import httpx
 import typer
 
-from csms.cli import certificates, configuration
+from csms.cli import certificates, configuration, database
 from csms.cli.demo import DemoFailed, run_demo
+from csms.cli.machine import FAILED, USAGE, ConfigFile, fail, settings_of
 from csms.cli.output import Format
 from csms.cli.workers import Supervisor, unsuitable, until_orphaned, worker_command
 from csms.core.errors import CsmsError, Invalid
-from csms.settings import DEFAULT_FILE, SQLITE, Settings, catalogue, load
+from csms.settings import DEFAULT_FILE, Settings, catalogue, load
 
 if TYPE_CHECKING:
     from csms.app import Running
     from csms.cli.authority import Made
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False)
-db = typer.Typer(help="The database of this system.", no_args_is_help=True)
-app.add_typer(db, name="db")
-
-FAILED, USAGE = 1, 2
-
-ConfigFile = Annotated[
-    Path,
-    typer.Option("--config", envvar="CSMS_CONFIG", help="The configuration file."),
-]
-
-
-def fail(code: int, text: str) -> NoReturn:
-    """One line (or one per mistake) on stderr, and the exit code."""
-    for line in text.splitlines() or [""]:
-        print(f"csms: {line}", file=sys.stderr)
-    raise typer.Exit(code)
-
-
-def _settings(file: Path) -> Settings:
-    from csms.fresh import keyring_of
-
-    try:
-        settings = load(file)
-    except Invalid as error:
-        fail(USAGE, error.detail)
-    wrong = _unusable(settings)
-    try:
-        keyring_of(settings)
-    except Invalid as error:
-        wrong.append(error.detail)
-    if wrong:
-        fail(USAGE, "\n".join(f"{file}: {what}" for what in wrong))
-    return settings
-
-
-def _unusable(settings: Settings) -> list[str]:
-    """What the machine has not got, setting by setting."""
-    from csms.storage.open import sqlite_path
-
-    wrong = []
-    for name, host in (("ocpp.host", settings.ocpp.host), ("http.host", settings.http.host)):
-        try:
-            socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except OSError as error:
-            wrong.append(f"{name}: {host} is no address of this machine: {error.strerror}")
-    if not settings.store.url.startswith(SQLITE):
-        return wrong
-    if not settings.nodes.takes_stations:
-        wrong.append(
-            "nodes.takes_stations: a database file has one node only, and stations connect to it;"
-            " leave it true, or set store.url to a PostgreSQL server"
-        )
-    folder = sqlite_path(settings.store.url).parent
-    there = next((f for f in (folder, *folder.parents) if f.exists()), folder)
-    if not (there.is_dir() and os.access(there, os.W_OK)):
-        wrong.append(f"store.url: nothing can be written in {there}; name another folder")
-    return wrong
-
+app.add_typer(database.app, name="db")
 
 # -- init --------------------------------------------------------------------------------------
 
@@ -183,8 +127,8 @@ def init(
             facts["ca"] = str(made.authority)
         print(json.dumps(facts))
         return
-    print(f"Wrote {config} and {shown(settings.store.url)}. Back up both: the configuration")
-    print("holds the key that all tokens are hashed with.")
+    print(f"Wrote {config} and {shown(settings.store.url)}. Keep copies of both: {config.name}")
+    print("holds the key that all tokens are hashed with; csms db backup FILE copies the database.")
     print()
     if made is not None:
         certificates.tell(made, host)
@@ -199,7 +143,7 @@ def init(
 
 def _add_certificates(config: Path, host: str | None, output: str) -> None:
     """Give a configuration that is there certificates; all else in it stays."""
-    settings = _settings(config)
+    settings = settings_of(config)
     text = config.read_text("utf-8")
     if settings.ocpp.tls.certificates or configuration.with_certificates(text, (), None) is None:
         fail(FAILED, f"{config} has its own certificates: see [ocpp.tls] there, and csms check")
@@ -240,7 +184,7 @@ async def _make_key(settings: Settings, admin_key: str) -> None:
         await ensure_admin_key(store, keyring_of(settings), admin_key)
 
 
-# -- serve, check, db --------------------------------------------------------------------------
+# -- serve, check --------------------------------------------------------------------------
 
 
 @app.command(rich_help_panel="This machine")
@@ -265,7 +209,7 @@ def serve(
     """
     from csms.observability import configure_logging
 
-    settings = _settings(config)
+    settings = settings_of(config)
     configure_logging(settings.log_level)
     if workers > 1 and worker is None:
         why = unsuitable(settings, workers)
@@ -393,7 +337,7 @@ def check(config: ConfigFile = DEFAULT_FILE) -> None:
     """
     from csms.storage.open import shown, state_of
 
-    settings = _settings(config)
+    settings = settings_of(config)
     try:
         catalogue(settings.ocpp.quirks_file)
         database, found = shown(settings.store.url), state_of(settings.store.url)
@@ -431,24 +375,6 @@ def _check_certificates(settings: Settings) -> None:
     fatal = [str(problem) for one in found for problem in one.fatal]
     if fatal:
         fail(FAILED, "\n".join(fatal))
-
-
-@db.command("upgrade")
-def db_upgrade(config: ConfigFile = DEFAULT_FILE) -> None:
-    """Bring the database to the schema of this version (`serve` does it by itself).
-
-    Example: `csms db upgrade`
-    """
-    from csms.storage.open import shown, upgrade_schema
-
-    settings = _settings(config)
-    try:
-        database = shown(settings.store.url)
-        before, after = upgrade_schema(settings.store.url)
-    except CsmsError as error:
-        fail(FAILED, error.detail)
-    done = "is up to date" if before == after else f"upgraded from {before or 'nothing'}"
-    print(f"{database}: {done}, schema {after}")
 
 
 # -- demo --------------------------------------------------------------------------------------
@@ -503,7 +429,7 @@ async def _demo(
 ) -> None:
     from csms.fresh import ensure_admin_key
 
-    settings, key = _demo_settings(folder, "demo")
+    settings, key = _demosettings_of(folder, "demo")
     async with AsyncExitStack() as stack:
         system = await started(stack, settings)
         await ensure_admin_key(system.store, system.api.keyring, key)
@@ -524,7 +450,7 @@ async def _roaming_demo(
     async with AsyncExitStack() as stack:
         sides = []
         for number, network in enumerate((NORTH, SOUTH)):
-            settings, key = _demo_settings(
+            settings, key = _demosettings_of(
                 folder, network.name.lower(), 9000 + number, 8000 + number
             )
             settings.party = network.party
@@ -550,7 +476,7 @@ async def _roaming_demo(
         )
 
 
-def _demo_settings(
+def _demosettings_of(
     folder: Path, name: str, ocpp_port: int = 9000, http_port: int = 8000
 ) -> tuple[Settings, str]:
     from csms.fresh import new_id, new_secret

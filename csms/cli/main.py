@@ -48,6 +48,8 @@ EPILOG = (
     "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 cannot reach the server, "
     "4 station offline, 5 timed out."
 )
+# What a shell says of a program that Ctrl-C has ended.
+INTERRUPTED = 130
 ROOT_OPTIONS = ("--url", "--api-key")
 
 
@@ -74,6 +76,8 @@ class Root(TyperGroup):
             code = failure.exit_code
         except typer.Abort:
             code = ExitCode.FAILED
+        except KeyboardInterrupt:
+            code = INTERRUPTED
         except Exception as error:
             code = _explain(error)
         sys.exit(int(code) if isinstance(code, int) else ExitCode.DONE)
@@ -175,7 +179,11 @@ app.add_typer(administration.quarantine, name="quarantine", rich_help_panel=ADMI
 
 def main() -> None:
     """The console script."""
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:
+        # While the commands were still put together.
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

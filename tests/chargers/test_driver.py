@@ -68,3 +68,19 @@ async def test_a_refused_driver_takes_the_car_away(central: Any, make_charger: M
         await charger.until(lambda: len(charger.ledger.tokens_refused) >= 3)
         driver.stop_arriving()
     assert not charger.ledger.transactions
+
+
+async def test_a_refused_driver_leaves_a_charge_alone_that_began_from_afar(
+    central: Any, make_charger: Make
+) -> None:
+    central.token_statuses["BAD"] = "Blocked"
+    habits = Habits(gap_s=(1, 2), stay_s=(300, 300), linger_s=(90, 90), unplug_share=0.0)
+    async with make_charger("1.6", speed=300) as charger, asyncio.TaskGroup() as tasks:
+        driver = Driver(charger, ["BAD"], random.Random(1), habits)
+        await charger.booted()
+        tasks.create_task(driver.run())
+        await charger.until(lambda: charger.evses[0].car is not None)
+        await central.call("RemoteStartTransaction", id_tag="REMOTE", connector_id=1)
+        await charger.until(lambda: len(charger.ledger.finished) == 1)
+        driver.stop_arriving()
+    assert charger.ledger.transactions[0].stop_cause == "local stop"

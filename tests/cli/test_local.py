@@ -102,14 +102,6 @@ async def test_check_says_what_will_happen_to_the_database(tmp_path: Path) -> No
     assert (code, "will be made" in out) == (0, True)
 
 
-async def test_db_upgrade_may_be_repeated(tmp_path: Path) -> None:
-    config = tmp_path / "csms.toml"
-    assert (await csms("init", "--config", str(config)))[0] == 0
-    for _ in range(2):
-        code, out, _ = await csms("db", "upgrade", "--config", str(config))
-        assert (code, "is up to date" in out) == (0, True)
-
-
 @pytest.mark.parametrize("taken", ["ocpp", "http"])
 async def test_a_taken_port_is_one_line(tmp_path: Path, taken: str) -> None:
     config = tmp_path / "csms.toml"

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 import csms.cli
-from csms.cli.main import app
+from csms.cli.main import app, main
 
 from .conftest import Api, page
 
@@ -161,6 +161,16 @@ def test_ctrl_c_is_no_traceback(api: Api) -> None:
     assert (result.exit_code, result.output) == (130, "")
 
 
+def test_nor_is_it_while_the_commands_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("csms.cli.main.app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+
+
 def test_the_script_ends_with_a_line_and_a_code() -> None:
     env = {**os.environ, "CSMS_URL": "http://127.0.0.1:9", "CSMS_API_KEY": "a.b"}
     done = subprocess.run(
@@ -196,7 +206,7 @@ def test_a_reader_that_has_had_enough() -> None:
 
 def test_only_the_local_part_knows_the_system() -> None:
     """What is a client stays one: nothing of ours but the settings is imported."""
-    local_parts = ("local.py", "demo.py", "configuration.py")
+    local_parts = ("local.py", "machine.py", "database.py", "demo.py", "configuration.py")
     folder = Path(csms.cli.__file__).parent
     for file in folder.glob("*.py"):
         if file.name in local_parts:
