@@ -55,6 +55,7 @@ KINDS: Mapping[str, str] = {
     "connector_out_of_range": "reported a connector that no station has",
     "transaction_id_used_again": "used the id of an ended charge for another; kept apart",
     "report_too_large": "sent a report too large to keep; only its size was kept",
+    "signed_data_too_large": "sent signed meter data too large to keep; left out",
     # a message that was refused
     "not_implemented": "sent a message that its OCPP version does not have; refused",
     "not_supported": "sent a message that is not for a station to send; refused",

@@ -173,9 +173,9 @@ def _foreign(dialect: Dialect, call: Call | Notice) -> Work | None:
 def _repaired(dialect: Dialect, route: Route, call: Call | Notice) -> tuple[Work, Sequence[Fault]]:
     """The call with what could be put right, and the faults that are left."""
     faults = dialect.schemas.request_faults(call.action, call.payload, FAULTS_REPAIRABLE)
-    names = [fault for fault in faults if _too_long_a_name(fault)]
-    mended = repair(call.payload, [fault for fault in faults if not _too_long_a_name(fault)])
-    left = dict.fromkeys(fault.kind for fault in (*mended.left, *names))
+    whole = [fault for fault in faults if _stays_whole(fault)]
+    mended = repair(call.payload, [fault for fault in faults if not _stays_whole(fault)])
+    left = dict.fromkeys(fault.kind for fault in (*mended.left, *whole))
     kinds = (*call.violations, *mended.kinds, *left)
     return Work(route, mended.payload, kinds, dialect.strict_new), mended.left
 
@@ -183,8 +183,9 @@ def _repaired(dialect: Dialect, route: Route, call: Call | Notice) -> tuple[Work
 FOREIGN_VERSION = "foreign_version"
 
 
-# What a station calls a thing is never cut: two names could become one.
-_NAMES = frozenset(
+# What is never cut. What a station calls a thing: two names could become one; what is signed: half
+# of it proves nothing.
+_WHOLE = frozenset(
     {
         "idTag",
         "parentIdTag",
@@ -193,12 +194,14 @@ _NAMES = frozenset(
         "serialNumber",
         "chargePointSerialNumber",
         "chargeBoxSerialNumber",
+        "signedMeterData",
+        "publicKey",
     }
 )
 
 
-def _too_long_a_name(fault: Fault) -> bool:
-    return fault.kind == "too_long" and fault.steps[-1] in _NAMES
+def _stays_whole(fault: Fault) -> bool:
+    return fault.kind == "too_long" and fault.steps[-1] in _WHOLE
 
 
 def needs(origin: Origin, work: Work) -> tuple[Need, ...]:
@@ -233,6 +236,8 @@ def _admitted(registration: str, work: Work) -> bool:
 
 # A report about a connector that no station has: answered, and counted as a violation.
 OUT_OF_RANGE = "connector_out_of_range"
+# Signed data beyond any bound: left out, the value beside it is used, and counted as a violation.
+SIGNED_TOO_LARGE = "signed_data_too_large"
 
 
 def count_refusal(tx: Tx, origin: Origin, kind: str) -> None:

@@ -17,7 +17,9 @@ from csms.core.metering import MAX_WH, REGISTER, Reading
 
 MAX_TEXT = 255
 MAX_DIGITS = 32
-MAX_SIGNED = 10_000
+MAX_SIGNED = 40_000
+"""The longest signed data that any version allows (32,768 in 2.1), with room for its key and what
+else stands beside it."""
 MAX_WORD = 64
 _SHARED: Final[tuple[Literal["context", "location", "phase"], ...]] = (
     "context",
@@ -154,6 +156,13 @@ def reading(
     if signed is not None:
         found["signed"] = signed
     return found
+
+
+def fits(signed: Any) -> bool:
+    """Whether signed data is kept: whole and as it came, because what is cut proves nothing."""
+    if isinstance(signed, dict):
+        return sum(len(name) + len(str(part)) for name, part in signed.items()) <= MAX_SIGNED
+    return len(str(signed)) <= MAX_SIGNED
 
 
 def _word(value: Any) -> Any:

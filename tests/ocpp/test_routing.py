@@ -102,6 +102,23 @@ def test_a_name_is_never_cut(field: str) -> None:
     assert work.violations == ("too_long",)
 
 
+@pytest.mark.parametrize("field", ["signedMeterData", "publicKey"])
+def test_what_is_signed_is_never_cut(field: str) -> None:
+    """Half a signature proves nothing."""
+    route = Route(echo, money=True)
+    signed = {"signedMeterData": "A", "signingMethod": "", "encodingMethod": "", "publicKey": "K"}
+    signed[field] = "s" * 40_000
+    moment = {"timestamp": "2024-05-01T12:00:00Z"}
+    sampled = [{"value": 1.0, "signedMeterValue": signed}]
+    payload = {"evseId": 1, "meterValue": [{**moment, "sampledValue": sampled}]}
+    work = dispatch(
+        Dialect("2.0.1", {"MeterValues": route}, False), Call("m1", "MeterValues", payload)
+    )
+    assert isinstance(work, Work)
+    assert work.payload == payload
+    assert work.violations == ("too_long",)
+
+
 def test_a_call_reads_its_station_and_what_its_route_says() -> None:
     wanted = Need(Station, "identity", ("x",))
     route = Route(echo, needs=lambda origin, payload: (wanted,))

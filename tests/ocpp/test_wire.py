@@ -47,6 +47,37 @@ def test_a_name_is_never_cut() -> None:
 
 
 @pytest.mark.parametrize(
+    ("signed", "kept"),
+    [
+        ("A" * wire.MAX_SIGNED, True),
+        ("A" * (wire.MAX_SIGNED + 1), False),
+        # The longest of every field in 2.1, as the meter wrote it.
+        (
+            {
+                "signedMeterData": "\n" * 32_768,
+                "signingMethod": "s" * 50,
+                "encodingMethod": "e" * 50,
+                "publicKey": "k" * 2_500,
+            },
+            True,
+        ),
+        ({"signedMeterData": "A" * wire.MAX_SIGNED}, False),
+        ({"customData": {"vendorId": "A" * wire.MAX_SIGNED}}, False),
+        ({"A" * wire.MAX_SIGNED: 1}, False),
+        (["A" * wire.MAX_SIGNED], False),
+        ({}, True),
+    ],
+)
+def test_signed_data_fits_up_to_what_any_version_allows(signed: object, kept: bool) -> None:
+    assert wire.fits(signed) is kept
+
+
+@given(ANYTHING)
+def test_any_signed_data_fits_or_does_not(signed: Any) -> None:
+    assert wire.fits(signed) in (True, False)
+
+
+@pytest.mark.parametrize(
     ("value", "read"),
     [
         (5, 5),

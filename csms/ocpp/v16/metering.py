@@ -9,7 +9,7 @@ from csms.core.metering import Reading, Sample
 from csms.core.ports import Need, Reply, Tx
 from csms.core.transactions import Transaction
 from csms.ocpp import wire
-from csms.ocpp.routing import Answer, Payload
+from csms.ocpp.routing import SIGNED_TOO_LARGE, Answer, Payload, count_refusal
 
 # An id beyond int32 was never ours; it must not be taken for "no id", which is what 0 means.
 UNKNOWN_ID = MAX_INT32
@@ -26,7 +26,7 @@ def meter_values(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     report = MeterReport(
         evse=max(0, wire.integer(payload, "connectorId") or 0),
         transaction_id=_transaction_id(payload),
-        samples=samples(payload, "meterValue"),
+        samples=samples(tx, origin, payload, "meterValue"),
     )
     charging.meter(tx, origin, report)
     return Reply({})
@@ -39,13 +39,14 @@ def _transaction_id(payload: Payload) -> int | None:
     return UNKNOWN_ID if transaction_id is None else transaction_id
 
 
-def samples(payload: Payload, name: str) -> tuple[Sample, ...]:
-    """The samples of a list of MeterValue; what cannot be read is left out."""
+def samples(tx: Tx, origin: Origin, payload: Payload, name: str) -> tuple[Sample, ...]:
+    """The samples of a list of MeterValue; what cannot be read is left out, and counted where it
+    was signed."""
     found = []
     for value in wire.items(payload, name):
         readings = []
         for sampled in wire.items(value, "sampledValue"):
-            reading = _reading(sampled)
+            reading = _reading(tx, origin, sampled)
             if reading is not None:
                 readings.append(reading)
         if readings:
@@ -53,10 +54,15 @@ def samples(payload: Payload, name: str) -> tuple[Sample, ...]:
     return tuple(found)
 
 
-def _reading(sampled: Payload) -> Reading | None:
+def _reading(tx: Tx, origin: Origin, sampled: Payload) -> Reading | None:
     raw = sampled.get("value")
     if sampled.get("format") == "SignedData":
+        if not isinstance(raw, str):
+            return None
+        if not wire.fits(raw):
+            count_refusal(tx, origin, SIGNED_TOO_LARGE)
+            return None
         # Kept byte for byte: the driver's proof of the reading.
-        return wire.reading(sampled, "", sampled.get("unit"), str(raw)[: wire.MAX_SIGNED])
+        return wire.reading(sampled, "", sampled.get("unit"), raw)
     value = wire.number_text(raw)
     return None if value is None else wire.reading(sampled, value, sampled.get("unit"))

@@ -97,7 +97,7 @@ def stop_transaction(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         meter_wh=wire.watt_hours(payload, "meterStop"),
         token=meant(tx, payload),
         reason=wire.text(payload, "reason", 64),
-        samples=samples(payload, "transactionData"),
+        samples=samples(tx, origin, payload, "transactionData"),
     )
     found = charging.stop(tx, origin, report)
     return Reply({} if found is None else {"idTagInfo": id_tag_info(found)})

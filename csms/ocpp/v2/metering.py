@@ -9,7 +9,7 @@ from csms.core.metering import Reading, Sample
 from csms.core.ports import Need, Reply, Tx
 from csms.core.transactions import Transaction
 from csms.ocpp import wire
-from csms.ocpp.routing import Answer, Payload
+from csms.ocpp.routing import SIGNED_TOO_LARGE, Answer, Payload, count_refusal
 
 
 def meter_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
@@ -18,19 +18,20 @@ def meter_needs(origin: Origin, payload: Payload) -> tuple[Need, ...]:
 
 def meter_values(tx: Tx, origin: Origin, payload: Payload) -> Answer:
     report = MeterReport(
-        evse=max(0, wire.integer(payload, "evseId") or 0), samples=samples(payload)
+        evse=max(0, wire.integer(payload, "evseId") or 0), samples=samples(tx, origin, payload)
     )
     charging.meter(tx, origin, report)
     return Reply({})
 
 
-def samples(payload: Payload) -> tuple[Sample, ...]:
-    """The samples of a `meterValue` list; what cannot be read is left out."""
+def samples(tx: Tx, origin: Origin, payload: Payload) -> tuple[Sample, ...]:
+    """The samples of a `meterValue` list; what cannot be read is left out, and counted where it was
+    signed."""
     found = []
     for value in wire.items(payload, "meterValue"):
         readings = []
         for sampled in wire.items(value, "sampledValue"):
-            reading = _reading(sampled)
+            reading = _reading(tx, origin, sampled)
             if reading is not None:
                 readings.append(reading)
         if readings:
@@ -38,7 +39,7 @@ def samples(payload: Payload) -> tuple[Sample, ...]:
     return tuple(found)
 
 
-def _reading(sampled: Payload) -> Reading | None:
+def _reading(tx: Tx, origin: Origin, sampled: Payload) -> Reading | None:
     unit = sampled.get("unitOfMeasure")
     multiplier = 0
     name = None
@@ -49,6 +50,7 @@ def _reading(sampled: Payload) -> Reading | None:
     if value is None:
         return None
     signed = sampled.get("signedMeterValue")
-    if signed is not None and len(str(signed)) > wire.MAX_SIGNED:
+    if signed is not None and not wire.fits(signed):
+        count_refusal(tx, origin, SIGNED_TOO_LARGE)
         signed = None
     return wire.reading(sampled, value, name, signed)

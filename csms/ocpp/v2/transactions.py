@@ -78,7 +78,7 @@ def transaction_event(tx: Tx, origin: Origin, payload: Payload) -> Answer:
         reservation_id=wire.integer(payload, "reservationId"),
         offline=payload.get("offline") is True,
         clock_suspect=not plausible(at, origin.at),
-        samples=samples(payload),
+        samples=samples(tx, origin, payload),
         details=details(payload),
     )
     found = charging.event(tx, origin, report)

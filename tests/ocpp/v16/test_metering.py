@@ -59,11 +59,38 @@ def test_kilowatt_hours_with_float_noise(station: Inbound) -> None:
     assert station.transaction.energy_wh == 469
 
 
-def test_signed_data_is_kept_byte_for_byte(station: Inbound) -> None:
-    signed = {"value": "OCMF|{ é }|\\u0000", "format": "SignedData"}
+@pytest.mark.parametrize(
+    "value", ["OCMF|{ é }|\\u0000", f" {'A' * 12_000} ", "A" * wire.MAX_SIGNED], ids=len
+)
+def test_signed_data_is_kept_byte_for_byte(station: Inbound, value: str) -> None:
+    """OCPP 1.6 7.43: a value has no length of its own."""
+    signed = {"value": value, "format": "SignedData"}
     station.answers("MeterValues", meter(signed, transactionId=started(station)))
-    assert [reading["signed"] for reading in station.readings] == [signed["value"]]
+    assert [reading["signed"] for reading in station.readings] == [value]
     assert station.transaction.energy_wh == 0
+    assert station.violations == {}
+
+
+@pytest.mark.parametrize("message", ["MeterValues", "StopTransaction"])
+def test_signed_data_beyond_any_bound_is_left_out_whole_and_counted(
+    station: Inbound, message: str
+) -> None:
+    """What is cut proves nothing."""
+    number = started(station)
+    signed = {"value": "A" * (wire.MAX_SIGNED + 1), "format": "SignedData"}
+    values = meter(signed, {"value": "1250"}, transactionId=number)
+    if message == "StopTransaction":
+        values = stop(number, transactionData=values["meterValue"])
+    station.answers(message, values)
+    assert [reading["value"] for reading in station.readings] == ["1250"]
+    assert station.violations == {"signed_data_too_large": 1}
+
+
+@pytest.mark.parametrize("value", [None, {}, []])
+def test_signed_data_that_is_no_text_is_none(station: Inbound, value: object) -> None:
+    signed = {"value": value, "format": "SignedData"}
+    station.answers("MeterValues", meter(signed, transactionId=started(station)))
+    assert station.readings == []
 
 
 def test_connector_0_is_the_main_meter(station: Inbound) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from csms.core.metering import MeterSample
+from csms.ocpp import wire
 from tests.support.ocpp import Inbound, event
 
 
@@ -48,6 +49,57 @@ def test_every_field_of_a_sample_is_stored(station2: Inbound) -> None:
     }
 
 
+def signed(data: str, **fields: str) -> dict[str, Any]:
+    """A SignedMeterValueType."""
+    others = {"signingMethod": "", "encodingMethod": "OCMF", "publicKey": "K" * 2_500}
+    return {"signedMeterData": data, **others, **fields}
+
+
+def spaced(length: int) -> str:
+    """Signed data of that length, spaces around it included: a signature is over every byte."""
+    return f" {'A' * (length - 2)} "
+
+
+# The longest signedMeterData of SignedMeterValueType, and what is longer and still kept.
+KEPT = [("ocpp2.0.1", 2_500, {}), ("ocpp2.0.1", 3_000, {"too_long": 1})]
+KEPT += [("ocpp2.0.1", 32_768, {"too_long": 1})]
+KEPT += [("ocpp2.1", 10_001, {}), ("ocpp2.1", 32_768, {}), ("ocpp2.1", 33_000, {"too_long": 1})]
+
+
+@pytest.mark.parametrize(("protocol", "length", "violations"), KEPT)
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_signed_data_is_kept_byte_for_byte(
+    protocol: str, length: int, violations: dict[str, int], by_itself: bool
+) -> None:
+    """J01, J02: what is cut proves nothing, so what is too long for the version stays whole."""
+    station = Inbound(protocol)
+    sent = signed(spaced(length))
+    moments = values({"value": 1_000.0, "signedMeterValue": sent})
+    if by_itself:
+        station.answers("MeterValues", moments)
+    else:
+        station.answers("TransactionEvent", event("Started", 0, meterValue=moments["meterValue"]))
+    assert [reading["signed"] for reading in station.readings] == [sent]
+    assert station.violations == violations
+
+
+def test_a_key_that_is_too_long_is_kept_whole(station2: Inbound) -> None:
+    """publicKey has 2,500 characters in both versions."""
+    sent = signed("T0NNRg==", publicKey="K" * 3_000)
+    station2.answers("MeterValues", values({"value": 1.0, "signedMeterValue": sent}))
+    assert [reading["signed"] for reading in station2.readings] == [sent]
+    assert station2.violations == {"too_long": 1}
+
+
+def test_signed_data_beyond_any_bound_is_left_out_whole_and_counted(station2: Inbound) -> None:
+    running(station2)
+    sent = signed("A" * wire.MAX_SIGNED)
+    assert station2.answers("MeterValues", values({"value": 1_500, "signedMeterValue": sent})) == {}
+    assert "signed" not in station2.readings[-1]
+    assert station2.transaction.energy_wh == 500
+    assert station2.violations == {"too_long": 1, "signed_data_too_large": 1}
+
+
 def test_values_by_themselves_count_for_the_running_charge(station2: Inbound) -> None:
     """Reference 7.6: stand-alone MeterValues while the transaction runs."""
     running(station2)
@@ -77,7 +129,7 @@ def test_evse_0_is_the_main_meter(station2: Inbound) -> None:
         ({"value": 1500, "measurand": "Request.Energy"}, 0),
         ({"value": 1500, "measurand": {}}, 0),
         ({"value": 1500, "location": "Inlet"}, 0),
-        ({"value": 1500, "signedMeterValue": {"signedMeterData": "x" * 20_000}}, 500),
+        ({"value": 1500, "signedMeterValue": {"signedMeterData": "x" * 50_000}}, 500),
         ({"value": 1e300}, 0),
         ({"value": None}, 0),
         ({"value": []}, 0),
