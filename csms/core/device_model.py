@@ -170,7 +170,7 @@ def _compare(tx: Tx, station_id: str, reported: Variable, now: datetime) -> None
     desired = tx.get(Desired, station_id, reported.key)
     if desired is None or reported.actual is None:
         return
-    if variables.agree(reported.actual, desired.value):
+    if variables.agree(desired.name, reported.actual, desired.value, reported.data_type):
         if desired.state != State.APPLIED:
             _settle(tx, desired, State.APPLIED, now)
         return

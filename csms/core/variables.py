@@ -58,6 +58,23 @@ SAME = (
 _TO_PATH = {plain.casefold(): path for plain, path in SAME}
 _TO_PLAIN = {path.casefold(): plain for plain, path in SAME}
 
+# Lists whose order is their meaning, and lists that have none, whatever a station says of their
+# type (OCPP 2.0.1 Part 2 chapter 2; of the keys of 1.6 none has an order). By the name of the
+# variable, so that those of one EVSE are among them.
+_ORDERED = frozenset({"networkconfigurationpriority", "timesource"})
+_UNORDERED = frozenset(
+    {
+        "connectorphaserotation",
+        "measurands",
+        "txstartedmeasurands",
+        "txupdatedmeasurands",
+        "txendedmeasurands",
+        "txstartpoint",
+        "txstoppoint",
+    }
+)
+_SETS = frozenset({"memberlist", "optionlist"})
+
 _RESERVED = re.compile(r"[%\[\]@/]")
 _ESCAPED = re.compile(r"%(25|5[BD]|40|2F)", re.IGNORECASE)
 _PIECE = r"([^\[\]@/]+)(?:\[([^\[\]@/]*)\])?"
@@ -150,15 +167,24 @@ def is_secret(name: str) -> bool:
     return names_secret(key_of(name)) or names_secret(name)
 
 
-def agree(reported: str | None, wanted: str) -> bool:
+def agree(name: str, reported: str | None, wanted: str, data_type: str | None = None) -> bool:
     """Whether a reported value is the wanted one, however the station writes it: numbers by value,
-    lists in any order, the rest without regard to case and outer spaces."""
+    lists that are sets in any order, the rest without regard to case and outer spaces. `data_type`:
+    what is known of it (OCPP 2.0.1 DataEnumType); where nobody knows, the order counts: to set a
+    value once more does no harm, and one that was never set must not be called the wanted one."""
     if reported is None:
         return False
     if reported == wanted:
         return True
     one, other = _items(reported), _items(wanted)
-    return len(one) == len(other) and sorted(one) == sorted(other)
+    return one == other or (_is_set(name, data_type) and sorted(one) == sorted(other))
+
+
+def _is_set(name: str, data_type: str | None) -> bool:
+    variable = key_of(name).rpartition("/")[2].partition("[")[0]
+    if variable in _ORDERED:
+        return False
+    return variable in _UNORDERED or (data_type or "").casefold() in _SETS
 
 
 def _items(value: str) -> list[str]:

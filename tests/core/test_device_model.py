@@ -130,6 +130,27 @@ def test_what_the_station_has_already_need_not_be_set(station: Model) -> None:
     assert station.desired.state == State.APPLIED
 
 
+@pytest.mark.parametrize("data_type", ["SequenceList", None])
+def test_what_differs_in_its_order_alone_has_to_be_set(
+    station: Model, data_type: str | None
+) -> None:
+    """OCPP 2.0.1 B10: a station is moved by naming another slot first."""
+    name = "OCPPCommCtrlr/NetworkConfigurationPriority"
+    station.wants(**{name: "2,1"})
+    station.learns(Found(name, "1,2", data_type=data_type))
+    assert station.desired.state == State.WANTED
+    station.learns(Found(name, "2,1"))
+    assert station.desired.state == State.APPLIED
+
+
+def test_the_type_of_a_list_is_remembered(station: Model) -> None:
+    """GetVariables answers without it; a report has told it."""
+    station.learns(Found("Vendor/Things", "A,B", data_type="MemberList"))
+    station.wants(**{"Vendor/Things": "A,B,C"})
+    station.learns(Found("Vendor/Things", "C,B,A"))
+    assert station.desired.state == State.APPLIED
+
+
 def test_the_same_wish_again_changes_nothing_that_is_applied(station: Model) -> None:
     station.wants(HeartbeatInterval="300")
     station.settles("HeartbeatInterval", Setting.APPLIED)

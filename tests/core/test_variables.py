@@ -103,7 +103,8 @@ def test_spaces_around_a_name_are_not_part_of_it() -> None:
         ("300.0", "300", True),
         ("0300", "300", True),
         ("True", "true", True),
-        ("B, A", "A,B", True),
+        ("B, A", "b,A", True),
+        ("1.0,2", "1, 2", True),
         ("A", "A,B", False),
         ("A,A", "A,B", False),
         (None, "", False),
@@ -112,10 +113,50 @@ def test_spaces_around_a_name_are_not_part_of_it() -> None:
         ("5", "300", False),
     ],
 )
+@pytest.mark.parametrize("data_type", [None, "SequenceList", "MemberList", "string"])
 def test_values_agree_however_a_station_writes_them(
-    reported: str | None, wanted: str, same: bool
+    reported: str | None, wanted: str, same: bool, data_type: str | None
 ) -> None:
-    assert agree(reported, wanted) is same
+    assert agree("X", reported, wanted, data_type) is same
+
+
+MEASURANDS = "SampledDataCtrlr@1/TxUpdatedMeasurands"
+PRIORITY = "OCPPCommCtrlr/NetworkConfigurationPriority"
+
+
+@pytest.mark.parametrize(
+    ("name", "data_type", "same"),
+    [
+        # OCPP 2.0.1 DataEnumType: a member list is a set, a sequence list says what comes first.
+        ("Vendor/Things", "MemberList", True),
+        ("Vendor/Things", "memberlist", True),
+        ("Vendor/Things", "OptionList", True),
+        ("Vendor/Things", "SequenceList", False),
+        ("Vendor/Motto", "string", False),
+        # Of a variable that was read alone the type is not known; those of the specification are.
+        (PRIORITY, None, False),
+        ("ClockCtrlr/TimeSource", None, False),
+        (MEASURANDS, None, True),
+        ("AlignedDataCtrlr/Measurands", None, True),
+        ("TxCtrlr/TxStartPoint", None, True),
+        ("TxCtrlr/TxStopPoint", None, True),
+        # A type that is plainly wrong changes nothing.
+        (PRIORITY, "MemberList", False),
+        (MEASURANDS, "string", True),
+        # OCPP 1.6 9: none of the lists has an order; of a vendor's nobody knows.
+        ("MeterValuesSampledData", None, True),
+        ("StopTxnAlignedData", None, True),
+        ("ConnectorPhaseRotation", None, True),
+        ("NetworkConfigurationPriority", None, False),
+        ("Cst_Servers", None, False),
+    ],
+)
+def test_a_list_in_another_order_is_another_value_where_the_order_is_the_meaning(
+    name: str, data_type: str | None, same: bool
+) -> None:
+    assert agree(name, "2,1", "1,2", data_type) is same
+    assert agree(name.upper(), "b,A", "a,B", data_type) is same
+    assert agree(name, "1,2", "1,2", data_type)
 
 
 def test_each_meaning_is_asked_for_once() -> None:
