@@ -169,7 +169,7 @@ async def running(settings: Settings, own_http_port: int | None = None) -> Async
         )
         configuration = Configuration(store, links, now, call_timeout_s)
         contact = _contact(settings, store, registry, links, configuration)
-        availability = Availability(store, commander, now, settings.ocpp.settle_s)
+        availability = Availability(store, commander, links.holds, now, settings.ocpp.settle_s)
         registry.on_reachable = availability.reachable
         certificates = certificates_of(settings, metrics)
         messages = message_log_of(settings, store)

@@ -253,8 +253,8 @@ def availability(
 ) -> None:
     """Take a station, an EVSE or a connector out of use, or back into it.
 
-    What is wanted outlives links and restarts: a station that is away is told when it comes back
-    (`csms station show` says what is wanted).
+    What is wanted outlives links and restarts: a station that is away is told when it comes back,
+    one that forgets it is told again (`csms station show` says what is wanted).
 
     Example: `csms station availability CP-1 inoperative --evse 2`
     """

@@ -1,10 +1,10 @@
 """Desired availability: what an operator wants to be in use, which outlives links and restarts.
 
 A wish about a station, an EVSE or a connector stands until the next one about the same place, or
-about what holds it: the newest decides. A station that was away is told when it comes back, and
-again when it reports what contradicts a wish that it had taken (stations ought to keep it over a
-restart, OCPP 2.0.1 G03.FR.05 and 1.6 5.2, and some do not). A refusal is an answer: it is shown and
-not repeated.
+about what holds it: the newest decides. A station that was away is told when it comes back; one
+that is here is told again what it did not answer, and what it had taken and contradicts by what it
+reports (it ought to be kept over a restart, OCPP 2.0.1 G03.FR.05 and 1.6 5.2, and some forget), at
+most every `AGAIN`. A refusal is an answer: it is shown and not repeated.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from csms.core.availability import MAX_CONNECTORS, MAX_EVSES, Connector
 from csms.core.entities import entity
 from csms.core.errors import Refused
 from csms.core.ports import Need, Tx
+
+# EVSE and connector that a wish is about.
+Place = tuple[int, int]
 
 # Who asks when a wish is told again.
 BY_ITSELF = "desired availability"
@@ -66,7 +69,7 @@ def needs(station_id: str) -> tuple[Need, ...]:
     )
 
 
-def place_of(parameters: Mapping[str, Any]) -> tuple[int, int]:
+def place_of(parameters: Mapping[str, Any]) -> Place:
     """The place that a command names. Raises `Refused` for one that no station has."""
     evse, connector = parameters.get("evse"), parameters.get("connector")
     if evse == 0 or (evse is None and connector is not None):
@@ -91,23 +94,21 @@ def want(
     if requested_by == BY_ITSELF and before is not None:
         tx.save(before._replace(state=State.WANTED, told_at=now, command_id=command_id))
         return
-    for narrower in tx.find(DesiredAvailability, "station", station_id):
-        inside = evse == 0 or (narrower.evse == evse and connector == 0)
-        if inside and (narrower.evse, narrower.connector) != (evse, connector):
-            tx.delete(DesiredAvailability, station_id, narrower.evse, narrower.connector)
-    tx.save(
-        DesiredAvailability(
-            station_id,
-            evse,
-            connector,
-            bool(parameters["available"]),
-            now,
-            requested_by,
-            State.WANTED,
-            now,
-            command_id,
-        )
+    wish = DesiredAvailability(
+        station_id,
+        evse,
+        connector,
+        bool(parameters["available"]),
+        now,
+        requested_by,
+        State.WANTED,
+        now,
+        command_id,
     )
+    for narrower in tx.find(DesiredAvailability, "station", station_id):
+        if _inside(narrower, wish):
+            tx.delete(DesiredAvailability, station_id, narrower.evse, narrower.connector)
+    tx.save(wish)
 
 
 def answered(
@@ -133,37 +134,86 @@ def answered(
 def in_use(wishes: Sequence[DesiredAvailability], evse: int, connectors: Collection[int]) -> bool:
     """Whether an EVSE with these connectors shall be used: by the narrowest wish about each. What a
     station has refused is no wish any more."""
-    wanted = {(w.evse, w.connector): w.available for w in wishes if w.state != State.REFUSED}
-
-    def wanted_of(connector: int) -> bool:
-        places = ((evse, connector), (evse, 0), (0, 0))
-        return next((wanted[place] for place in places if place in wanted), True)
-
-    return any(wanted_of(connector) for connector in connectors or (0,))
+    standing = _standing(wishes)
+    deciding = [_deciding(standing, evse, connector) for connector in connectors or (0,)]
+    return any(wish is None or wish.available for wish in deciding)
 
 
-def due(tx: Tx, station_id: str, now: datetime) -> tuple[DesiredAvailability, ...]:
-    """The wishes to tell a station that can be reached, the widest first."""
+def due(
+    tx: Tx, station_id: str, now: datetime, tried: Mapping[Place, datetime] | None = None
+) -> tuple[DesiredAvailability, ...]:
+    """The wishes to tell a station that can be reached, the widest first; see `due_of`."""
     wishes = tx.find(DesiredAvailability, "station", station_id)
     if not wishes:
         return ()
-    connectors = tx.find(Connector, "station", station_id)
+    return due_of(wishes, tx.find(Connector, "station", station_id), now, tried)
+
+
+def due_of(
+    wishes: Sequence[DesiredAvailability],
+    connectors: Sequence[Connector],
+    now: datetime,
+    tried: Mapping[Place, datetime] | None = None,
+) -> tuple[DesiredAvailability, ...]:
+    """Of all wishes about a station those to tell it, in their order. `connectors`: its own, at
+    least those that are available; `tried`: see `may_be_due`. With a wide wish go those inside:
+    where a place has one state only the last word about it counts."""
+    standing = _standing(wishes)
+    found = [
+        wish
+        for wish in wishes
+        if may_be_due(wish, now, tried)
+        and (wish.state == State.WANTED or _contradicted(wish, standing, connectors))
+    ]
     return tuple(
         wish
         for wish in wishes
-        if (wish.told_at is None or now - wish.told_at >= AGAIN)
-        and (
-            wish.state == State.WANTED
-            or (wish.state == State.TAKEN and _contradicted(wish, connectors))
-        )
+        if wish in found
+        or (wish.state != State.REFUSED and any(_inside(wish, wider) for wider in found))
     )
 
 
-def _contradicted(wish: DesiredAvailability, connectors: Sequence[Connector]) -> bool:
-    """Whether something there is reported as free that shall not be used. The other way round
-    proves nothing: a place may be out of use for reasons of its own."""
+def may_be_due(
+    wish: DesiredAvailability, now: datetime, tried: Mapping[Place, datetime] | None = None
+) -> bool:
+    """Whether it is time to tell a wish, if the station does not do it. `tried`: when wishes were
+    told last by themselves to a station that has been here since; None for one that has just come
+    back, which is told at once what did not reach it."""
+    if wish.state == State.REFUSED or (wish.state == State.TAKEN and wish.available):
+        return False
+    last = wish.told_at
+    if tried is not None:
+        last = max(last or wish.since, tried.get((wish.evse, wish.connector), wish.since))
+    return last is None or now - last >= AGAIN
+
+
+def _contradicted(
+    wish: DesiredAvailability,
+    standing: Mapping[Place, DesiredAvailability],
+    connectors: Sequence[Connector],
+) -> bool:
+    """Whether something is reported as free that shall not be used by this wish. The other way
+    round proves nothing: a place may be out of use for reasons of its own."""
     return not wish.available and any(
-        c.status == "available"
+        c.status == "available" and _deciding(standing, c.evse, c.connector) is wish
         for c in connectors
-        if wish.evse in (0, c.evse) and wish.connector in (0, c.connector)
     )
+
+
+def _standing(wishes: Sequence[DesiredAvailability]) -> dict[Place, DesiredAvailability]:
+    return {(w.evse, w.connector): w for w in wishes if w.state != State.REFUSED}
+
+
+def _deciding(
+    standing: Mapping[Place, DesiredAvailability], evse: int, connector: int
+) -> DesiredAvailability | None:
+    """The narrowest wish about a connector."""
+    places = ((evse, connector), (evse, 0), (0, 0))
+    return next((standing[place] for place in places if place in standing), None)
+
+
+def _inside(narrow: DesiredAvailability, wide: DesiredAvailability) -> bool:
+    """Whether a wish is about a part of what another is about."""
+    if wide.evse == 0:
+        return narrow.evse != 0
+    return narrow.evse == wide.evse and wide.connector == 0 and narrow.connector != 0

@@ -31,8 +31,13 @@ def wishes(site: Site) -> list[tuple[int, int, bool, str]]:
     return [(w.evse, w.connector, w.available, w.state) for w in found]
 
 
-def due(site: Site, seconds: float) -> list[tuple[int, int]]:
-    return [(w.evse, w.connector) for w in site.run(desired_availability.due, "s1", at(seconds))]
+def due(
+    site: Site, seconds: float, tried: dict[tuple[int, int], float] | None = None
+) -> list[tuple[int, int]]:
+    """`tried`: the station was here all the time, and was told these by itself then."""
+    lately = None if tried is None else {place: at(when) for place, when in tried.items()}
+    found = site.run(desired_availability.due, "s1", at(seconds), lately)
+    return [(w.evse, w.connector) for w in found]
 
 
 def reports(site: Site, status: str, evse: int = 1, seconds: float = 0) -> None:
@@ -142,6 +147,55 @@ def test_what_a_station_lost_is_told_again_but_not_again_and_again(site: Site) -
     ends(site, "c2", Status.ACCEPTED, LATER + 1, result={"status": "Accepted"})
     assert due(site, LATER + 60) == []
     assert due(site, 2 * LATER) == [(1, 0)]
+
+
+def test_of_a_station_that_stayed_what_it_did_not_answer_is_due_after_a_while(site: Site) -> None:
+    """Some restart when they are told: the link that stays is no reason to tell it at once."""
+    wish(site, "c1", evse=1)
+    ends(site, "c1", Status.TIMED_OUT, 30)
+    assert due(site, 31, {}) == []
+    assert due(site, LATER - 1, {}) == []
+    assert due(site, LATER, {}) == [(1, 0)]
+    # Told again by itself, it says nothing again.
+    wish(site, "c2", LATER, BY_ITSELF, evse=1)
+    ends(site, "c2", Status.TIMED_OUT, LATER + 30)
+    assert due(site, LATER + 31, {(1, 0): LATER}) == []
+    assert due(site, 2 * LATER, {(1, 0): LATER}) == [(1, 0)]
+    assert due(site, LATER + 31) == [(1, 0)], "it came back"
+
+
+def test_of_a_station_that_stayed_what_it_has_is_not_due(site: Site) -> None:
+    wish(site, "c1", evse=1)
+    ends(site, "c1", Status.ACCEPTED, result={"status": "Accepted"})
+    wish(site, "c2", evse=2)
+    ends(site, "c2", Status.REJECTED, result={"status": "Rejected"})
+    reports(site, "unavailable")
+    reports(site, "available", evse=2)
+    assert due(site, LATER, {}) == []
+    reports(site, "available", seconds=LATER - 300)
+    assert due(site, LATER - 1, {}) == []
+    assert due(site, LATER, {}) == [(1, 0)]
+
+
+def test_a_place_in_use_by_a_wish_of_its_own_contradicts_no_wide_one(site: Site) -> None:
+    """The newest wish about a place decides what is expected of it."""
+    wish(site, "c1")
+    wish(site, "c2", 1, evse=2, available=True)
+    for name in ("c1", "c2"):
+        ends(site, name, Status.ACCEPTED, 2, result={"status": "Accepted"})
+    reports(site, "unavailable", 1)
+    reports(site, "available", 2)
+    assert due(site, LATER + 1) == due(site, LATER + 1, {}) == []
+
+
+def test_a_wide_wish_that_is_told_again_takes_the_narrow_ones_along(site: Site) -> None:
+    """To a station that knows one state of each place only, the last word about it counts."""
+    wish(site, "c1")
+    wish(site, "c2", 1, evse=2, available=True)
+    for name in ("c1", "c2"):
+        ends(site, name, Status.ACCEPTED, 2, result={"status": "Accepted"})
+    reports(site, "available", 1)
+    assert due(site, LATER) == due(site, LATER, {}) == [(0, 0), (2, 0)]
 
 
 def test_a_charge_that_goes_on_contradicts_nothing(site: Site) -> None:

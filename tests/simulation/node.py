@@ -158,7 +158,7 @@ class NodeSim:
         self.pricer = Pricer(store, table([], {}), clock)
         configuration = Configuration(store, self.links, clock, CALL_TIMEOUT_S)
         contact = self.contact = Contact(store, self.links, configuration, clock, ContactLimits())
-        availability = Availability(store, self.commander, clock)
+        availability = Availability(store, self.commander, self.links.holds, clock)
         registry = self.registry
         registry.on_attached = contact.link_up
         registry.on_boot = contact.booted
