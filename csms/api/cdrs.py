@@ -14,7 +14,7 @@ from csms.api.paging import MAX_LIMIT, Cursor, Limit, Page, page
 from csms.api.shapes import Given
 from csms.api.stations import identity_of
 from csms.api.system import System
-from csms.core import cdrs
+from csms.core import billing, cdrs
 from csms.core.billing import State, TransactionPrice
 from csms.core.cdrs import Cdr
 from csms.core.errors import NotFound
@@ -62,8 +62,9 @@ class CreditNew(Given):
 
 
 class MissingOut(BaseModel):
-    """A charge that has ended, and is billed by no record. `why`: no_tariff (none applied where it
-    started), not_priced, or not_billed (its price is known)."""
+    """A charge that has ended, and is billed by no record. `why`: refused (its driver was, and drew
+    no energy: none will be made), no_tariff (none applied where it started), not_priced, or
+    not_billed (its price is known)."""
 
     transaction_id: int
     station: str
@@ -176,7 +177,7 @@ async def _missing(provided: System, ended: list[Transaction], late: datetime) -
     prices = {row.transaction_id: row for row in rows}
     missing = []
     for t in ended:
-        why = _why(prices.get(t.id))
+        why = _why(t, prices.get(t.id))
         if why is None or (t.end_received_at or t.received_at) > late:
             continue
         missing.append(
@@ -193,12 +194,14 @@ async def _missing(provided: System, ended: list[Transaction], late: datetime) -
 _OF_TRANSACTION = ("party_id", "token_uid", "started_at", "ended_at", "energy_wh")
 
 
-def _why(price: TransactionPrice | None) -> str | None:
+def _why(t: Transaction, price: TransactionPrice | None) -> str | None:
     """Why an ended transaction has no record; None: it has, or had, one."""
+    if price is not None and price.state == State.BILLED:
+        return None
+    if billing.refused(t):
+        return "refused"
     if price is None:
         return "no_tariff"
-    if price.state == State.BILLED:
-        return None
     return "not_billed" if price.state == State.PRICED else "not_priced"
 
 

@@ -134,7 +134,7 @@ class PriceOut(CostOut):
     """What a transaction costs, before and after taxes."""
 
     transaction_id: int
-    state: str = Field(description="running, due (being computed), or priced")
+    state: str = Field(description="running, due (being computed), priced, billed, or refused")
     party_id: str
     tariff_id: str
     tariff_version: int

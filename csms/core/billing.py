@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from csms.core import events, locations, tariffs
+from csms.core.authorization import Outcome
 from csms.core.countries import alpha_2
 from csms.core.entities import entity
 from csms.core.locations import Location, LocationEvse
@@ -24,15 +25,16 @@ from csms.core.transactions import Transaction
 
 class State(StrEnum):
     """Where a price is: the transaction runs, its cost has to be computed, it is known, it is
-    billed by a charge detail record."""
+    billed by a charge detail record, or is billed by none for its driver was refused."""
 
     RUNNING = "running"
     DUE = "due"
     PRICED = "priced"
     BILLED = "billed"
+    REFUSED = "refused"
 
 
-KNOWN = frozenset({State.PRICED, State.BILLED})
+KNOWN = frozenset({State.PRICED, State.BILLED, State.REFUSED})
 """The states in which it is known what a transaction costs."""
 
 
@@ -132,6 +134,16 @@ def _place(location: Location, evse: LocationEvse) -> dict[str, Any]:
     place["coordinates"] = {"latitude": location.latitude, "longitude": location.longitude}
     place |= {"evse_id": evse.evse_id, "connectors": [dict(plug) for plug in evse.connectors]}
     return {name: value for name, value in place.items() if value is not None}
+
+
+WHY_REFUSED = "the driver was refused, and drew no energy"
+
+
+def refused(t: Transaction) -> bool:
+    """Whether nothing is asked for a transaction, whatever its tariff says: its driver was not let
+    in, for whichever reason, and drew no energy (OCPI 2.2.1 mod_sessions, SessionStatus INVALID).
+    What a station gave all the same, offline or against our answer, is paid."""
+    return t.outcome != Outcome.ACCEPTED and not t.energy_wh
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from csms.core import events
+from csms.core import billing, events
 from csms.core.billing import KNOWN, State, TransactionPrice
 from csms.core.contracts import Contract
 from csms.core.entities import entity
@@ -112,15 +112,22 @@ def session_id(transaction_id: int) -> str:
 
 def seal(tx: Tx, cdr_id: str, charge: Charge, now: datetime) -> Cdr | None:
     """Bill a transaction: make its record; the one there is when it says the same. When it says
-    something else that one is credited and a new one takes its place. May be repeated with the same
-    arguments. None, and nothing changes, when the price became due once more meanwhile."""
+    something else that one is credited and a new one takes its place. A driver who was refused
+    (`billing.refused`) has no record: None, and the one there is is credited. May be repeated with
+    the same arguments. None, and nothing changes, when the price became due once more meanwhile."""
     price = tx.get(TransactionPrice, charge.transaction.id)
     if price is None or price.revision != charge.price.revision or price.state not in KNOWN:
         tx.mark("stale_charge_not_billed")
         return None
-    if price.state != State.BILLED:
-        tx.save(price._replace(state=State.BILLED))
+    refused = billing.refused(charge.transaction)
+    after = State.REFUSED if refused else State.BILLED
+    if price.state != after:
+        tx.save(price._replace(state=after))
     before = standing(tx, charge.transaction.id)
+    if refused:
+        if before is not None:
+            credit(tx, before.party_id, before.id, now, billing.WHY_REFUSED)
+        return None
     made = content(charge)
     if before is not None:
         if _said(before) == made:

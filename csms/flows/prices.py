@@ -103,6 +103,10 @@ class Pricer:
         place: Place,
         contract: Contract,
     ) -> Priced:
+        refused = billing.refused(t)
+        if refused:
+            # Nowhere is told what looks like a debt.
+            terms = replace(terms, elements=(), min_price=None)
         zone = ZoneInfo(row.time_zone)
         session = metered(t, samples, changes, self._clock())
         cut = periods(session, terms, zone)
@@ -110,8 +114,10 @@ class Pricer:
         found = self._taxes.at(place, session.end.astimezone(zone).date())
         policy = Policy(found.taxes, contract.taxes, contract.rounding)
         cost = price(terms, cut, zone, policy)
+        if refused:
+            cost = replace(cost, notes=(*cost.notes, f"nothing is charged: {billing.WHY_REFUSED}"))
         doubts = [*faults, *cost.warnings]
-        if not any(c.vat is not None for e in terms.elements for c in e.components):
+        if not refused and not any(c.vat is not None for e in terms.elements for c in e.components):
             doubts += found.doubts
         doubts += [f"{flag}: {MEANING[flag]}" for flag in t.flags if flag != SEQUENCE_REPEATED]
         if not t.open and t.first_wh is None and t.last_wh is None:

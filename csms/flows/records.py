@@ -1,4 +1,5 @@
-"""Charge detail records: every priced charge is billed by one, as soon as its price is known.
+"""Charge detail records: every priced charge is billed by one, as soon as its price is known; that
+of a driver who was refused by none (`billing.refused`).
 
 What a record says is put together outside any transaction (samples, place, tariff, token) and
 sealed only if nothing changed meanwhile; what changes later is credited and sealed anew.

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from csms.core import cdrs, errands, neighbours
+from csms.core import billing, cdrs, errands, neighbours
 from csms.core.authorization import Outcome
 from csms.core.disclosures import Module as Disclosing
 from csms.core.disclosures import Told
@@ -40,6 +40,7 @@ from csms.ocpi.wire.reading import Read
 from csms.ocpi.wire.v221 import sessions as wire
 
 NAME = "sessions"
+INVALID = "INVALID"
 WH_OF_KWH = Decimal(1_000)
 TOKENS_AT_ONCE = 400
 # How far back a list is read in full: older sessions have their records.
@@ -86,13 +87,12 @@ async def tell(network: Network, t: Transaction, owner: Whose) -> dict[str, Any]
         "connector_id": str(plug.get("id") or t.connector or 1),
         "currency": row.currency,
         "charging_periods": [_period(p, row.tariff_id) for p in found.periods],
-        "total_cost": {
-            "excl_vat": found.cost.total.before_taxes,
-            "incl_vat": found.cost.total.after_taxes,
-        },
         "status": _status(t),
         "last_updated": changed_at(t),
     }
+    if made["status"] != INVALID:
+        total = found.cost.total
+        made["total_cost"] = {"excl_vat": total.before_taxes, "incl_vat": total.after_taxes}
     if t.ended_at is not None:
         made["end_date_time"] = t.ended_at
     if owner.reference is not None:
@@ -107,10 +107,10 @@ def _period(period: Any, tariff_id: str) -> dict[str, Any]:
 
 
 def _status(t: Transaction) -> str:
-    """Every session ends: as completed, or as invalid when it should not have been."""
+    """Every session ends: as completed, or as invalid, which will not be billed (SessionStatus)."""
     if t.open:
         return "ACTIVE"
-    return "COMPLETED" if t.outcome == Outcome.ACCEPTED or t.energy_wh else "INVALID"
+    return INVALID if billing.refused(t) else "COMPLETED"
 
 
 async def _list(call: Call) -> Answer:

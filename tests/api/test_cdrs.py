@@ -91,11 +91,11 @@ async def test_a_record_is_credited_once_with_a_reason(api: Api) -> None:
     assert (audit["action"], audit["target"]) == ("cdr_credited", "R1")
 
 
-async def charge(api: Api, station: dict[str, Any], evse: int) -> int:
+async def charge(api: Api, station: dict[str, Any], evse: int, drawn_wh: int = 5_000) -> int:
     origin = api.origin(station["id"])
     started = api.store.run(charging.start, origin, StartReport(evse, Shown("CARD"), NOW, 0))
     number: int = started.transaction_id
-    api.store.run(charging.stop, origin, StopReport(number, NOW, 5_000))
+    api.store.run(charging.stop, origin, StopReport(number, NOW, drawn_wh))
     return number
 
 
@@ -140,6 +140,26 @@ async def test_charges_without_a_record_are_listed_with_the_reason(
     stranger = (await api("POST", "/keys", json=body)).json()["key"]
     headers = {"Authorization": f"Bearer {stranger}"}
     assert (await api("GET", "/cdrs/missing", None, headers=headers)).json()["items"] == []
+
+
+@pytest.mark.parametrize("state", [None, State.DUE, State.REFUSED])
+async def test_a_charge_that_was_refused_is_listed_with_that_reason(
+    api: Api, state: State | None
+) -> None:
+    station = await api.add_station()
+    number = await charge(api, station, 1, drawn_wh=0)
+    long_ago = NOW - timedelta(minutes=2)
+
+    def earlier(tx: Any) -> None:
+        t = tx.get(Transaction, number)
+        tx.save(t._replace(received_at=long_ago, end_received_at=long_ago))
+
+    api.store.run(earlier)
+    if state is not None:
+        fixed = (number, MINE, "DAY", 1, "CAD", "LOC-1", "E-1", "UTC", "CA", None, NOW, state)
+        keep(api, TransactionPrice(*fixed))
+    (listed,) = (await api("GET", "/cdrs/missing", Role.VIEWER)).json()["items"]
+    assert (listed["transaction_id"], listed["why"]) == (number, "refused")
 
 
 async def test_records_whose_charge_is_gone_are_listed(api: Api) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from csms.core import billing, ends, locations, tariffs
+from csms.core.authorization import Outcome
 from csms.core.billing import ChargingState, Computed, State, TransactionPrice
 from csms.core.transactions import TransactionReport
 from tests.core.test_locations import EVSE, HERE
@@ -175,3 +176,12 @@ def test_the_status_of_a_connector_is_the_state_of_its_transaction(place: Site) 
         (3, "SuspendedEV"),
         (4, "EVConnected"),
     ]
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_who_was_refused_and_drew_nothing_is_not_billed(site: Site, outcome: Outcome) -> None:
+    """OCPI 2.2.1 mod_sessions, SessionStatus INVALID: it will not be billed. A second charge of a
+    driver (concurrent) is refused as well."""
+    t = site.transaction(site.start().transaction_id)._replace(outcome=outcome, energy_wh=0)
+    assert billing.refused(t) is (outcome is not Outcome.ACCEPTED)
+    assert not billing.refused(t._replace(energy_wh=1)), "what was drawn all the same is paid"

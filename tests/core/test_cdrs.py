@@ -255,3 +255,24 @@ def test_a_record_and_its_credit_cancel_out(wh: int, seconds: int) -> None:
     assert all(Decimal(a) + Decimal(b) == 0 for a, b in parts)
     taxes = sum((Decimal(line["amount"]) for line in total["taxes"]), Decimal(0))
     assert Decimal(total["before_taxes"]) + taxes == cost.total.after_taxes, "to the cent"
+
+
+def test_a_driver_who_was_refused_and_drew_nothing_has_no_record(place: Site) -> None:
+    """OCPI 2.2.1 mod_sessions, SessionStatus INVALID: it will not be billed."""
+    charge = charged(place, wh=0)
+    charge = replace(charge, transaction=charge.transaction._replace(outcome="blocked"))
+    for _ in range(2):
+        assert seal(place, charge) is None
+        assert place.rows(Cdr) == []
+        assert place.get(TransactionPrice, charge.transaction.id).state == State.REFUSED
+
+
+def test_a_record_is_credited_when_it_turns_out_that_its_driver_was_refused(place: Site) -> None:
+    charge = charged(place, wh=0)
+    assert seal(place, charge) is not None
+    refused = replace(charge, transaction=charge.transaction._replace(outcome="blocked"))
+    for _ in range(2):
+        assert seal(place, refused, "R2", 6_000) is None
+        first, credit = place.rows(Cdr)
+        assert (first.credited_by, credit.credit_of) == (credit.id, first.id)
+        assert credit.data["remark"] == "the driver was refused, and drew no energy"

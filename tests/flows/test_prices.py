@@ -118,6 +118,36 @@ async def test_idle_time_is_charged_by_what_the_vehicle_asked_for() -> None:
     assert str(found.cost.parts["parking"].before_taxes) == "1.5"  # type: ignore[index]
 
 
+async def test_who_was_refused_and_drew_nothing_is_asked_for_nothing() -> None:
+    """Neither a fee for the start, nor time, nor the minimum: no amount that looks like a debt."""
+    fees = [{"type": "FLAT", "price": 1.5}, {"type": "TIME", "price": 6}]
+    least = {"min_price": {"before_taxes": 2}}
+    shop = Shop(data={**TARIFF, **least, "elements": [{"price_components": fees}]})
+    shop.site.card("LOST", blocked=True)
+    number = shop.site.start(card="LOST").transaction_id
+    for _ in range(2):
+        found = await shop.pricer.price(number)
+        assert found is not None
+        assert (str(found.cost.total.after_taxes), found.cost.parts) == ("0.00", {})
+        assert found.cost.notes == (
+            "nothing is charged: the driver was refused, and drew no energy",
+        )
+        shop.site.stop(number, 60, 1_000)
+    await shop.pricer.settle_due()
+    assert shop.row(number).after_taxes == "0.00"
+    assert [f["after_taxes"] for f in shop.site.facts("transaction_priced")] == ["0.00"]
+
+
+async def test_who_was_refused_and_drew_energy_all_the_same_pays_for_it() -> None:
+    shop = Shop()
+    shop.site.card("LOST", blocked=True)
+    number = shop.site.start(card="LOST").transaction_id
+    shop.site.stop(number)
+    found = await shop.pricer.price(number)
+    assert found is not None
+    assert (str(found.cost.total.before_taxes), found.cost.notes) == ("3.00", ())
+
+
 async def test_a_transaction_without_a_tariff_has_no_price() -> None:
     shop = Shop()
     number = shop.site.start(evse=2).transaction_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -15,11 +16,13 @@ from csms.core.locations import Location
 from csms.core.partners import Partner
 from csms.core.partners import State as PartnerState
 from csms.core.pricing.money import Treatment
+from csms.core.tokens import Shown
+from csms.core.transactions import TransactionReport
 from csms.core.visitors import HomeAnswer, VisitorToken
 from csms.flows.records import MAX_SIGNED, Biller, _most_telling
 from tests.core.test_locations import HERE
 from tests.core.test_orders import GUEST
-from tests.flows.test_prices import Shop
+from tests.flows.test_prices import TARIFF, Shop
 from tests.support.charging import NOW, PARTY, at, wh
 
 
@@ -148,6 +151,46 @@ def test_a_long_charge_keeps_the_signed_values_of_its_start_and_end() -> None:
     assert [v["n"] for v in kept] == sorted(v["n"] for v in kept)
     ends = [{"nature": "End", "n": n} for n in range(150)]
     assert [v["n"] for v in _most_telling(ends)] == [0, *range(51, 150)]
+
+
+FEES = [{"type": "FLAT", "price": 1.5}, {"type": "TIME", "price": 6}]
+WITH_FEES = {**TARIFF, "elements": [{"price_components": FEES}]}
+
+
+async def test_a_driver_who_was_refused_and_drew_nothing_is_not_billed() -> None:
+    office = Office(data=WITH_FEES)
+    office.site.card("LOST", blocked=True)
+    number = office.site.start(card="LOST").transaction_id
+    office.site.stop(number, 8, 1_000, reason="DeAuthorized")
+    assert await office.close() == []
+    assert office.row(number).state == State.REFUSED, "it is not looked at again"
+
+
+async def test_what_a_refused_driver_drew_is_billed_also_when_that_is_known_later() -> None:
+    office = Office(data=WITH_FEES)
+    office.site.card("LOST", blocked=True)
+    number = office.site.start(card="LOST").transaction_id
+    office.site.run(charging.close, number, at(60))
+    assert await office.close() == []
+    office.site.stop(number)
+    (cdr,) = await office.close()
+    assert (cdr.energy_wh, cdr.before_taxes) == (10_000, "7.50")
+    assert office.row(number).state == State.BILLED
+
+
+async def test_a_bill_is_credited_when_it_is_learnt_that_its_driver_was_refused() -> None:
+    """Reports of OCPP 2.x may come in any order: that of the start is the last one here."""
+    office = Office(data=WITH_FEES)
+    office.site.card("LOST", blocked=True)
+    end = TransactionReport("T", "ended", 1, at(60), evse=1, samples=(wh(1_000, 60),))
+    office.site.event(end)
+    (first,) = await office.close()
+    assert first.before_taxes != "0.00"
+    start = TransactionReport("T", "started", 0, at(0), evse=1, token=Shown("LOST"))
+    office.site.event(replace(start, samples=(wh(1_000, 0),)), 120)
+    found = {cdr.id: cdr for cdr in await office.close()}
+    assert set(found) == {"R1", "R1-C"}
+    assert found["R1"].credited_by == "R1-C"
 
 
 async def test_an_unknown_driver_is_nobody() -> None:

@@ -135,6 +135,25 @@ async def test_what_it_costs_is_what_the_one_function_of_prices_says() -> None:
         assert told["excl_vat"] == found.cost.total.before_taxes
 
 
+async def test_a_session_of_a_driver_who_was_refused_has_no_cost() -> None:
+    """mod_sessions, SessionStatus INVALID: it will not be billed; total_cost is optional."""
+    async with two() as t:
+        path = "/2.2.1/receiver/tokens/US/STH/LOST"
+        await t.south.asks(t.north, "PUT", path, token(uid="LOST", valid=False))
+        number = t.start("LOST")
+        t.stop(number, 0)
+        assert await t.push() == ["PUT"]
+        session = await t.kept(number)
+        assert (session["status"], session["kwh"]) == ("INVALID", 0)
+        assert "total_cost" not in session
+        drawn = t.start("LOST")
+        t.stop(drawn, 10_000)
+        await t.push()
+        session = await t.kept(drawn)
+        assert session["status"] == "COMPLETED", "the station let the driver charge all the same"
+        assert session["total_cost"]["excl_vat"] == Decimal("3.00")
+
+
 async def test_nobody_is_told_of_the_charges_of_others() -> None:
     async with two() as t:
         add(t.north, "OURS")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from csms.core import billing
 from csms.core.cdrs import Cdr
 from csms.core.entities import SHAPES
 from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
@@ -125,8 +126,9 @@ class Agreement:
                 -cdr.energy_wh if cdr.credit_of else cdr.energy_wh
             )
         for t in await every(self.ours.store, Transaction):
-            if t.token_uid in self.theirs.uids and standing[t.id] != 1:
-                self._differs(f"records of {t.id}", 1, standing[t.id])
+            expected = 0 if billing.refused(t) else 1
+            if t.token_uid in self.theirs.uids and standing[t.id] != expected:
+                self._differs(f"records of {t.id}", expected, standing[t.id])
         self._nothing_more("CDRs", held)
 
     async def _their_tokens(self) -> None:

@@ -24,7 +24,7 @@ from chargers.charger import Charger
 from chargers.driver import Driver, Habits
 from chargers.profile import ChargerProfile
 from chargers.wire import ConnectFailed
-from csms.core import locations, security, stations, tariffs, tokens
+from csms.core import billing, locations, security, stations, tariffs, tokens
 from csms.core.availability import Connector
 from csms.core.cdrs import Cdr
 from csms.core.commands import Command, Kind, Status
@@ -542,7 +542,8 @@ class World:
         self.happened["quarantined"] += len(self.rows(Quarantined))
 
     def _check_bills(self) -> None:
-        """Each finished transaction is billed once, for what was charged."""
+        """Each finished transaction is billed once, for what was charged; one that was refused and
+        drew nothing is not billed."""
         bills: dict[int, list[Cdr]] = {}
         for cdr in self.rows(Cdr):
             bills.setdefault(cdr.transaction_id, []).append(cdr)
@@ -551,6 +552,10 @@ class World:
             # A bill that was corrected is credited: what counts is what is left.
             credited = {cdr.credit_of for cdr in found if cdr.credit_of}
             valid = [cdr for cdr in found if not cdr.credit_of and cdr.id not in credited]
+            if billing.refused(row):
+                assert not valid, (row.id, [(c.id, c.credit_of) for c in found])
+                self.happened["refused"] += 1
+                continue
             assert len(valid) == 1, (row.id, [(c.id, c.credit_of) for c in found])
             assert valid[0].energy_wh == row.energy_wh, (row, valid[0])
             price = (PRICE_OF_KWH * row.energy_wh / 1_000).quantize(CENT, ROUND_HALF_UP)
