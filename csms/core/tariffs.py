@@ -101,6 +101,7 @@ def retire(tx: Tx, party_id: str, tariff_id: str, now: datetime) -> Tariff:
     tx.save(after)
     for row in tx.find(Assignment, "tariff", party_id, before.id_key):
         tx.delete(Assignment, *row[:4])
+        _moved(tx, row, now)
     tx.record(
         events.TariffChanged(
             at=now, party_id=party_id, tariff_id=after.id, version=after.version, retired=True
@@ -124,7 +125,7 @@ def assign(
     if known is not None:
         return known
     tx.save(row)
-    _moved(tx, row, location_id, uid, now)
+    _moved(tx, row, now)
     return row
 
 
@@ -136,7 +137,7 @@ def unassign(
     if tx.get(Assignment, *row[:4]) is None:
         return False
     tx.delete(Assignment, *row[:4])
-    _moved(tx, row, location_id, uid, now)
+    _moved(tx, row, now)
     return True
 
 
@@ -153,9 +154,11 @@ def _assignment(
     return Assignment(party_id, location.id_key, uid_key, folded(tariff_id), now)
 
 
-def _moved(tx: Tx, row: Assignment, location_id: str, uid: str | None, now: datetime) -> None:
+def _moved(tx: Tx, row: Assignment, now: datetime) -> None:
     """What applies where is part of what others see of a place: its connectors name tariffs."""
-    location = require(tx, row.party_id, location_id)
+    location = require(tx, row.party_id, row.location_key)
+    alone = row.uid_key != ALL_EVSES
+    uid = require_evse(tx, row.party_id, row.uid_key).uid if alone else None
     if location.last_updated < now:
         tx.save(location._replace(last_updated=now))
     for evse in tx.find(LocationEvse, "location", row.party_id, row.location_key):
@@ -168,12 +171,17 @@ def _moved(tx: Tx, row: Assignment, location_id: str, uid: str | None, now: date
     )
 
 
+def counting(rows: Sequence[Assignment], uid_key: str) -> Sequence[Assignment]:
+    """Of all assignments at a location those that count for one of its EVSEs: its own, or else
+    those for all."""
+    own = [r for r in rows if r.uid_key == uid_key]
+    return own or [r for r in rows if r.uid_key == ALL_EVSES]
+
+
 def applying(tx: Tx, evse: LocationEvse) -> Sequence[Tariff]:
     """The current tariffs of an EVSE, by id: those assigned to it, or else to its location."""
     rows = tx.find(Assignment, "place", evse.party_id, evse.location_key)
-    own = [r for r in rows if r.uid_key == evse.uid_key]
-    chosen = own or [r for r in rows if r.uid_key == ALL_EVSES]
-    found = (current(tx, r.party_id, r.tariff_key) for r in chosen)
+    found = (current(tx, r.party_id, r.tariff_key) for r in counting(rows, evse.uid_key))
     return [tariff for tariff in found if tariff is not None]
 
 

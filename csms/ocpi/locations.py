@@ -25,7 +25,7 @@ from csms.core.locations import Location, LocationEvse
 from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner
 from csms.core.ports import Tx
-from csms.core.tariffs import Assignment, Tariff
+from csms.core.tariffs import Assignment, Tariff, counting
 from csms.ocpi import lists, paging
 from csms.ocpi.envelope import Answer
 from csms.ocpi.lists import Pulled
@@ -56,8 +56,8 @@ def status_of(evse: LocationEvse) -> str:
 def shown(
     location: Location, evses: Sequence[LocationEvse], tariffs: Mapping[str, Sequence[str]]
 ) -> dict[str, Any] | None:
-    """A location as others see it; `tariffs`: uid key (empty for all) -> ids. None for one that
-    OCPI cannot carry."""
+    """A location as others see it; `tariffs`: uid key -> ids. None for one that OCPI cannot
+    carry."""
     country, _, party_id = location.party_id.partition("*")
     told = {
         **known_fields(wire.Location, location.data),
@@ -78,7 +78,7 @@ def shown(
     told["evses"] = [
         made
         for evse in sorted(evses, key=lambda e: (e.created_at, e.uid_key))
-        if (made := _evse(evse, [*tariffs.get(evse.uid_key, ()), *tariffs.get("", ())]))
+        if (made := _evse(evse, tariffs.get(evse.uid_key, ())))
     ]
     return checked(wire.Location, told)
 
@@ -89,7 +89,7 @@ def _evse(evse: LocationEvse, tariffs: Sequence[str]) -> dict[str, Any] | None:
         made = known_fields(wire.Connector, connector)
         made.setdefault("last_updated", reading.moment(evse.last_updated))
         if tariffs:
-            made["tariff_ids"] = list(dict.fromkeys(tariffs))
+            made["tariff_ids"] = list(tariffs)
         connectors.append(made)
     told = {
         **known_fields(wire.EVSE, evse.data),
@@ -133,18 +133,23 @@ async def _tell_all(
     evses: dict[str, list[LocationEvse]] = {}
     async for evse in network.every(LocationEvse, where):
         evses.setdefault(evse.location_key, []).append(evse)
-    assigned = [row async for row in network.every(Assignment, where)]
-    keys = tuple(dict.fromkeys(row.tariff_key for row in assigned))
+    assigned: dict[str, list[Assignment]] = {}
+    async for row in network.every(Assignment, where):
+        assigned.setdefault(row.location_key, []).append(row)
+    keys = tuple(dict.fromkeys(row.tariff_key for rows in assigned.values() for row in rows))
     current = {"party_id": party, "id_key": keys, "current": True}
     names = {t.id_key: t.id async for t in network.every(Tariff, current)} if keys else {}
-    tariffs: dict[str, dict[str, list[str]]] = {}
-    for row in assigned:
-        if row.tariff_key in names:
-            there = tariffs.setdefault(row.location_key, {})
-            there.setdefault(row.uid_key, []).append(names[row.tariff_key])
-    return [
-        shown(place, evses.get(place.id_key, ()), tariffs.get(place.id_key, {})) for place in places
-    ]
+
+    def named(evse: LocationEvse) -> list[str]:
+        # What a charge there would be priced by, and nothing else (Connector.tariff_ids).
+        rows = counting(assigned.get(evse.location_key, ()), evse.uid_key)
+        return [names[row.tariff_key] for row in rows if row.tariff_key in names]
+
+    told = []
+    for place in places:
+        here = evses.get(place.id_key, ())
+        told.append(shown(place, here, {evse.uid_key: named(evse) for evse in here}))
+    return told
 
 
 async def _list(call: Call) -> Answer:

@@ -84,6 +84,17 @@ def test_an_assignment_is_an_update_of_the_place(place: Site) -> None:
     assert place.get(Assignment, PARTY, "loc-1", "e-2", "day") == again
 
 
+def test_what_is_retired_is_an_update_of_the_places_where_it_applied(place: Site) -> None:
+    """Their connectors name one tariff less (OCPI 2.2.1 Connector.tariff_ids)."""
+    put(place)
+    place.run(tariffs.assign, PARTY, "DAY", "LOC-1", "E-2", at(30))
+    place.run(tariffs.retire, PARTY, "DAY", at(40))
+    assert place.run(locations.require, PARTY, "LOC-1").last_updated == at(40)
+    assert place.run(locations.require_evse, PARTY, "E-2").last_updated == at(40)
+    assert place.run(locations.require_evse, PARTY, "E-1").last_updated == at(1)
+    assert [f["evse_uid"] for f in place.facts("location_changed")][-2:] == ["E-2", "E-2"]
+
+
 @pytest.mark.parametrize(
     ("tariff", "location", "uid"),
     [("NO", "LOC-1", None), ("DAY", "LOC-9", None), ("DAY", "LOC-1", "E-9")],

@@ -15,7 +15,7 @@ from csms.core.events import LocationChanged
 from csms.core.locations import Location, LocationEvse
 from csms.core.neighbours import NeighbourObject
 from csms.core.occupancy import Status
-from csms.core.tariffs import Assignment, Tariff
+from csms.core.tariffs import Tariff
 from csms.ocpi import locations
 from csms.ocpi.feeds import FEEDS
 from csms.ocpi.network import LOOKED_AT_ONCE, Limits
@@ -112,18 +112,53 @@ async def test_what_is_private_and_what_is_removed_is_told_as_such() -> None:
         assert {e["uid"]: e["status"] for e in told["evses"]} == {"E1": "REMOVED", "E2": "UNKNOWN"}
 
 
+def named(told: Any) -> dict[str, list[str]]:
+    """The tariffs of the connectors of a location."""
+    return {e["uid"]: e["connectors"][0].get("tariff_ids", []) for e in told["evses"]}
+
+
+def tariffed(side: Side) -> None:
+    """A place with a tariff for all, and one of its own for the EVSE E1."""
+    place(side, "LOC1", evse("E1"), evse("E2"))
+    for tariff_id, uid in (("ALL", None), ("ONE", "E1")):
+        row = Tariff(side.party, tariff_id.casefold(), 0, tariff_id, True, NOW, NOW, "CAD")
+        side.store.run(prices.put, row, side.now)
+        side.store.run(prices.assign, side.party, tariff_id, "LOC1", uid, side.now)
+
+
 async def test_the_tariffs_that_apply_are_named() -> None:
+    """mod_locations, Connector.tariff_ids: only one of each type is active at the same time. The
+    price that is shown is the one that is charged: that of the EVSE takes the place of the others.
+    """
     async with networks() as (north, south):
-        place(north, "LOC1", evse("E1"), evse("E2"))
-        for tariff_id in ("ALL", "ONE"):
-            row = Tariff("CA*NTH", tariff_id.casefold(), 0, tariff_id, True, NOW, NOW, "CAD")
-            north.store.run(prices.put, row, NOW)
-        for uid_key, tariff in (("", "all"), ("e1", "one")):
-            row = Assignment("CA*NTH", "loc1", uid_key, tariff, NOW)
-            north.store.run(lambda tx, row=row: tx.save(row))
+        tariffed(north)
         (told,) = (await south.asks(north, "GET", SENDER)).json()["data"]
-        named = {e["uid"]: e["connectors"][0]["tariff_ids"] for e in told["evses"]}
-        assert named == {"E1": ["ONE", "ALL"], "E2": ["ALL"]}
+        assert named(told) == {"E1": ["ONE"], "E2": ["ALL"]}
+        for uid, ids in named(told).items():
+            row = north.store.run(places.require_evse, "CA*NTH", uid)
+            assert [t.id for t in north.store.run(prices.applying, row)] == ids
+
+
+@pytest.mark.parametrize("how", ["unassigned", "retired"])
+async def test_a_place_is_told_anew_when_other_tariffs_apply(how: str) -> None:
+    async with networks() as (north, south):
+        publisher = Publisher(north.network, LocalBus())
+        partner = await north.partner(south)
+        for _ in range(2):
+            assert await publisher.push(partner, FEED)
+        tariffed(north)
+        assert await publisher.push(partner, FEED)
+        assert named(await kept(south, "CA*NTH", "loc1")) == {"E1": ["ONE"], "E2": ["ALL"]}
+        north.later(minutes=1)
+        if how == "unassigned":
+            north.store.run(prices.unassign, "CA*NTH", "ONE", "LOC1", "E1", north.now)
+        else:
+            north.store.run(prices.retire, "CA*NTH", "ONE", north.now)
+        assert await publisher.push(partner, FEED)
+        told = await kept(south, "CA*NTH", "loc1")
+        assert named(told) == {"E1": ["ALL"], "E2": ["ALL"]}
+        changed = {e["uid"] for e in told["evses"] if e["last_updated"] == told["last_updated"]}
+        assert changed == {"E1"}
 
 
 async def test_one_location_evse_or_connector_can_be_read() -> None:
