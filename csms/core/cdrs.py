@@ -83,7 +83,8 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Everything that a record is made from."""
+    """Everything that a record is made from. `vat`: the percentage that its place added where the
+    tariff names none, if it is a single one."""
 
     transaction: Transaction
     price: TransactionPrice
@@ -95,6 +96,7 @@ class Charge:
     contract: Contract = field(default_factory=Contract)
     authorization_reference: str | None = None
     signed: Mapping[str, Any] | None = None
+    vat: Decimal | None = None
 
 
 def needs(transaction_id: int) -> Need:
@@ -230,7 +232,7 @@ def content(charge: Charge) -> dict[str, Any]:
         "auth_method": charge.auth_method,
         "cdr_location": _place(price, t.connector),
         "currency": cost.currency,
-        "tariffs": [dict(charge.tariff.data)],
+        "tariffs": [_tariff(charge.tariff.data, charge.vat)],
         "charging_periods": [period_of(p, price.tariff_id) for p in charge.periods],
         "total_cost": _price(cost.total, exact=False),
         "total_energy": _number(Decimal(t.energy_wh) / WH_OF_KWH),
@@ -252,6 +254,24 @@ def content(charge: Charge) -> dict[str, Any]:
         # Not told to anybody: by what the amounts were made.
         made["contract"] = charge.contract.stored()
     return made
+
+
+def _tariff(data: Mapping[str, Any], vat: Decimal | None) -> dict[str, Any]:
+    """The tariff by which it was charged. A component without VAT would say that none applies
+    (OCPI 2.2.1 mod_tariffs, PriceComponent), beside a total that has some; stacked taxes have no
+    place there."""
+    if vat is None:
+        return dict(data)
+
+    def named(component: Mapping[str, Any]) -> dict[str, Any]:
+        own = component.get("vat")
+        return {**component, "vat": _number(vat) if own is None else own}
+
+    elements = [
+        {**element, "price_components": [named(c) for c in element["price_components"]]}
+        for element in data["elements"]
+    ]
+    return {**data, "elements": elements}
 
 
 def _token(driver: Driver) -> dict[str, Any]:

@@ -74,6 +74,12 @@ class Found:
     taxes: tuple[Tax, ...]
     doubts: tuple[str, ...] = ()
 
+    @property
+    def single(self) -> Decimal | None:
+        """The percentage of the price that they are, as a VAT is; None where they are stacked, none
+        is known, or there may be more."""
+        return self.taxes[0].percentage if len(self.taxes) == 1 and not self.doubts else None
+
 
 @dataclass(frozen=True)
 class TaxTable:

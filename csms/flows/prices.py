@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,8 +29,9 @@ from csms.core.ports import Store
 from csms.core.pricing.breakdown import breakdown
 from csms.core.pricing.cost import Cost, Policy, price
 from csms.core.pricing.metered import StateChange, metered, periods
+from csms.core.pricing.money import Treatment
 from csms.core.pricing.periods import Period
-from csms.core.pricing.tariff import Terms, read
+from csms.core.pricing.tariff import TaxIncluded, Terms, read
 from csms.core.tariffs import Tariff
 from csms.core.taxes import Place, TaxTable
 from csms.core.transactions import Transaction
@@ -47,11 +49,13 @@ MAX_FAILED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A cost, the periods it is made of, and the row that fixed its tariff."""
+    """A cost, the periods it is made of, and the row that fixed its tariff. `vat`: the percentage
+    that was added where the tariff names none, if it is a single one."""
 
     row: TransactionPrice
     cost: Cost
     periods: tuple[Period, ...]
+    vat: Decimal | None = None
 
     @property
     def details(self) -> dict[str, Any]:
@@ -122,7 +126,10 @@ class Pricer:
         doubts += [f"{flag}: {MEANING[flag]}" for flag in t.flags if flag != SEQUENCE_REPEATED]
         if not t.open and t.first_wh is None and t.last_wh is None:
             doubts.append("the station reported no meter reading: the energy is not known")
-        return Priced(row, replace(cost, warnings=tuple(dict.fromkeys(doubts))), tuple(cut))
+        taxed = contract.taxes is Treatment.TAXED
+        taxed = taxed and terms.included is not TaxIncluded.NOT_APPLICABLE
+        vat = found.single if taxed else None
+        return Priced(row, replace(cost, warnings=tuple(dict.fromkeys(doubts))), tuple(cut), vat)
 
     async def _samples(self, t: Transaction) -> tuple[list[Sample], bool]:
         where = {"station_id": t.station_id, "evse": NO_EVSE, "transaction_id": t.id}

@@ -125,6 +125,7 @@ class Biller:
             cost=found.cost,
             periods=found.periods,
             signed=await self._signed(t),
+            vat=found.vat,
         )
         if owner is None:
             return replace(charge, driver=await self._billed_to(t))

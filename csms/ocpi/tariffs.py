@@ -1,8 +1,10 @@
 """The tariffs module (mod_tariffs): our prices told to others, theirs kept.
 
-Told in 2.2.1: prices without taxes, with the VAT of each component. A tariff of ours that says its
-prices with taxes is told without them where every component names its VAT; where one does not, the
-tariff is not told, because a price that is wrong is worse than none. What only 2.3.0 has
+Told in 2.2.1: prices without taxes, with the VAT of each component as it is written there. The
+taxes of a place are not told: a tariff may apply at many, and a rate begins on a day without the
+tariff being another one; the copy in a record has them (`core.cdrs`). A tariff of ours that says
+its prices with taxes is told without them where every component names its VAT; where one does not,
+the tariff is not told, because a price that is wrong is worse than none. What only 2.3.0 has
 (`tax_included`, limits after taxes under their new names) is said in the words of 2.2.1. A price of
 ours with more than the four decimals of OCPI's number (types, number) is told as it is: what was
 rounded would be another price than the one that is charged.

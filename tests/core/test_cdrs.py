@@ -276,3 +276,21 @@ def test_a_record_is_credited_when_it_turns_out_that_its_driver_was_refused(plac
         first, credit = place.rows(Cdr)
         assert (first.credited_by, credit.credit_of) == (credit.id, first.id)
         assert credit.data["remark"] == "the driver was refused, and drew no energy"
+
+
+def test_the_tariff_of_a_record_names_the_vat_that_the_place_added(place: Site) -> None:
+    """OCPI 2.2.1 mod_tariffs, PriceComponent.vat: omitted means that no VAT applies. What the
+    operator wrote stays, and so does the tariff itself."""
+    own = {"type": "TIME", "price": "6.00", "vat": "7"}
+    bare = {"type": "ENERGY", "price": "0.30"}
+    charge = charged(place)
+    written = replace(
+        charge,
+        tariff=charge.tariff._replace(data={"elements": [{"price_components": [own, bare]}]}),
+    )
+    (said,) = cdrs.content(replace(written, vat=Decimal("19.0")))["tariffs"]
+    assert said["elements"][0]["price_components"] == [own, {**bare, "vat": "19"}]
+    (said,) = cdrs.content(replace(written, vat=Decimal(0)))["tariffs"]
+    assert said["elements"][0]["price_components"][1]["vat"] == "0", "which is not the same as none"
+    assert "vat" not in bare
+    assert cdrs.content(written)["tariffs"] == [written.tariff.data]

@@ -69,6 +69,19 @@ def test_the_member_states_of_the_union_have_one_rate_each() -> None:
     assert rates(found, Place("EE")) == [("VAT", "24")]
 
 
+def test_a_single_rate_is_known_as_such_where_nothing_is_in_doubt() -> None:
+    """OCPI 2.2.1 mod_tariffs, PriceComponent.vat has room for one percentage."""
+    found = shipped()
+    assert found.at(Place("DE"), TODAY).single == 19
+    assert found.at(Place("CA", "ON"), TODAY).single == 13
+    assert found.at(Place("CA", "QC"), TODAY).single is None, "two that are stacked"
+    assert found.at(Place("US", "CA"), TODAY).single is None, "none is known"
+    federal = table(
+        [("t.csv", HEAD + "CA,,,GST,5,2020-01-01,,price,x\nCA,QC,,QST,9,2020-01-01,,price,x\n")]
+    )
+    assert federal.at(Place("CA"), TODAY).single is None, "the region is not known"
+
+
 def test_quebec_adds_up_to_the_cent() -> None:
     """Revenu Québec's own example: 100.00 is 5.00 GST, 9.98 QST, 114.98."""
     taxes = shipped().at(Place("CA", "QC"), TODAY).taxes

@@ -118,6 +118,24 @@ async def test_idle_time_is_charged_by_what_the_vehicle_asked_for() -> None:
     assert str(found.cost.parts["parking"].before_taxes) == "1.5"  # type: ignore[index]
 
 
+HEAD = "country,region,locality,tax,percentage,valid_from,valid_to,base,source\n"
+VAT = table([("t.csv", f"{HEAD}CA,,,VAT,19,2013-01-01,,price,x\n")])
+
+
+@pytest.mark.parametrize(
+    ("taxes", "included", "vat"),
+    [(VAT, "NO", 19), (VAT, "YES", 19), (VAT, "N/A", None), (TAXES, "NO", None)],
+)
+async def test_a_price_knows_the_single_rate_that_its_place_added(
+    taxes: TaxTable, included: str, vat: int | None
+) -> None:
+    """None where taxes are stacked, and where none are charged."""
+    shop = Shop(taxes, {**TARIFF, "tax_included": included})
+    found = await shop.pricer.price(shop.site.start().transaction_id)
+    assert found is not None
+    assert found.vat == vat
+
+
 async def test_who_was_refused_and_drew_nothing_is_asked_for_nothing() -> None:
     """Neither a fee for the start, nor time, nor the minimum: no amount that looks like a debt."""
     fees = [{"type": "FLAT", "price": 1.5}, {"type": "TIME", "price": 6}]

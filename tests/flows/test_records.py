@@ -22,7 +22,7 @@ from csms.core.visitors import HomeAnswer, VisitorToken
 from csms.flows.records import MAX_SIGNED, Biller, _most_telling
 from tests.core.test_locations import HERE
 from tests.core.test_orders import GUEST
-from tests.flows.test_prices import TARIFF, Shop
+from tests.flows.test_prices import TARIFF, VAT, Shop
 from tests.support.charging import NOW, PARTY, at, wh
 
 
@@ -125,9 +125,20 @@ async def test_the_bill_says_where_it_was_when_the_charge_began() -> None:
     assert cdr.data["cdr_location"]["city"] == HERE.city
 
 
+async def test_the_tariff_of_a_bill_says_the_vat_that_its_total_has() -> None:
+    """OCPI 2.2.1 mod_tariffs, PriceComponent.vat: omitted means that no VAT applies."""
+    office = Office(taxes=VAT)
+    number = office.site.start().transaction_id
+    office.site.stop(number)
+    (cdr,) = await office.close()
+    assert (cdr.before_taxes, cdr.after_taxes) == ("3.00", "3.57")
+    (said,) = cdr.data["tariffs"]
+    assert [c["vat"] for c in said["elements"][0]["price_components"]] == ["19", "19"]
+
+
 async def test_what_is_agreed_with_the_drivers_network_stands_beside_the_amounts() -> None:
     """P10, P11: taxes and rounding by contract, as it was when the charge began."""
-    office = Office()
+    office = Office(taxes=VAT)
     partner = Partner("p1", "South", PartnerState.REGISTERED, NOW)
     office.site.run(lambda tx: tx.save(partner))
     office.site.run(partners.agree, "p1", Contract(Treatment.REVERSE_CHARGE), NOW)
@@ -139,6 +150,7 @@ async def test_what_is_agreed_with_the_drivers_network_stands_beside_the_amounts
     assert (cdr.before_taxes, cdr.after_taxes) == ("3.00", "3.00")
     assert "taxes" not in cdr.data["total_cost"]
     assert cdr.data["contract"]["taxes"] == "reverse_charge"
+    assert cdr.data["tariffs"] == [TARIFF], "no VAT was added"
 
 
 def test_a_long_charge_keeps_the_signed_values_of_its_start_and_end() -> None:

@@ -162,6 +162,16 @@ def as_json(cdr: Cdr, **changes: Any) -> Any:
 # -- in the words of 2.2.1 -------------------------------------------------------------------------
 
 
+def test_the_tariff_of_a_record_is_told_with_its_vat() -> None:
+    """mod_tariffs, PriceComponent: the price without VAT, and how much VAT there is on it."""
+    component = {"type": "ENERGY", "price": "0.357", "step_size": 1, "vat": "19"}
+    elements = [{"price_components": [component]}]
+    for included, price in (("NO", "0.357"), ("YES", "0.3000")):
+        said = told(record(tariffs=[{**TARIFF, "tax_included": included, "elements": elements}]))
+        (shown,) = said["tariffs"][0]["elements"][0]["price_components"]
+        assert (shown["price"], shown["vat"]) == (Decimal(price), Decimal(19))
+
+
 def test_taxes_become_a_total_before_and_after_them() -> None:
     """M16: Price is excl_vat and incl_vat."""
     said = told(record())
