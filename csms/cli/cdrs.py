@@ -50,7 +50,7 @@ _DETAILS = (
     Column("remark", lambda c: (c.get("cdr") or {}).get("remark")),
 )
 _WHY = {
-    "refused": "its driver was refused, and drew no energy",
+    "refused": "its driver was refused, and drew no energy to speak of",
     "no_tariff": "no tariff applied where it started",
     "not_priced": "its price is not known yet",
     "not_billed": "its price is known, its record is not made",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -136,14 +136,22 @@ def _place(location: Location, evse: LocationEvse) -> dict[str, Any]:
     return {name: value for name, value in place.items() if value is not None}
 
 
-WHY_REFUSED = "the driver was refused, and drew no energy"
+WHY_REFUSED = "the driver was refused, and drew no energy to speak of"
+DEAUTHORIZED = "DeAuthorized"
+# A station that was told no ends the charge that it had begun meanwhile; contactors take seconds.
+OBEYED_WITHIN = timedelta(minutes=1)
 
 
 def refused(t: Transaction) -> bool:
     """Whether nothing is asked for a transaction, whatever its tariff says: its driver was not let
-    in, for whichever reason, and drew no energy (OCPI 2.2.1 mod_sessions, SessionStatus INVALID).
-    What a station gave all the same, offline or against our answer, is paid."""
-    return t.outcome != Outcome.ACCEPTED and not t.energy_wh
+    in, for whichever reason, and drew no energy, or what little came until the station had obeyed
+    (OCPI 2.2.1 mod_sessions, SessionStatus INVALID). What a station gave all the same, offline or
+    against our answer, is paid."""
+    if t.outcome == Outcome.ACCEPTED:
+        return False
+    lasted = (t.ended_at or t.started_at) - t.started_at
+    obeyed = t.stop_reason == DEAUTHORIZED and lasted <= OBEYED_WITHIN
+    return obeyed or not t.energy_wh
 
 
 @dataclass(frozen=True, slots=True)

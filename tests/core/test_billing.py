@@ -185,3 +185,14 @@ def test_who_was_refused_and_drew_nothing_is_not_billed(site: Site, outcome: Out
     t = site.transaction(site.start().transaction_id)._replace(outcome=outcome, energy_wh=0)
     assert billing.refused(t) is (outcome is not Outcome.ACCEPTED)
     assert not billing.refused(t._replace(energy_wh=1)), "what was drawn all the same is paid"
+
+
+def test_what_came_until_the_station_had_obeyed_is_not_billed(site: Site) -> None:
+    """OCPP 1.6 4.8: a station that is told no stops what it had begun meanwhile."""
+    t = site.transaction(site.start().transaction_id)._replace(
+        outcome=Outcome.CONCURRENT, energy_wh=2, stop_reason="DeAuthorized", ended_at=at(9)
+    )
+    assert billing.refused(t)
+    assert not billing.refused(t._replace(outcome=Outcome.ACCEPTED))
+    assert not billing.refused(t._replace(stop_reason="Local"))
+    assert not billing.refused(t._replace(ended_at=at(3_600))), "it was offline, and charged"

@@ -275,7 +275,7 @@ def test_a_record_is_credited_when_it_turns_out_that_its_driver_was_refused(plac
         assert seal(place, refused, "R2", 6_000) is None
         first, credit = place.rows(Cdr)
         assert (first.credited_by, credit.credit_of) == (credit.id, first.id)
-        assert credit.data["remark"] == "the driver was refused, and drew no energy"
+        assert credit.data["remark"] == "the driver was refused, and drew no energy to speak of"
 
 
 def test_the_tariff_of_a_record_names_the_vat_that_the_place_added(place: Site) -> None:

@@ -148,7 +148,7 @@ async def test_who_was_refused_and_drew_nothing_is_asked_for_nothing() -> None:
         assert found is not None
         assert (str(found.cost.total.after_taxes), found.cost.parts) == ("0.00", {})
         assert found.cost.notes == (
-            "nothing is charged: the driver was refused, and drew no energy",
+            "nothing is charged: the driver was refused, and drew no energy to speak of",
         )
         shop.site.stop(number, 60, 1_000)
     await shop.pricer.settle_due()

@@ -182,7 +182,7 @@ async def test_what_a_refused_driver_drew_is_billed_also_when_that_is_known_late
     office = Office(data=WITH_FEES)
     office.site.card("LOST", blocked=True)
     number = office.site.start(card="LOST").transaction_id
-    office.site.run(charging.close, number, at(60))
+    office.site.run(ends.close, number, at(60))
     assert await office.close() == []
     office.site.stop(number)
     (cdr,) = await office.close()
