@@ -40,7 +40,8 @@ from csms.ocpi.wire.v221 import locations as wire
 log = structlog.get_logger("ocpi.locations")
 NAME = "locations"
 REMOVED = "REMOVED"
-READERS = (EMSP, "NSP", "NAP", "OTHER", "HUB")
+# Who is told of places and prices, in which nobody's driver is: all but who only has places itself.
+READERS = (EMSP, "NSP", "NAP", "SCSP", "PTP", "OTHER", "HUB")
 # Our word for a status, where the wire has another.
 _STATUS = {"out_of_order": "OUTOFORDER"}
 
@@ -410,7 +411,8 @@ async def push(
     it refused. `seen`: what `look` has found. Raises `PartnerUnreachable` when it should be tried
     again."""
     url = partner.endpoint(NAME, RECEIVER)
-    if url is None or party not in network.parties(CPO):
+    ways = network.ways(partner, READERS, (party,))
+    if url is None or party not in network.parties(CPO) or not ways:
         return None
     if seen is None and evse_uid:
         seen = (await look(network, [(party, location_id, evse_uid)]))[party, location_id, evse_uid]
@@ -423,7 +425,7 @@ async def push(
     country, _, party_id = party.partition("*")
     address = paging.below(url, country, party_id, place.id)
     wrong = []
-    for way in network.ways(partner, READERS, (party,)):
+    for way in ways:
         access = network.access(partner, way)
         if evse is not None:
             body = {"status": status_of(evse), "last_updated": evse.last_updated}

@@ -110,10 +110,10 @@ class Network:
     def ways(
         self, partner: Partner, roles: Collection[str], senders: Iterable[str]
     ) -> list[Routing]:
-        """From each of these parties of ours to each of theirs in one of these roles; to the
-        partner as a whole where it has none (a hub)."""
+        """From each of these parties of ours to each of theirs in one of these roles. A hub that
+        has none is called as a whole; anybody else who has none has nothing to do with it."""
         known = (role["party"] for role in partner.roles if role["role"] in roles)
-        theirs = tuple(dict.fromkeys(known)) or (None,)
+        theirs = tuple(dict.fromkeys(known)) or ((None,) if partner.is_hub else ())
         return [Routing(to, sender) for sender in tuple(senders) or (None,) for to in theirs]
 
     async def every(self, kind: type[E], where: Mapping[str, Any]) -> AsyncIterator[E]:

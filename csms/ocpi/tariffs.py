@@ -194,7 +194,8 @@ async def push(network: Network, partner: Partner, party: str, tariff_id: str) -
     """Tell a partner the present state of a tariff of ours, or that it is gone; what it refused.
     Raises `PartnerUnreachable` when it should be tried again."""
     url = partner.endpoint(NAME, RECEIVER)
-    if url is None or party not in network.parties(CPO):
+    ways = network.ways(partner, READERS, (party,))
+    if url is None or party not in network.parties(CPO) or not ways:
         return None
     where = {"party_id": party, "id_key": folded(tariff_id), "current": True}
     current = await network.store.reader.page(Tariff, where, limit=1)
@@ -204,7 +205,7 @@ async def push(network: Network, partner: Partner, party: str, tariff_id: str) -
         wrong.append(f"{tariff_id} cannot be told in {VERSION}: the log (object_not_told) says why")
     country, _, party_id = party.partition("*")
     address = paging.below(url, country, party_id, tariff_id)
-    for way in network.ways(partner, READERS, (party,)):
+    for way in ways:
         access = network.access(partner, way)
         heard = await network.client.call("PUT" if told else "DELETE", address, access, told)
         # Not known there is as good as gone.

@@ -57,6 +57,12 @@ _ALLOWED = {
 # -- ours ------------------------------------------------------------------------------------------
 
 
+def may_know(partner: Partner) -> bool:
+    """Whether a partner is told of our drivers at all: who lets them charge, or passes on to who
+    does. To all others (maps, sellers of charging) there are none."""
+    return partner.is_hub or any(role["role"] == CPO for role in partner.roles)
+
+
 def shown(token: Token, issuer: str, now: datetime) -> dict[str, Any] | None:
     """One of our tokens as others see it: no name, no label. None for one that OCPI cannot
     carry."""
@@ -99,10 +105,10 @@ def issuer(network: Network, party: str) -> str:
 
 
 async def _list(call: Call) -> Answer:
-    """All tokens of our eMSP parties, oldest first."""
+    """All tokens of our eMSP parties, oldest first, as far as this partner may know."""
     network, asked, now = call.network, paging.query(call.query), call.network.clock()
     found: list[tuple[Any, ...]] = []
-    for party in network.parties(EMSP):
+    for party in network.parties(EMSP) if may_know(call.partner) else ():
         if call.routing.to in (None, party):
             names = ("created_at", "updated_at", "uid")
             for made, changed, uid, *key in await network.every_key(
@@ -132,7 +138,7 @@ async def _authorize(call: Call) -> Answer:
     location = None
     if call.body:
         location = reading.parse(LocationReferences, call.body, now).value
-    for party in network.parties(EMSP):
+    for party in network.parties(EMSP) if may_know(call.partner) else ():
         if call.routing.to not in (None, party) or kind is None:
             continue
         token = await network.store.reader.get(Token, party, uid_key(call.rest[0]), kind)
@@ -262,6 +268,9 @@ async def push(network: Network, partner: Partner, party: str, uid: str) -> list
     url = partner.endpoint(NAME, RECEIVER)
     if url is None or party not in network.parties(EMSP):
         return None
+    ways = network.ways(partner, (CPO,), (party,))
+    if not ways:
+        return None
     wrong: list[str] | None = None
     where = {"party_id": party, "uid_key": uid_key(uid)}
     for token in await network.store.reader.page(Token, where):
@@ -274,7 +283,7 @@ async def push(network: Network, partner: Partner, party: str, uid: str) -> list
         if told["type"] != RFID:
             address += f"?type={told['type']}"
         await disclose(network, partner, [of_token(told, Disclosing.PUSH)])
-        for way in network.ways(partner, (CPO,), (party,)):
+        for way in ways:
             access = network.access(partner, way)
             heard = await network.client.call("PUT", address, access, told)
             wrong += await refused(network, partner, heard)

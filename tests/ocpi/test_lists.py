@@ -110,3 +110,30 @@ async def test_a_party_that_does_not_answer_does_not_keep_the_others_from_being_
         with pytest.raises(PartnerRefused, match="their tokens: OCPI 3000: on purpose"):
             await tokens.pull(south.network, await south.partner(north), None)
         assert [t.party_id for t in await south.store.reader.page(VisitorToken)] == [PARTIES[1]]
+
+
+async def test_a_module_that_none_of_their_roles_has_is_neither_told_nor_read() -> None:
+    """mod_tokens, mod_locations, mod_tariffs: who sends and who receives. What they would list they
+    may not tell of."""
+    for roles, told, read in (
+        (("NSP",), {locations, tariffs}, set()),
+        (("CPO",), {tokens}, {locations, tariffs, sessions, cdrs}),
+        (("EMSP",), {locations, tariffs}, {tokens}),
+        (("SCSP",), {locations, tariffs}, set()),
+        (("HUB",), {locations, tariffs, tokens}, {locations, tariffs, tokens, sessions, cdrs}),
+    ):
+        north = Side("CA*NTH").offers(*MODULES)
+        east = Side("DE*EST", roles=roles).offers(*MODULES)
+        async with connected(north, east):
+            place(north)
+            north.store.run(own.add, Token("CA*NTH", "", "rfid", "CARD", NOW), NOW)
+            partner = await north.partner(east)
+            for module, key in ((locations, "LOC1"), (tariffs, "T1"), (tokens, "CARD")):
+                north.faults.sent.clear()
+                found = await module.push(north.network, partner, "CA*NTH", key)
+                assert (found is not None) is (module in told), (roles, module.NAME)
+                assert bool(north.faults.sent) is (module in told), (roles, module.NAME)
+            for module in (locations, tariffs, tokens, sessions, cdrs):
+                north.faults.sent.clear()
+                await module.pull(north.network, partner, None)
+                assert bool(north.faults.sent) is (module in read), (roles, module.NAME)

@@ -13,6 +13,7 @@ import pytest
 
 from csms.core import tokens as own
 from csms.core.authorization import Outcome
+from csms.core.disclosures import Disclosure
 from csms.core.errors import PartnerUnreachable
 from csms.core.tokens import Token
 from csms.core.visitors import HomeAsked, VisitorToken
@@ -452,3 +453,36 @@ async def test_a_network_that_is_only_a_cpo_lists_nothing() -> None:
         add(north, "A1")
         assert (await south.asks(north, "GET", SENDER)).json()["data"] == []
         assert await tokens.push(north.network, await north.partner(south), "CA*NTH", "A1") is None
+
+
+# -- who need not know -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("roles", "told"),
+    [(("NSP",), False), ((EMSP, "NAP", "OTHER", "SCSP"), False), ((CPO,), True), (("HUB",), True)],
+)
+async def test_our_drivers_are_told_to_who_lets_them_charge_alone(
+    roles: tuple[str, ...], told: bool
+) -> None:
+    """A map, another seller of charging: none of them is ever shown a card of ours. A hub passes on
+    to those who are."""
+    north = Side("CA*NTH").offers(*tokens.MODULES)
+    east = Side("DE*EST", roles=roles).offers(*tokens.MODULES)
+    async with connected(north, east):
+        add(north, "CARD", group_id="FLEET")
+        partner = await north.partner(east)
+        pushed = await tokens.push(north.network, partner, "CA*NTH", "CARD")
+        assert (pushed, len(north.faults.sent)) == (([], 1) if told else (None, 0))
+        listed = await east.asks(north, "GET", SENDER)
+        assert [t["uid"] for t in listed.json()["data"]] == (["CARD"] if told else [])
+        assert listed.headers["X-Total-Count"] == ("1" if told else "0")
+        asked = await east.asks(north, "POST", f"{SENDER}/CARD/authorize")
+        none = await east.asks(north, "POST", f"{SENDER}/NONE/authorize")
+        if told:
+            assert asked.json()["data"]["allowed"] == "ALLOWED"
+        else:
+            assert (asked.status_code, asked.json()) == (none.status_code, none.json())
+            assert (asked.status_code, asked.json()["status_code"]) == (404, 2004)
+        noted = await north.store.reader.page(Disclosure, {"partner_id": partner.id})
+        assert bool(noted) is told, "what was not told is not noted as told"
