@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from csms.core import events, orders, visitors
+from csms.core import events, orders, visitors, visits
 from csms.core.flags import END_MISSING_PERHAPS
 from csms.core.ids import Origin
 from csms.core.locations import Location, LocationEvse
@@ -56,17 +56,26 @@ def needs(uid: str) -> tuple[Need, ...]:
 
 
 def authorize(
-    tx: Tx, shown: Shown, now: datetime, station_id: str | None = None, evse: int | None = None
+    tx: Tx,
+    shown: Shown,
+    now: datetime,
+    station_id: str | None = None,
+    evse: int | None = None,
+    transaction_id: int | None = None,
+    *,
+    anew: bool = False,
 ) -> Authorization:
     """Whether the token is good in itself (OCPP 1.6 4.1, OCPP 2.0.1 C01), or has been made good by
-    its network's order for that station and EVSE. Reads only."""
+    its network: by an order for that station and EVSE, by an answer that stands there, or because
+    it was let in for that transaction. `anew`: an answer does not count, the network is asked for
+    another one. Reads only."""
     if shown.kind == NO_AUTHORIZATION:
         return Authorization(Outcome.ACCEPTED)
     token = resolve(tx, shown, now)
     if token is None:
         if station_id is not None and orders.holding(tx, station_id, shown.key, now, evse):
             return Authorization(Outcome.ACCEPTED)
-        return _visitor(tx, shown, now)
+        return _visitor(tx, shown, now, None if anew else (station_id, transaction_id))
     return Authorization(Outcome(token.standing(now)), token.group_id, token.expires_at)
 
 
@@ -77,11 +86,13 @@ def authorize_start(
     transaction_id: int | None = None,
     station_id: str | None = None,
     evse: int | None = None,
+    *,
+    anew: bool = False,
 ) -> Authorization:
     """As `authorize`, and one charge at a time: `concurrent` when another transaction of the token
     is open (only meaningful for a start: OCPP 1.6 ConcurrentTx). `transaction_id` is the one that
     is starting, so that a station's retry is not held against itself. Reads only."""
-    found = authorize(tx, shown, now, station_id, evse)
+    found = authorize(tx, shown, now, station_id, evse, transaction_id, anew=anew)
     if found.outcome is not Outcome.ACCEPTED or shown.kind == NO_AUTHORIZATION:
         return found
     token = resolve(tx, shown, now)
@@ -101,7 +112,7 @@ def authorize_start(
 
 def ask(tx: Tx, origin: Origin, shown: Shown) -> Authorization:
     """A station asks before it charges (Authorize); journals the answer."""
-    found = authorize(tx, shown, origin.at, origin.station_id)
+    found = authorize(tx, shown, origin.at, origin.station_id, anew=True)
     if found.ask is not None:
         return replace(found, ask=_placed(tx, origin, found.ask))
     _journal(tx, origin, shown, found)
@@ -113,10 +124,16 @@ def told(
 ) -> Authorization:
     """The home network was asked (`ask`): what the station is told. `answer` None: it said
     nothing."""
-    visitors.answered(tx, asked, answer, origin.at)
-    found = replace(authorize(tx, shown, origin.at), ask=None)
+    said = visitors.answered(tx, asked, answer, origin.at, origin.station_id)
+    found = settled(authorize(tx, shown, origin.at, origin.station_id, anew=True), asked, said)
     _journal(tx, origin, shown, found)
     return found
+
+
+def settled(found: Authorization, asked: HomeAsked, said: str) -> Authorization:
+    """With what the home network said to the question, where that is still the one to ask."""
+    same = found.ask == replace(asked, location_id=None, evse_uids=())
+    return replace(found, outcome=Outcome(said) if same else found.outcome, ask=None)
 
 
 def _journal(tx: Tx, origin: Origin, shown: Shown, found: Authorization) -> None:
@@ -144,14 +161,21 @@ def _placed(tx: Tx, origin: Origin, asked: HomeAsked) -> HomeAsked:
     return replace(asked, location_id=location.id, evse_uids=uids)
 
 
-def _visitor(tx: Tx, shown: Shown, now: datetime) -> Authorization:
-    """A token that is not ours: what its home network has told us of it, or has to be asked."""
+def _visitor(
+    tx: Tx, shown: Shown, now: datetime, use: tuple[str | None, int | None] | None
+) -> Authorization:
+    """A token that is not ours: what its home network has told us of it, or has to be asked. `use`:
+    for which station and transaction an answer counts, None: none does."""
     visitor = visitors.resolve(tx, shown.uid)
     if visitor is None:
         claimed = visitors.claimants(tx, shown.uid)
         several = f"several networks claim it: {', '.join(claimed)}" if len(claimed) > 1 else None
         return Authorization(Outcome.INVALID, reason=several)
-    outcome = visitors.standing(visitor, now)
+    station_id, transaction_id = use or (None, None)
+    outcome = visitors.standing(visitor, now, station_id)
+    if outcome is None and transaction_id is not None:
+        known = visits.let_in(tx, transaction_id, station_id, visitor)
+        outcome = Outcome.ACCEPTED if known else None
     if outcome is not None:
         return Authorization(Outcome(outcome), visitor.group_id)
     unasked = Outcome(visitors.without_answer(visitor))

@@ -7,7 +7,7 @@ nothing; a retry gets the answer of the first time.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from csms.core import (
@@ -22,7 +22,7 @@ from csms.core import (
     visitors,
     visits,
 )
-from csms.core.authorization import Authorization, Outcome, authorize, authorize_start
+from csms.core.authorization import Authorization, Outcome, authorize, authorize_start, settled
 from csms.core.flags import (
     CLOCK_SUSPECT,
     STOP_BELOW_START,
@@ -153,11 +153,14 @@ def settle(
 ) -> Authorization:
     """The home network of the driver was asked after the start had been recorded: what it said
     counts for the transaction, and is what the station is told."""
-    visitors.answered(tx, asked, answer, origin.at)
+    said = visitors.answered(tx, asked, answer, origin.at)
     visits.answered(tx, transaction_id, asked, answer)
-    found = replace(_may_start(tx, origin, token, transaction_id), ask=None)
+    found = settled(_may_start(tx, origin, token, transaction_id, anew=True), asked, said)
     t = tx.get(Transaction, transaction_id)
-    if t is not None and t.open and (t.outcome, t.group_id) != (found.outcome, found.group_id):
+    if t is None or t.token_key != token.key:
+        # Shown to stop what another token has begun: it decides nothing about that.
+        return found
+    if t.open and (t.outcome, t.group_id) != (found.outcome, found.group_id):
         t = t._replace(outcome=found.outcome, group_id=found.group_id)
         tx.save(t)
         # Only now its home network may be told of it.
@@ -185,11 +188,14 @@ def _may_start(
     token: Shown,
     transaction_id: int | None = None,
     evse: int | None = None,
+    *,
+    anew: bool = False,
 ) -> Authorization:
     """The worth of a token for a start here: none at a station that is held back."""
     if require(tx, origin.station_id).registration in (Registration.PENDING, Registration.REJECTED):
         return Authorization(Outcome.INVALID)
-    return authorize_start(tx, token, origin.at, transaction_id, origin.station_id, evse)
+    here = origin.station_id, evse
+    return authorize_start(tx, token, origin.at, transaction_id, *here, anew=anew)
 
 
 def needs_start(origin: Origin, report: StartReport) -> tuple[Need, ...]:
@@ -223,7 +229,8 @@ def _earlier_start(
 
 def stop(tx: Tx, origin: Origin, report: StopReport) -> Authorization | None:
     """Close a transaction; the worth of the token that stopped it, None when none was shown."""
-    found = authorize(tx, report.token, origin.at) if report.token else None
+    here = origin.station_id, None, report.transaction_id
+    found = authorize(tx, report.token, origin.at, *here) if report.token else None
     without_id = report.transaction_id < 1
     if without_id and quarantine.holds(tx, origin, "stop", PLACED_WITHOUT_ID, asdict(report)):
         tx.mark("stop_deduplicated")
@@ -429,7 +436,7 @@ def _event_authorization(
     ):
         # Said again by the next event: a station may only look at the newest answer.
         return authorize_start(tx, report.token, origin.at, t.id)
-    return authorize(tx, report.token, origin.at, origin.station_id, t.evse)
+    return authorize(tx, report.token, origin.at, origin.station_id, t.evse, t.id)
 
 
 def _blank(tx: Tx, origin: Origin, report: TransactionReport) -> Transaction:

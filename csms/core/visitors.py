@@ -21,7 +21,7 @@ from csms.core.partners import Partner, State, check_teller
 from csms.core.ports import Tx
 from csms.core.tokens import uid_key
 
-# An answer of the home network holds for the start that follows it.
+# An answer of the home network holds for the start that follows it at the same station.
 ANSWER_HOLDS = timedelta(minutes=15)
 # How long the home network is waited for: shorter than what stations wait for us.
 ASK_WITHIN_S = 8.0
@@ -39,6 +39,8 @@ class Whitelist(StrEnum):
 
 _KINDS = {"RFID": "rfid", "APP_USER": "app", "AD_HOC_USER": "app"}
 MUST_ASK = frozenset({Whitelist.ALLOWED_OFFLINE, Whitelist.NEVER})
+# What an answer rests on.
+_RESTS_ON = ("valid", "whitelist", "last_updated")
 
 
 @entity(
@@ -47,9 +49,10 @@ MUST_ASK = frozenset({Whitelist.ALLOWED_OFFLINE, Whitelist.NEVER})
     finders={"uid": ("uid_key",)},
 )
 class VisitorToken(NamedTuple):
-    """One token of another network. `data` is the object as it came. `answer`: what the home
-    network said when it was last asked (an `Outcome`), `answered_at` when; `reference` is what it
-    wants to see again in the session and the bill. `missing_since`: as of a `NeighbourObject`."""
+    """One token of another network. `data` is the object as it came. `answer`: what its home
+    network said (an `Outcome`), `answered_at` when, and `answer_station_id` where it was asked: it
+    stands for one start there; `reference` is what the network wants to see again in the session
+    and the bill of that. `missing_since`: as of a `NeighbourObject`."""
 
     party_id: str
     uid_key: str
@@ -68,11 +71,17 @@ class VisitorToken(NamedTuple):
     answered_at: datetime | None = None
     reference: str | None = None
     missing_since: datetime | None = None
+    answer_station_id: str | None = None
 
     @property
     def kind(self) -> str:
         """The kind of token that it is, in our words (`core.tokens.KINDS`)."""
         return _KINDS.get(self.type, "other")
+
+    @property
+    def unanswered(self) -> VisitorToken:
+        """The same where nothing stands that its home network has answered."""
+        return self._replace(answer=None, answered_at=None, answer_station_id=None, reference=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +106,25 @@ class HomeAnswer:
 
 def put(tx: Tx, given: VisitorToken) -> bool:
     """What a home network tells of a token. True when it is new. Something older than what is known
-    from the same connection changes nothing (pushes overtake each other). Raises `Refused` when
-    another connection speaks for the party."""
+    from the same connection changes nothing (pushes overtake each other). What the network has
+    answered stands no longer when what that rests on has changed. Raises `Refused` when another
+    connection speaks for the party."""
     check_teller(tx, given.partner_id, given.party_id, "EMSP")
     before = tx.get(VisitorToken, given.party_id, given.uid_key, given.type)
     if before is not None and before.partner_id != given.partner_id:
         # What somebody else said of it before, and what was answered there, is over.
-        before = before._replace(last_updated=given.last_updated, answer=None, answered_at=None)
-        before = before._replace(reference=None)
+        before = before.unanswered._replace(last_updated=given.last_updated)
     if before is not None and given.last_updated < before.last_updated:
         tx.mark("visitor_token_outdated")
         return False
     if before is not None:
-        given = given._replace(
-            answer=before.answer, answered_at=before.answered_at, reference=before.reference
-        )
+        if all(getattr(given, name) == getattr(before, name) for name in _RESTS_ON):
+            given = given._replace(
+                answer=before.answer,
+                answered_at=before.answered_at,
+                answer_station_id=before.answer_station_id,
+                reference=before.reference,
+            )
         if given == before._replace(received_at=given.received_at):
             return False
     tx.save(given)
@@ -155,13 +168,20 @@ def _connected(tx: Tx, token: VisitorToken) -> bool:
     return partner is not None and partner.state == State.REGISTERED
 
 
-def standing(token: VisitorToken, now: datetime) -> str | None:
-    """What the token is worth, None when its home network has to be asked first."""
+def standing(token: VisitorToken, now: datetime, station_id: str | None = None) -> str | None:
+    """What the token is worth, at that station where one is named; None when its home network has
+    to be asked first."""
     if token.whitelist not in MUST_ASK:
         return ACCEPTED if token.valid else "blocked"
-    if token.answered_at is not None and now - token.answered_at <= ANSWER_HOLDS:
-        return token.answer
-    return None
+    if station_id is None or token.answer_station_id != station_id or token.answered_at is None:
+        return None
+    return token.answer if now - token.answered_at <= ANSWER_HOLDS else None
+
+
+def take(tx: Tx, token: VisitorToken, station_id: str) -> None:
+    """A charge begins with the token there: what stood for that is used up."""
+    if token.answer_station_id == station_id:
+        tx.save(token.unanswered)
 
 
 def without_answer(token: VisitorToken) -> str:
@@ -170,15 +190,28 @@ def without_answer(token: VisitorToken) -> str:
     return ACCEPTED if offline else "invalid"
 
 
-def answered(tx: Tx, asked: HomeAsked, answer: HomeAnswer | None, now: datetime) -> str:
-    """Keep what the home network said; the outcome. None: it said nothing, and nothing is kept."""
+def answered(
+    tx: Tx,
+    asked: HomeAsked,
+    answer: HomeAnswer | None,
+    now: datetime,
+    station_id: str | None = None,
+) -> str:
+    """What the home network said is worth (None: it said nothing). Let in, it stands for the start
+    that follows at that station; with none named it was about a charge that goes on, and nothing
+    is kept. A refusal is not kept, and ends what stood (OCPI 2.2.1 mod_tokens, WhitelistType:
+    each use is asked about)."""
     token = tx.get(VisitorToken, asked.party_id, uid_key(asked.uid), asked.type)
-    if token is None:
+    if token is None or token.partner_id != asked.partner_id:
         return "invalid"
     if answer is None:
         tx.mark("home_network_silent")
         return without_answer(token)
-    tx.save(token._replace(answer=answer.outcome, answered_at=now, reference=answer.reference))
+    if answer.outcome != ACCEPTED:
+        tx.save(token.unanswered)
+    elif station_id is not None:
+        token = token._replace(answer=answer.outcome, answered_at=now, reference=answer.reference)
+        tx.save(token._replace(answer_station_id=station_id))
     return answer.outcome
 
 

@@ -18,7 +18,7 @@ from csms.core.partners import Partner
 from csms.core.ports import Tx
 from csms.core.tokens import Token, uid_key
 from csms.core.transactions import Transaction
-from csms.core.visitors import ANSWER_HOLDS, MUST_ASK, HomeAnswer, HomeAsked, VisitorToken
+from csms.core.visitors import ACCEPTED, MUST_ASK, HomeAnswer, HomeAsked, VisitorToken
 
 COMMAND, AUTH_REQUEST, WHITELIST = "COMMAND", "AUTH_REQUEST", "WHITELIST"
 
@@ -47,8 +47,9 @@ class Visit(NamedTuple):
 
 
 def begin(tx: Tx, t: Transaction, now: datetime) -> Visit | None:
-    """Enter whose charge that is, when it is a visitor's; may be repeated: for the same token the
-    first entry stays, unless it is found to be the charge that its network ordered."""
+    """Enter whose charge that is, when it is a visitor's; an answer of its home network that stood
+    for a start there is taken. May be repeated: for the same token the first entry stays, unless it
+    is found to be the charge that its network ordered."""
     if t.token_key is None or t.token_uid is None:
         return None
     order = _order(tx, t)
@@ -63,6 +64,7 @@ def begin(tx: Tx, t: Transaction, now: datetime) -> Visit | None:
     if known is not None and known.token == made.token and not better:
         return known
     tx.save(made)
+    visitors.take(tx, token, t.station_id)
     return made
 
 
@@ -83,7 +85,7 @@ def _visit(
     elif t.command_id is not None:
         # Our own operator started it.
         method, reference = COMMAND, None
-    elif token.whitelist in MUST_ASK and _answered(token, now):
+    elif token.whitelist in MUST_ASK and visitors.standing(token, now, t.station_id) == ACCEPTED:
         method, reference = AUTH_REQUEST, token.reference
     else:
         method, reference = WHITELIST, None
@@ -102,8 +104,16 @@ def _visit(
     )
 
 
-def _answered(token: VisitorToken, now: datetime) -> bool:
-    return token.answered_at is not None and now - token.answered_at <= ANSWER_HOLDS
+def let_in(tx: Tx, transaction_id: int, station_id: str | None, token: VisitorToken) -> bool:
+    """Whether that charge at that station is one for which the token has been let in, by an answer
+    of its home network or by an order: whatever else is said of it is about the same use."""
+    visit = tx.get(Visit, transaction_id)
+    if visit is None or visit.auth_method == WHITELIST:
+        return False
+    t = tx.get(Transaction, transaction_id)
+    same = visit.token == (token.party_id, token.uid_key, token.type)
+    here = t is not None and t.station_id == station_id and t.outcome == ACCEPTED
+    return same and here and visit.partner_id == token.partner_id
 
 
 def answered(tx: Tx, transaction_id: int, asked: HomeAsked, answer: HomeAnswer | None) -> None:

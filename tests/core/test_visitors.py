@@ -10,14 +10,15 @@ import pytest
 
 from csms.core import authorization, charging, commands, partners, tokens, visitors
 from csms.core.authorization import Outcome
-from csms.core.charging import StartReport
+from csms.core.charging import Started, StartReport, StopReport
 from csms.core.commands import Kind
 from csms.core.errors import Refused
 from csms.core.ids import Origin
 from csms.core.partners import Agreed, PartnerToken, TokenKind
 from csms.core.tokens import Shown, Token
-from csms.core.transactions import Transaction
+from csms.core.transactions import ENDED, STARTED, UPDATED, Transaction, TransactionReport
 from csms.core.visitors import ANSWER_HOLDS, HomeAnswer, VisitorToken
+from csms.core.visits import Visit
 from csms.storage.open import open_inline
 from tests.support.stores import station
 
@@ -35,7 +36,8 @@ def run() -> Run:
         role = {"role": "EMSP", "party": party, "name": "x"}
         agreed = Agreed("https://x", "sealed", "base64", (role,), ())
         made(partners.complete, partner_id, agreed, "t", timedelta(0), NOW)
-    made(lambda tx: tx.save(station("s1")))
+    for station_id in ("s1", "s2"):
+        made(lambda tx, station_id=station_id: tx.save(station(station_id)))
     return made
 
 
@@ -137,18 +139,159 @@ def test_a_partner_that_is_suspended_has_no_visitors(run: Run) -> None:
     assert shown(run).outcome is Outcome.INVALID
 
 
-def test_an_answer_holds_for_the_start_that_follows(run: Run) -> None:
+# -- what a home network has answered (OCPI 2.2.1 mod_tokens, WhitelistType NEVER) -----------------
+
+
+def at_station(station_id: str = "s1", **later: float) -> Origin:
+    """A message of that station, received then."""
+    return Origin(station_id, f"CS-{station_id}", "1.6", NOW + timedelta(**later))
+
+
+def authorized(
+    run: Run, origin: Origin, outcome: Outcome | None = Outcome.ACCEPTED, reference: str = "REF-1"
+) -> authorization.Authorization:
+    """The station asks before it charges, and so its home network is asked (None: it is silent)."""
+    asked = run(authorization.ask, origin, Shown("card")).ask
+    assert asked is not None
+    answer = None if outcome is None else HomeAnswer(outcome, reference)
+    found: authorization.Authorization = run(
+        authorization.told, origin, Shown("card"), asked, answer
+    )
+    assert found.ask is None
+    return found
+
+
+def started(run: Run, origin: Origin, evse: int = 1) -> Started:
+    found: Started = run(charging.start, origin, StartReport(evse, Shown("card"), origin.at, 0))
+    return found
+
+
+def settled(run: Run, origin: Origin, start: Started, outcome: Outcome) -> Outcome:
+    """The home network is asked about a start that was recorded; what the station is told."""
+    asked = start.authorization.ask
+    assert asked is not None
+    given = (start.transaction_id, Shown("card"), asked, HomeAnswer(outcome))
+    found: Outcome = run(charging.settle, origin, *given).outcome
+    assert run(lambda tx: tx.get(Transaction, start.transaction_id)).outcome == found
+    return found
+
+
+@pytest.mark.parametrize("whitelist", ["NEVER", "ALLOWED_OFFLINE"])
+def test_an_answer_holds_for_the_start_that_follows_there(run: Run, whitelist: str) -> None:
+    run(visitors.put, visitor(whitelist=whitelist))
+    assert authorized(run, at_station()).outcome is Outcome.ACCEPTED
+    elsewhere = started(run, at_station("s2", minutes=1))
+    assert elsewhere.authorization.ask is not None
+    first = started(run, at_station(seconds=ANSWER_HOLDS.total_seconds()))
+    assert (first.authorization.outcome, first.authorization.ask) == (Outcome.ACCEPTED, None)
+    visit = run(lambda tx: tx.get(Visit, first.transaction_id))
+    assert (visit.auth_method, visit.reference) == ("AUTH_REQUEST", "REF-1")
+
+
+def test_an_answer_does_not_hold_for_ever(run: Run) -> None:
     run(visitors.put, visitor(whitelist="NEVER"))
-    asked = run(authorization.ask, ORIGIN, Shown("card")).ask
-    answer = HomeAnswer(Outcome.ACCEPTED, "REF-1")
-    told = run(authorization.told, ORIGIN, Shown("card"), asked, answer)
-    assert (told.outcome, told.ask) == (Outcome.ACCEPTED, None)
-    assert shown(run, now=NOW + ANSWER_HOLDS).outcome is Outcome.ACCEPTED
-    assert shown(run, now=NOW + ANSWER_HOLDS).ask is None
-    later = shown(run, now=NOW + ANSWER_HOLDS + timedelta(seconds=1))
-    assert later.ask is not None
-    kept = run(lambda tx: tx.get(VisitorToken, "NL*EXA", "card", "RFID"))
-    assert kept.reference == "REF-1"
+    authorized(run, at_station())
+    late = started(run, at_station(seconds=ANSWER_HOLDS.total_seconds() + 1))
+    assert late.authorization.ask is not None
+
+
+def test_the_first_start_takes_the_answer_and_the_next_one_asks(run: Run) -> None:
+    """Whoever has the card may have come back with another car."""
+    run(visitors.put, visitor(whitelist="NEVER"))
+    authorized(run, at_station())
+    first = started(run, at_station(minutes=1))
+    assert first.authorization.ask is None
+    second = started(run, at_station(minutes=2), evse=2)
+    assert (second.authorization.outcome, second.authorization.ask is None) == ("invalid", False)
+    # The station repeats the first one, an hour later: it is the same use.
+    report = StartReport(1, Shown("card"), NOW + timedelta(minutes=1), 0)
+    again = run(charging.start, at_station(hours=1), report)
+    assert again.transaction_id == first.transaction_id
+    assert (again.authorization.outcome, again.authorization.ask) == (Outcome.ACCEPTED, None)
+    # And so is the end of it.
+    end = StopReport(first.transaction_id, NOW + timedelta(hours=2), 10, Shown("card"))
+    assert run(charging.stop, at_station(hours=2), end).outcome is Outcome.ACCEPTED
+
+
+def test_what_was_answered_about_a_start_is_for_that_start_alone(run: Run) -> None:
+    run(visitors.put, visitor(whitelist="NEVER"))
+    first = started(run, at_station())
+    assert settled(run, at_station(), first, Outcome.ACCEPTED) is Outcome.ACCEPTED
+    for n, station_id in enumerate(("s1", "s2")):
+        other = started(run, at_station(station_id, seconds=n + 1), evse=2)
+        assert other.authorization.ask is not None
+
+
+def test_a_refusal_holds_for_nothing_but_the_message_that_asked(run: Run) -> None:
+    """A driver who has paid what was owed charges at the next try."""
+    run(visitors.put, visitor(whitelist="ALLOWED_OFFLINE"))
+    assert authorized(run, at_station(), Outcome.BLOCKED).outcome is Outcome.BLOCKED
+    first = started(run, at_station())
+    assert settled(run, at_station(), first, Outcome.EXPIRED) is Outcome.EXPIRED
+    # Also the same start, repeated, is asked about.
+    again = started(run, at_station())
+    assert again.transaction_id == first.transaction_id
+    assert settled(run, at_station(), again, Outcome.ACCEPTED) is Outcome.ACCEPTED
+
+
+def test_a_card_that_is_shown_again_is_asked_about_again(run: Run) -> None:
+    run(visitors.put, visitor(whitelist="NEVER"))
+    assert authorized(run, at_station()).outcome is Outcome.ACCEPTED
+    assert authorized(run, at_station(minutes=1), None).outcome is Outcome.INVALID
+    assert authorized(run, at_station(minutes=2), Outcome.BLOCKED).outcome is Outcome.BLOCKED
+    # What was said before is over with that.
+    assert started(run, at_station(minutes=3)).authorization.ask is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "stands"),
+    [
+        ({}, True),
+        ({"issuer": "Other"}, True),
+        ({"valid": False}, False),
+        ({"whitelist": "ALLOWED_OFFLINE"}, False),
+        ({"last_updated": NOW + timedelta(seconds=1)}, False),
+    ],
+)
+def test_what_a_home_network_tells_of_a_token_ends_what_it_had_answered(
+    run: Run, change: dict[str, Any], stands: bool
+) -> None:
+    run(visitors.put, visitor(whitelist="NEVER"))
+    authorized(run, at_station())
+    run(visitors.put, visitor(**{"whitelist": "NEVER", **change}))
+    first = started(run, at_station(minutes=1))
+    assert (first.authorization.ask is None) is stands
+
+
+def test_a_token_that_stops_another_ones_charge_decides_nothing_about_it(run: Run) -> None:
+    """OCPP 2.0.1 E07: an event may show the token that wants to stop."""
+    run(tokens.add, Token("CA*NTH", "", "rfid", "OURS", NOW), NOW)
+    run(visitors.put, visitor(whitelist="NEVER"))
+    begin = TransactionReport("t1", STARTED, 0, NOW, evse=1, connector=1, token=Shown("OURS"))
+    run(charging.event, ORIGIN, begin)
+    stop = TransactionReport("t1", UPDATED, 1, NOW, evse=1, connector=1, token=Shown("card"))
+    asked = run(charging.event, ORIGIN, stop).ask
+    answer = HomeAnswer(Outcome.BLOCKED)
+    assert run(charging.settle_event, ORIGIN, stop, asked, answer).outcome is Outcome.BLOCKED
+    (t,) = run(lambda tx: tx.find(Transaction, "wire", "s1", "t1"))
+    assert t.outcome == Outcome.ACCEPTED
+
+
+def test_every_event_of_a_charge_may_show_its_token(run: Run) -> None:
+    """OCPP 2.0.1 E01.FR.11: it is asked about once."""
+    run(visitors.put, visitor(whitelist="NEVER"))
+    asked = None
+    for n, event in enumerate((STARTED, UPDATED, UPDATED, ENDED)):
+        origin = at_station(minutes=20 * n)
+        report = TransactionReport("t1", event, n, origin.at, evse=1, token=Shown("card"))
+        found = run(charging.event, origin, report)
+        assert (found.ask is None) is (n > 0)
+        if found.ask is not None:
+            asked = found.ask
+            answer = HomeAnswer(Outcome.ACCEPTED, "REF-1")
+            found = run(charging.settle_event, origin, report, asked, answer)
+        assert found.outcome is Outcome.ACCEPTED
+    assert asked is not None
 
 
 def test_a_start_is_recorded_before_the_home_network_is_asked(run: Run) -> None:

@@ -20,7 +20,9 @@ from tests.core.test_orders import GUEST
 from tests.support.charging import NOW, Site, at
 
 ALWAYS = GUEST._replace(valid=True, whitelist="ALWAYS")
-ASKED = GUEST._replace(answer="accepted", answered_at=NOW, reference="REF-1")
+ASKED = GUEST._replace(
+    answer="accepted", answered_at=NOW, answer_station_id="s1", reference="REF-1"
+)
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ async def test_a_visitor_is_billed_by_contract_and_reference() -> None:
         received_at=NOW,
         answer="accepted",
         answered_at=NOW,
+        answer_station_id="s1",
         reference="REF-7",
     )
     office.site.run(visitors.put, visitor)

@@ -64,6 +64,7 @@ COLUMNS: Columns = {
         moment("answered_at", null=True),
         text("reference", null=True),
         moment("missing_since", null=True),
+        text("answer_station_id", null=True),
     ],
     Order: [
         text("partner_id"),
