@@ -86,7 +86,8 @@ class PartnerActed(PartnerOut):
 
 
 class ModuleOut(BaseModel):
-    """How one module is doing. `direction`: push or pull by us, in by them."""
+    """How one module is doing. `direction`: push or pull by us, in by them; a party whose list
+    cannot be read while others can has a row of its own (`pull of ...`)."""
 
     module: str
     direction: str

@@ -135,7 +135,7 @@ party = "{party}"
 # pushes_at_once = 8
 
 # What one partner may send: bytes of a request, requests per second and at once, and how long the
-# answer may take. page is the most objects of one page of a list.
+# answer may take. page is the most objects of one page of a list, ours or theirs.
 # max_body_bytes = 1048576
 # requests_per_s = 200.0
 # requests_burst = 1000

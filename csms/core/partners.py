@@ -125,11 +125,12 @@ class PartnerParty(NamedTuple):
 
 @entity("partner_modules", key=("partner_id", "module", "direction"))
 class PartnerModule(NamedTuple):
-    """How one module of a connection is doing. `direction`: push or pull by us, in by them.
-    `cursor`: how far the journal was handled; `watermark`: how far their list was read. `failures`
-    in a row since the last success, `error` the last of them; `fault` is the last one ever;
-    `behind_s`: how far we lag; `missing`: how much of what is known here their list did not hold
-    when it was last read in full."""
+    """How one module of a connection is doing. `direction`: push or pull by us, in by them; a party
+    whose list cannot be read while others can has a row of its own (`pull of ...`). `cursor`: how
+    far the journal was handled, of a pull when the last full one was, in seconds; `watermark`: how
+    far their list was read. `failures` in a row since the last success, `error` the last of them;
+    `fault` is the last one ever; `behind_s`: how far we lag; `missing`: how much of what is known
+    here their list did not hold when it was last read in full."""
 
     partner_id: str
     module: str

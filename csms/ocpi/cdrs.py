@@ -11,7 +11,7 @@ by the tariff that we hold.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
@@ -387,9 +387,20 @@ def _location(heard: Heard, url: str) -> str | None:
     return str(there) if same else None
 
 
-async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in the records that a partner lists: one that was never sent to us is found here. Raises
-    as `lists.pull`."""
+def ways_to_read(network: Network, partner: Partner) -> list[Routing]:
+    """In which ways their list is asked for: each of our parties asks for the records of its own
+    drivers."""
+    return network.ways(partner, (CPO,), network.parties(EMSP))
+
+
+async def pull(
+    network: Network,
+    partner: Partner,
+    date_from: datetime | None,
+    ways: Sequence[Routing] | None = None,
+) -> Pulled:
+    """Take in the records that a partner lists, in all ways or in these: one that was never sent to
+    us is found here."""
 
     async def take(body: Any) -> Read[wire.CDR]:
         read = reading.parse(wire.CDR, body, network.clock())
@@ -399,6 +410,5 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
             raise Refused(error.detail) from error
         return read
 
-    # Each of our parties asks for the records of its own drivers.
-    ways = network.ways(partner, (CPO,), network.parties(EMSP))
-    return await lists.pull(network, partner, NAME, ways, date_from, take)
+    asked = ways_to_read(network, partner) if ways is None else ways
+    return await lists.pull(network, partner, NAME, asked, date_from, take)

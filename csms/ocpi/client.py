@@ -220,16 +220,22 @@ class Client:
             following = paging.next_of(heard.headers)
             if following is None:
                 return
-            try:
-                url = str(httpx.URL(url).join(following))
-            except (httpx.InvalidURL, ValueError) as error:
-                raise Invalid("the Link to the next page is no URL") from error
-            self._same_host(url, next(iter(seen)))
+            url = _linked(following, url, next(iter(seen)))
 
-    def _same_host(self, url: str, first: str) -> None:
-        """A Link may lead anywhere; our token goes to the host that it is for."""
-        if httpx.URL(url).host != httpx.URL(first).host:
-            raise Invalid("the Link to the next page leads to another host")
+
+def _linked(following: str, url: str, first: str) -> str:
+    """The address of the next page. A Link may lead anywhere; our token goes to the host that it is
+    for, and never in the clear where it began over https: a peer behind a proxy does not know how
+    it is reached. Raises `Invalid`."""
+    try:
+        there, here = httpx.URL(url).join(following), httpx.URL(first)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise Invalid("the Link to the next page is no URL") from error
+    if there.host != here.host:
+        raise Invalid("the Link to the next page leads to another host")
+    if (here.scheme, there.scheme) == ("https", "http"):
+        there = there.copy_with(scheme=here.scheme, port=here.port)
+    return str(there)
 
 
 def _wait_s(heard: Heard) -> float:

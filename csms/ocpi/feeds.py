@@ -18,6 +18,7 @@ from csms.core.partners import Partner
 from csms.core.ports import Tx
 from csms.core.visitors import VisitorToken
 from csms.ocpi import cdrs, locations, sessions, tariffs, tokens
+from csms.ocpi.headers import Routing
 from csms.ocpi.lists import Pulled
 from csms.ocpi.network import Network
 
@@ -28,15 +29,16 @@ Thing = tuple[str, ...]
 class Feed:
     """One module as a pump handles it. `things`: the journal kinds that hint at a change, and what
     changed; `push` sends the present state of one thing and says what was refused, None where there
-    was nothing to send; `pull` takes in their list. `settle`: send what waits in an outbox, and say
-    what is in the way. `kept`: as what is kept of what a full list holds all of. `look`: the
-    present state of some things at once, which `push` takes as `seen`; those that are not in it,
-    `push` looks at by itself."""
+    was nothing to send; `ways`: in which their list is asked for, and `pull` takes it in.
+    `settle`: send what waits in an outbox, and say what is in the way. `kept`: as what is kept of
+    what a full list holds all of. `look`: the present state of some things at once, which `push`
+    takes as `seen`; those that are not in it, `push` looks at by itself."""
 
     name: str
     things: dict[str, Callable[[dict[str, Any]], Thing | None]]
     push: Callable[..., Awaitable[list[str] | None]]
-    pull: Callable[[Network, Partner, datetime | None], Awaitable[Pulled]]
+    ways: Callable[[Network, Partner], list[Routing]]
+    pull: Callable[[Network, Partner, datetime | None, Sequence[Routing]], Awaitable[Pulled]]
     settle: Callable[[Network, Partner], Awaitable[str | None]] | None = None
     kept: type[NeighbourObject | VisitorToken] | None = None
     look: Callable[[Network, Sequence[Thing]], Awaitable[Mapping[Thing, Any]]] | None = None
@@ -71,6 +73,7 @@ FEEDS = (
         tokens.NAME,
         {"token_changed": lambda event: (event["party_id"], event["uid"])},
         tokens.push,
+        tokens.ways_to_read,
         tokens.pull,
         kept=VisitorToken,
     ),
@@ -78,6 +81,7 @@ FEEDS = (
         locations.NAME,
         {"location_changed": _place},
         locations.push,
+        locations.ways_to_read,
         locations.pull,
         kept=NeighbourObject,
         look=locations.look,
@@ -86,6 +90,7 @@ FEEDS = (
         tariffs.NAME,
         {"tariff_changed": lambda event: (event["party_id"], event["tariff_id"])},
         tariffs.push,
+        tariffs.ways_to_read,
         tariffs.pull,
         kept=NeighbourObject,
     ),
@@ -98,12 +103,14 @@ FEEDS = (
             "transaction_priced": _whole,
         },
         sessions.push,
+        sessions.ways_to_read,
         sessions.pull,
     ),
     Feed(
         cdrs.NAME,
         {"cdr_sealed": lambda event: (event["party_id"], event["cdr_id"])},
         cdrs.push,
+        cdrs.ways_to_read,
         cdrs.pull,
         cdrs.deliver,
     ),

@@ -28,6 +28,7 @@ from csms.core.ports import Tx
 from csms.core.tariffs import Assignment, Tariff, counting
 from csms.ocpi import lists, paging
 from csms.ocpi.envelope import Answer
+from csms.ocpi.headers import Routing
 from csms.ocpi.lists import Pulled
 from csms.ocpi.network import CPO, EMSP, LOOKED_AT_ONCE, RECEIVER, SENDER, VERSION, Network
 from csms.ocpi.routing import Call, Gone, Module, must_tell, patch_of, same_as_address
@@ -442,8 +443,18 @@ async def push(
     return wrong
 
 
-async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in the locations that a partner lists. Raises as `lists.pull`."""
+def ways_to_read(network: Network, partner: Partner) -> list[Routing]:
+    """In which ways their list is asked for."""
+    return network.ways(partner, (CPO,), network.parties(EMSP)[:1])
+
+
+async def pull(
+    network: Network,
+    partner: Partner,
+    date_from: datetime | None,
+    ways: Sequence[Routing] | None = None,
+) -> Pulled:
+    """Take in the locations that a partner lists, in all ways or in these."""
 
     async def take(body: Any) -> Read[wire.Location]:
         read = reading.parse(wire.Location, body, network.clock())
@@ -452,5 +463,5 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
         _, deviations = await network.store.transact(_enter, read, partner.id, network.clock())
         return Read(read.value, deviations)
 
-    ways = network.ways(partner, (CPO,), network.parties(EMSP)[:1])
-    return await lists.pull(network, partner, NAME, ways, date_from, take)
+    asked = ways_to_read(network, partner) if ways is None else ways
+    return await lists.pull(network, partner, NAME, asked, date_from, take)

@@ -48,9 +48,10 @@ class OwnRole:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`grace`: how long a replaced token of ours still works; `page`: most objects of a page;
-    `max_body_bytes` of a request; `request_timeout_s` for its answer; `per_s` and `burst` requests
-    of one partner; `redeliver`: records are sent until a partner has settled them, else once."""
+    """`grace`: how long a replaced token of ours still works; `page`: most objects of a page, ours
+    or theirs; `max_body_bytes` of a request; `request_timeout_s` for its answer; `per_s` and
+    `burst` requests of one partner; `redeliver`: records are sent until a partner has settled them,
+    else once."""
 
     grace: timedelta = timedelta(days=1)
     page: int = 100

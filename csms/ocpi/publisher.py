@@ -254,7 +254,7 @@ class Publisher:
         """Read every list of a partner in full; what became of it, in words."""
         steps = []
         for feed in FEEDS:
-            if partner.endpoint(feed.name, SENDER) is None:
+            if partner.endpoint(feed.name, SENDER) is None or not feed.ways(self._network, partner):
                 continue
             well = await self.pull(partner, feed, full=True)
             steps.append(f"{feed.name}: read in full" if well else f"{feed.name}: failed")

@@ -8,7 +8,7 @@ tariff applies has no currency and cannot be told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -278,8 +278,19 @@ def _access(network: Network, partner: Partner, party: str, theirs: str) -> Acce
     return network.access(partner, Routing(theirs, party))
 
 
-async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in the sessions that a partner lists. Raises as `lists.pull`."""
+def ways_to_read(network: Network, partner: Partner) -> list[Routing]:
+    """In which ways their list is asked for: each of our parties asks for the sessions of its own
+    drivers."""
+    return network.ways(partner, (CPO,), network.parties(EMSP))
+
+
+async def pull(
+    network: Network,
+    partner: Partner,
+    date_from: datetime | None,
+    ways: Sequence[Routing] | None = None,
+) -> Pulled:
+    """Take in the sessions that a partner lists, in all ways or in these."""
 
     async def take(body: Any) -> Read[wire.Session]:
         read = reading.parse(wire.Session, body, network.clock())
@@ -288,7 +299,6 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
         await network.store.transact(_enter, row, read.value)
         return read
 
-    # Each of our parties asks for the sessions of its own drivers.
-    ways = network.ways(partner, (CPO,), network.parties(EMSP))
     since = date_from or network.clock() - FULL
-    return await lists.pull(network, partner, NAME, ways, since, take)
+    asked = ways_to_read(network, partner) if ways is None else ways
+    return await lists.pull(network, partner, NAME, asked, since, take)

@@ -12,7 +12,7 @@ rounded would be another price than the one that is charged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -27,6 +27,7 @@ from csms.core.partners import Partner
 from csms.core.tariffs import Tariff
 from csms.ocpi import lists, paging
 from csms.ocpi.envelope import CLIENT_ERROR, Answer
+from csms.ocpi.headers import Routing
 from csms.ocpi.lists import Pulled
 from csms.ocpi.locations import READERS, checked, known_fields
 from csms.ocpi.network import CPO, EMSP, RECEIVER, SENDER, VERSION, Network
@@ -215,8 +216,18 @@ async def push(network: Network, partner: Partner, party: str, tariff_id: str) -
     return wrong
 
 
-async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in the tariffs that a partner lists. Raises as `lists.pull`."""
+def ways_to_read(network: Network, partner: Partner) -> list[Routing]:
+    """In which ways their list is asked for."""
+    return network.ways(partner, (CPO,), network.parties(EMSP)[:1])
+
+
+async def pull(
+    network: Network,
+    partner: Partner,
+    date_from: datetime | None,
+    ways: Sequence[Routing] | None = None,
+) -> Pulled:
+    """Take in the tariffs that a partner lists, in all ways or in these."""
 
     async def take(body: Any) -> Read[wire.Tariff]:
         read = reading.parse(wire.Tariff, body, network.clock())
@@ -225,5 +236,5 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
         await network.store.transact(neighbours.put, row)
         return read
 
-    ways = network.ways(partner, (CPO,), network.parties(EMSP)[:1])
-    return await lists.pull(network, partner, NAME, ways, date_from, take)
+    asked = ways_to_read(network, partner) if ways is None else ways
+    return await lists.pull(network, partner, NAME, asked, date_from, take)

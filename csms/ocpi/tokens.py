@@ -6,7 +6,7 @@ what home networks tell us and ask them at the moment where a token demands it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -328,8 +328,18 @@ async def ask_home(network: Network, asked: HomeAsked) -> HomeAnswer | None:
     return HomeAnswer(allowed, reference if usable else None)
 
 
-async def pull(network: Network, partner: Partner, date_from: datetime | None) -> Pulled:
-    """Take in the tokens that a partner lists. Raises as `lists.pull`."""
+def ways_to_read(network: Network, partner: Partner) -> list[Routing]:
+    """In which ways their list is asked for."""
+    return network.ways(partner, (EMSP,), network.parties(CPO)[:1])
+
+
+async def pull(
+    network: Network,
+    partner: Partner,
+    date_from: datetime | None,
+    ways: Sequence[Routing] | None = None,
+) -> Pulled:
+    """Take in the tokens that a partner lists, in all ways or in these."""
 
     async def take(body: Any) -> Read[WireToken]:
         read = reading.parse(WireToken, body, network.clock())
@@ -338,5 +348,5 @@ async def pull(network: Network, partner: Partner, date_from: datetime | None) -
         await network.store.transact(visitors.put, row)
         return read
 
-    ways = network.ways(partner, (EMSP,), network.parties(CPO)[:1])
-    return await lists.pull(network, partner, NAME, ways, date_from, take)
+    asked = ways_to_read(network, partner) if ways is None else ways
+    return await lists.pull(network, partner, NAME, asked, date_from, take)

@@ -187,6 +187,26 @@ async def test_a_link_to_another_host_does_not_get_our_token() -> None:
         await pages(handle)
 
 
+@pytest.mark.parametrize("link", [f"http://{HOST}", f"http://{HOST}:80", f"http://{HOST}:8080"])
+@pytest.mark.parametrize("allow_http", [False, True])
+async def test_a_link_over_http_is_followed_over_https(link: str, allow_http: bool) -> None:
+    """A peer behind a proxy that ends TLS does not know how it is reached; our token never goes in
+    the clear to whom it is not sent in the clear otherwise."""
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.url.scheme} {request.headers['Host']}{request.url.path}")
+        if "offset" in request.url.params:
+            return ok([2])
+        return ok([1], Link=f'<{link}/ocpi/2.2.1/x?offset=1>; rel="next"')
+
+    calling = client(handle)
+    calling.policy = Policy(allow_http)
+    url = f"https://{HOST}:8443/ocpi/2.2.1/x"
+    assert [heard.data async for heard in calling.pages(url, ACCESS)] == [[1], [2]]
+    assert asked == [f"https {HOST}:8443/ocpi/2.2.1/x"] * 2
+
+
 async def test_when_the_total_falls_the_page_is_read_again_further_back() -> None:
     objects = list(range(6))
     asked: list[int] = []

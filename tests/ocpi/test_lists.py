@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from csms.core import tariffs as prices
 from csms.core import tokens as own
-from csms.core.errors import PartnerRefused
 from csms.core.neighbours import NeighbourObject
 from csms.core.tariffs import Tariff
 from csms.core.tokens import Token
 from csms.core.visitors import VisitorToken
 from csms.ocpi import cdrs, lists, locations, sessions, tariffs, tokens
 from csms.ocpi.headers import Routing
+from csms.ocpi.network import Limits
 from tests.ocpi.test_locations import evse, place
-from tests.support.ocpi import NOW, Side, connected, said
+from tests.support.ocpi import NOW, Lost, Side, connected, said
 
 MODULES = (*tokens.MODULES, *locations.MODULES, *tariffs.MODULES, *sessions.MODULES, *cdrs.MODULES)
 PARTIES = ("CA*NTH", "CA*NT2")
@@ -102,14 +103,49 @@ async def test_one_place_is_told_of_the_party_that_is_asked() -> None:
             assert (await south.network.client.call("GET", url, access)).http == http, to
 
 
-async def test_a_party_that_does_not_answer_does_not_keep_the_others_from_being_read() -> None:
+def _breaks(request: httpx.Request) -> httpx.Response:
+    raise Lost("the connection broke")
+
+
+def _leads_away(request: httpx.Request) -> httpx.Response:
+    link = {"Link": '<https://elsewhere.example.com/x>; rel="next"'}
+    return httpx.Response(200, json={"status_code": 1000, "data": []}, headers=link)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda r: said(3000), "their tokens: OCPI 3000: on purpose"),
+        (lambda r: httpx.Response(200, json={"status_code": 1000, "data": 1}), "data is no list"),
+        (_breaks, "the connection broke"),
+        (_leads_away, "leads to another host"),
+    ],
+)
+async def test_a_party_that_does_not_answer_does_not_keep_the_others_from_being_read(
+    answer: Any, why: str
+) -> None:
     async with networks() as (north, south):
         for number, party in enumerate(PARTIES):
             north.store.run(own.add, Token(party, "", "rfid", f"CARD{number}", NOW), NOW)
-        south.faults.instead = lambda r: said(3000) if between(r)[0] == PARTIES[0] else None
-        with pytest.raises(PartnerRefused, match="their tokens: OCPI 3000: on purpose"):
-            await tokens.pull(south.network, await south.partner(north), None)
+        south.faults.instead = lambda r: answer(r) if between(r)[0] == PARTIES[0] else None
+        pulled = await tokens.pull(south.network, await south.partner(north), None)
+        assert list(pulled.failed) == [Routing(PARTIES[0], "US*STH")]
+        assert why in pulled.failed[Routing(PARTIES[0], "US*STH")]
         assert [t.party_id for t in await south.store.reader.page(VisitorToken)] == [PARTIES[1]]
+
+
+async def test_pages_are_asked_for_no_longer_than_our_own() -> None:
+    """transport_and_format, pagination: a peer may give all that it has where no limit is named."""
+    north = Side("CA*NTH").offers(*MODULES)
+    south = Side("US*STH", limits=Limits(page=7)).offers(*MODULES)
+    async with connected(north, south):
+        partner = await south.partner(north)
+        for module in (locations, tariffs, tokens, sessions, cdrs):
+            south.faults.sent.clear()
+            await module.pull(south.network, partner, NOW)
+            (request,) = south.faults.sent
+            assert request.url.params["limit"] == "7"
+            assert "date_from" in request.url.params
 
 
 async def test_a_module_that_none_of_their_roles_has_is_neither_told_nor_read() -> None:
