@@ -16,7 +16,6 @@ from functools import partial
 from importlib.metadata import version as installed_version
 
 import structlog
-import uvicorn
 
 from csms.api.server import create
 from csms.api.system import System
@@ -24,7 +23,6 @@ from csms.bus.feed import Feed
 from csms.bus.local import LocalBus
 from csms.bus.post import Post
 from csms.core.billing import PriceAsked
-from csms.core.errors import CsmsError
 from csms.core.nodes import Lease
 from csms.core.visitors import HomeAsked
 from csms.flows import places, reach
@@ -65,12 +63,14 @@ from csms.parts import (
     certificates_of,
     feed_of,
     gateway_limits,
+    http_limits,
     membership_of,
     message_log_of,
     network_of,
     post_of,
     retention_of,
 )
+from csms.serving import serving
 from csms.settings import Settings, catalogue, taxes
 from csms.storage.open import OpenStore, open_store
 
@@ -78,10 +78,8 @@ log = structlog.get_logger("app")
 
 # From this share of a limit on `/readyz` warns.
 FULL = 0.9
-HTTP_STOP_S = 5
 # A partner is told of the end of its order so long after a station would have been given up.
 ORDER_SLACK_S = 5.0
-HTTP_AT_ONCE = 1_000
 FILES_BESIDE_LINKS = 1_500
 # How long another node may take to read all lists of a partner.
 READ_ALL_S = 300.0
@@ -256,7 +254,8 @@ async def running(settings: Settings, own_http_port: int | None = None) -> Async
         server.on_answered = lambda module, status: metrics.partner_requests.labels(
             module, str(status)
         ).inc()
-        await stack.enter_async_context(_http(settings, api, server, listeners))
+        app = beside(create(api, installed_version("csms")), server)
+        await stack.enter_async_context(serving(app, listeners, http_limits(settings), metrics))
         if settings.ocpi.public_url is None:
             network.reachable_at(f"http://{_host(settings.http.host)}:{http_port}/ocpi")
         parts = Parts(
@@ -492,41 +491,6 @@ def _listener(host: str, port: int, *, shares: bool = False) -> socket.socket:
         made.close()
         raise OSError(error.errno, f"{error.strerror} ({host} port {port})") from None
     return made
-
-
-@asynccontextmanager
-async def _http(
-    settings: Settings, api: System, ocpi: Server, listeners: list[socket.socket]
-) -> AsyncIterator[None]:
-    """The operator API and what partners call, served by uvicorn inside this process."""
-    config = uvicorn.Config(
-        beside(create(api, installed_version("csms")), ocpi),
-        host=settings.http.host,
-        port=settings.http.port,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=HTTP_STOP_S,
-        limit_concurrency=HTTP_AT_ONCE,
-    )
-    server = uvicorn.Server(config)
-    # Signals are the business of the command line.
-    serving = asyncio.create_task(_serve(server, listeners), name="http")
-    try:
-        while not server.started:
-            if serving.done():
-                await serving
-                raise CsmsError("the HTTP server did not start")
-            await asyncio.sleep(0.01)
-        yield
-    finally:
-        server.should_exit = True
-        await serving
-
-
-async def _serve(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
-    # `Server.serve` would take over the process's signal handlers; `_serve` is what it wraps.
-    await server._serve(sockets)
 
 
 def allow_files(links: int) -> str | None:

@@ -146,6 +146,9 @@ class Metrics:
             ["method", "status"],
             registry=self.registry,
         )
+        self.http_cut = Counter(
+            "csms_http_cut", "HTTP connections cut off", ["reason"], registry=self.registry
+        )
         self.partner_requests = Counter(
             "csms_partner_requests",
             "Requests of partners answered",

@@ -35,6 +35,7 @@ from csms.ocpp.gateway import GatewayLimits
 from csms.ocpp.link import LinkLimits
 from csms.ocpp.tls import Certificates
 from csms.ocpp.v16.registration import Intervals
+from csms.serving import HttpLimits
 from csms.settings import Settings
 from csms.storage.open import OpenStore, on_server
 from csms.vault import Vault
@@ -187,6 +188,11 @@ def gateway_limits(settings: Settings, *, share_ports: bool = False) -> GatewayL
             strict=ocpp.strict,
         ),
     )
+
+
+def http_limits(settings: Settings) -> HttpLimits:
+    http = settings.http
+    return HttpLimits(http.header_timeout_s, http.body_timeout_s, http.send_timeout_s)
 
 
 def admission_limits(settings: Settings) -> AdmissionLimits:

@@ -129,6 +129,9 @@ class HttpSettings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     max_body_bytes: int = Field(1_048_576, ge=1_024)
+    header_timeout_s: float = Field(10.0, gt=0)
+    body_timeout_s: float = Field(30.0, gt=0)
+    send_timeout_s: float = Field(20.0, gt=0)
     max_wait_s: float = Field(60.0, gt=0)
     event_streams: int = Field(100, ge=1)
 

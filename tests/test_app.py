@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from collections.abc import Iterator
@@ -55,6 +56,14 @@ async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None
             ) as client:
                 answer = await client.post("/api/v1/stations", json={"identity": "CP-1"})
                 assert answer.status_code == expected
+
+
+async def test_who_connects_over_http_and_says_nothing_is_closed(tmp_path: Path) -> None:
+    async with running(settings(tmp_path, http={"port": 0, "header_timeout_s": 0.2})) as system:
+        reader, writer = await asyncio.open_connection("127.0.0.1", system.http_port)
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
 
 
 async def test_the_url_for_installers_can_be_set(tmp_path: Path) -> None:

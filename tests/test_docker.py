@@ -73,6 +73,14 @@ def test_the_operator_api_is_published_to_this_machine_alone() -> None:
     assert ports == ["9000:9000", "127.0.0.1:8000:8000"]
 
 
+def test_the_balancer_waits_for_requests_of_operators_and_not_for_what_stations_say() -> None:
+    sections = re.split(r"\n(?=\w)", (DOCKER / "haproxy.cfg").read_text())
+    stations, operators = (s for s in sections if s.startswith("frontend "))
+    for directive in ("timeout http-request 10s", "option http-buffer-request"):
+        assert directive in operators
+        assert directive not in stations
+
+
 @asynccontextmanager
 async def started(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
     """The container's command, its volume being that folder."""

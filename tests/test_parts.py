@@ -12,7 +12,8 @@ from csms.bus.local import LocalBus
 from csms.bus.post import Post
 from csms.core.errors import NodeUnreachable
 from csms.fresh import keyring_of
-from csms.parts import membership_of, node_name, post_of
+from csms.parts import http_limits, membership_of, node_name, post_of
+from csms.serving import HttpLimits
 from csms.settings import Settings
 from csms.storage.open import open_inline
 from tests.test_app import settings
@@ -44,6 +45,13 @@ async def test_where_there_is_no_way_to_other_nodes_it_is_said(
 async def test_nodes_of_a_server_reach_each_other_over_the_broker(tmp_path: Path) -> None:
     given = settings(tmp_path, bus={"url": "mqtt://127.0.0.1:1"}, **SERVER)
     assert isinstance(made(given), Post)
+
+
+def test_how_long_operators_and_partners_are_waited_for_can_be_set(tmp_path: Path) -> None:
+    given = {"header_timeout_s": 1.0, "body_timeout_s": 2.0, "send_timeout_s": 3.0}
+    limits = http_limits(settings(tmp_path, http={"port": 0, **given}))
+    assert {name: getattr(limits, name) for name in given} == given
+    assert http_limits(settings(tmp_path)) == HttpLimits()
 
 
 def made(given: Settings) -> Any:

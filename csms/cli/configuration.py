@@ -115,6 +115,12 @@ party = "{party}"
 # max_wait_s = 60.0
 # event_streams = 100
 
+# How long whoever connects (operators and partners) may take until the header of a request is
+# whole, and then until its body is; and for how long it may take nothing of its answer.
+# header_timeout_s = 10.0
+# body_timeout_s = 30.0
+# send_timeout_s = 20.0
+
 [ocpi]
 # Other networks. They reach us at public_url, which is also what they are told; by default it is
 # the address of [http].
