@@ -192,7 +192,12 @@ def gateway_limits(settings: Settings, *, share_ports: bool = False) -> GatewayL
 
 def http_limits(settings: Settings) -> HttpLimits:
     http = settings.http
-    return HttpLimits(http.header_timeout_s, http.body_timeout_s, http.send_timeout_s)
+    return HttpLimits(
+        header_timeout_s=http.header_timeout_s,
+        body_timeout_s=http.body_timeout_s,
+        send_timeout_s=http.send_timeout_s,
+        trusted_proxies=http.trusted_proxies,
+    )
 
 
 def admission_limits(settings: Settings) -> AdmissionLimits:

@@ -17,10 +17,11 @@ from functools import partial
 from typing import Any, cast
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from csms.core.errors import CsmsError
+from csms.forwarded import Proxies
 from csms.observability import Metrics, Read
 
 STOP_S = 5
@@ -33,12 +34,13 @@ class HttpLimits:
     """`header_timeout_s`: from connecting, or from the answer before, until the header of a request
     is whole; `body_timeout_s`: from then until its body is. `send_timeout_s`: for how long a peer
     may take nothing of its answer. Beyond `max_connections` one is cut, or gets 503 where all of
-    them are being answered."""
+    them are being answered. `trusted_proxies`: networks whose X-Forwarded-For is believed."""
 
     header_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     send_timeout_s: float = 20.0
     max_connections: int = 1_000
+    trusted_proxies: tuple[str, ...] = ()
 
     def patience_s(self, reason: str) -> float:
         """How long is waited before a connection is cut for that."""
@@ -153,6 +155,20 @@ class Connection(H11Protocol):
             self._deadline = None
 
 
+def seen_from(app: ASGIApp, proxies: Proxies) -> ASGIApp:
+    """The application, told the address of who asks, where a trusted proxy asks for somebody."""
+
+    async def seen(scope: Scope, receive: Receive, send: Send) -> None:
+        peer = scope["client"]
+        if peer is not None and peer[0] in proxies:
+            said = [v.decode("latin-1") for k, v in scope["headers"] if k == b"x-forwarded-for"]
+            # At which port of its own is not known.
+            scope["client"] = (proxies.client(peer[0], said), 0)
+        await app(scope, receive, send)
+
+    return seen
+
+
 @asynccontextmanager
 async def serving(
     app: ASGIApp, listeners: list[socket.socket], limits: HttpLimits, metrics: Metrics
@@ -160,9 +176,11 @@ async def serving(
     """The application is served on these sockets, which are bound, while the block runs."""
     crowd = Crowd(limits, lambda reason: metrics.http_cut.labels(reason).inc())
     config = uvicorn.Config(
-        app,
+        seen_from(app, Proxies(limits.trusted_proxies)),
         http=cast(type[asyncio.Protocol], partial(Connection, crowd)),
         ws="none",
+        # It would believe whoever connects from this machine.
+        proxy_headers=False,
         log_config=None,
         # It warns of whatever a single peer says.
         log_level="error",

@@ -14,10 +14,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,6 +42,18 @@ DEFAULT_FILE = Path("csms.toml")
 MIN_KEY_HEX = 32
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
+
+
+def _are_networks(named: tuple[str, ...]) -> tuple[str, ...]:
+    for network in named:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ValueError("must be networks such as 10.0.0.0/8 or 192.0.2.7") from error
+    return named
+
+
+Networks = Annotated[tuple[str, ...], AfterValidator(_are_networks)]
 
 
 class CertificatePair(BaseModel):
@@ -92,7 +112,7 @@ class OcppSettings(BaseModel):
     strict: bool = False
     quirks_file: str = ""
     """A data file of the operator's own, beside the one that comes with the program."""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: Networks = ()
     proxy_protocol: bool = False
     """They say by the PROXY protocol for whom they connect, on the port without TLS."""
     unknown_stations: Literal["refuse", "pending"] = "refuse"
@@ -110,16 +130,6 @@ class OcppSettings(BaseModel):
             raise ValueError("proxy_protocol needs trusted_proxies: nobody else is believed")
         return self
 
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
-        for proxy in proxies:
-            try:
-                ipaddress.ip_network(proxy)
-            except ValueError as error:
-                raise ValueError("must be networks such as 10.0.0.0/8 or 192.0.2.7") from error
-        return proxies
-
 
 class HttpSettings(BaseModel):
     """The operator API; on loopback until told otherwise."""
@@ -134,6 +144,7 @@ class HttpSettings(BaseModel):
     send_timeout_s: float = Field(20.0, gt=0)
     max_wait_s: float = Field(60.0, gt=0)
     event_streams: int = Field(100, ge=1)
+    trusted_proxies: Networks = ()
 
 
 class OcpiParty(BaseModel):
@@ -156,7 +167,7 @@ class OcpiSettings(BaseModel):
     """Where partners reach us, when it is not http://HOST:PORT/ocpi."""
     parties: tuple[OcpiParty, ...] = ()
     allow_http: bool = False
-    allow_networks: tuple[str, ...] = ()
+    allow_networks: Networks = ()
     timeout_s: float = Field(30.0, gt=0)
     max_answer_bytes: int = Field(10_000_000, ge=10_000)
     requests_at_once: int = Field(100, ge=1)
@@ -171,16 +182,6 @@ class OcpiSettings(BaseModel):
     """False: a bill is sent once; what did not arrive a partner finds in our list."""
     forget_within_days: float = Field(7.0, ge=0)
     """How long partners that cannot be told of a token to be forgotten are waited for."""
-
-    @field_validator("allow_networks")
-    @classmethod
-    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
-        for network in networks:
-            try:
-                ipaddress.ip_network(network)
-            except ValueError as error:
-                raise ValueError("must be networks such as 10.0.0.0/8 or 192.0.2.7") from error
-        return networks
 
     @field_validator("parties")
     @classmethod

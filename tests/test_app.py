@@ -66,6 +66,26 @@ async def test_who_connects_over_http_and_says_nothing_is_closed(tmp_path: Path)
         writer.close()
 
 
+@pytest.mark.parametrize(
+    ("trusted", "address"), [((), "127.0.0.1"), (("127.0.0.1",), "203.0.113.9")]
+)
+async def test_nobody_chooses_from_where_it_was_in_the_audit_trail(
+    tmp_path: Path, trusted: tuple[str, ...], address: str
+) -> None:
+    """Not who connects from this machine either, unless that is said to be a proxy."""
+    given = settings(tmp_path, http={"port": 0, "trusted_proxies": trusted})
+    async with running(given) as system:
+        await ensure_admin_key(system.store, system.api.keyring, "first.secret")
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{system.http_port}/api/v1",
+            headers={"Authorization": "Bearer first.secret"},
+        ) as client:
+            said = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9"}
+            await client.post("/stations", json={"identity": "CP-1"}, headers=said)
+            (entry,) = (await client.get("/audit")).json()["items"]
+    assert entry["remote_address"] == address
+
+
 async def test_the_url_for_installers_can_be_set(tmp_path: Path) -> None:
     public = {"port": 0, "host": "127.0.0.1", "public_url": "wss://ocpp.example.com/ocpp"}
     async with running(settings(tmp_path, ocpp=public)) as system:

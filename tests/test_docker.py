@@ -81,6 +81,13 @@ def test_the_balancer_waits_for_requests_of_operators_and_not_for_what_stations_
         assert directive not in stations
 
 
+def test_operators_are_known_by_the_address_that_the_balancer_sees() -> None:
+    """What they say of themselves goes no further than to it."""
+    text = (DOCKER / "haproxy.cfg").read_text()
+    dropped = text.index("http-request del-header X-Forwarded-For")
+    assert text.index("frontend operators") < dropped < text.index("option forwardfor")
+
+
 @asynccontextmanager
 async def started(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
     """The container's command, its volume being that folder."""

@@ -54,6 +54,11 @@ def test_how_long_operators_and_partners_are_waited_for_can_be_set(tmp_path: Pat
     assert http_limits(settings(tmp_path)) == HttpLimits()
 
 
+def test_whose_word_about_an_address_counts_can_be_set(tmp_path: Path) -> None:
+    given = settings(tmp_path, http={"port": 0, "trusted_proxies": ["10.0.0.0/8"]})
+    assert http_limits(given).trusted_proxies == ("10.0.0.0/8",)
+
+
 def made(given: Settings) -> Any:
     membership = membership_of(given, open_inline(), lambda: 0)  # type: ignore[arg-type]
     return post_of(given, keyring_of(given), membership, LocalBus())

@@ -1,5 +1,5 @@
 """Whoever connects over HTTP is waited for, for so long and no longer (DESIGN: every wait on a peer
-has a deadline), and keeps nobody else out."""
+has a deadline), keeps nobody else out, and is who it is."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ class Application:
 
     go: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"]
+        self.seen.append(scope["client"][0])
         while path != "/refused":
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -266,3 +268,25 @@ async def test_there_are_no_web_sockets_here() -> None:
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     async with place() as here:
         assert await here.ask(GET[:-2] + upgrade + key) == b"HTTP/1.1 200 OK\r\n"
+
+
+# -- for whom --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "address"),
+    [
+        ((), ["203.0.113.9"], "127.0.0.1"),
+        (("10.0.0.0/8",), ["203.0.113.9"], "127.0.0.1"),
+        (("127.0.0.1",), [], "127.0.0.1"),
+        (("127.0.0.1",), ["6.6.6.6", "203.0.113.9"], "203.0.113.9"),
+        (("127.0.0.1", "203.0.113.0/24"), ["6.6.6.6, 2001:db8::1, 203.0.113.9"], "2001:db8::1"),
+    ],
+)
+async def test_whose_word_about_an_address_counts(
+    trusted: tuple[str, ...], forwarded: list[str], address: str
+) -> None:
+    said = "".join(f"X-Forwarded-For: {value}\r\n" for value in forwarded)
+    async with place(trusted_proxies=trusted) as here:
+        await here.ask(GET[:-2] + said.encode() + b"\r\n")
+        assert here.app.seen == [address]

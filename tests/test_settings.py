@@ -100,6 +100,8 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
         ("[ocpp]\nmax_message_bytes = 1", "ocpp.max_message_bytes: input should be greater than"),
         ('[ocpp]\ntrusted_proxies = ["10.0.0.1/8"]', "ocpp.trusted_proxies: "),
         ('[ocpp]\ntrusted_proxies = ["proxy.local"]', "ocpp.trusted_proxies: "),
+        ('[http]\ntrusted_proxies = ["10.0.0.1/8"]', "http.trusted_proxies: must be networks such"),
+        ('[ocpi]\nallow_networks = ["proxy.local"]', "ocpi.allow_networks: must be networks such"),
         (
             '[store]\nurl = "mysql://x"',
             "store.url: must be sqlite:///PATH or postgresql://USER@HOST/DATABASE",

@@ -121,6 +121,9 @@ party = "{party}"
 # body_timeout_s = 30.0
 # send_timeout_s = 20.0
 
+# Networks whose X-Forwarded-For is believed: from where somebody wrote, in csms audit.
+# trusted_proxies = ["10.0.0.0/8"]
+
 [ocpi]
 # Other networks. They reach us at public_url, which is also what they are told; by default it is
 # the address of [http].

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import http
-import ipaddress
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -33,6 +32,7 @@ from csms.core.ids import Origin
 from csms.core.ports import Outside, Store
 from csms.core.stations import Station
 from csms.flows.messages import MessageLog
+from csms.forwarded import Proxies
 from csms.observability import Metrics
 from csms.ocpp import handshake
 from csms.ocpp.admission import Admission, Denial, Failures
@@ -136,9 +136,10 @@ class Gateway:
         self._node = node
         self._clock = clock
         self._failures = Failures()
+        self._proxies = Proxies(limits.trusted_proxies)
         self._arrivals = Arrivals(
             limits.max_handshakes,
-            lambda address: limits.proxy_protocol and self._is_proxy(address),
+            lambda address: limits.proxy_protocol and address in self._proxies,
             lambda reason: metrics.handshakes_refused.labels(reason).inc(),
         )
         self._turns = asyncio.Semaphore(limits.handshakes_at_once)
@@ -147,7 +148,6 @@ class Gateway:
         )
         self._slowed = 0
         self._protocols = protocols(limits.intervals)
-        self._proxies = [ipaddress.ip_network(proxy) for proxy in limits.trusted_proxies]
         self._plain: Listener | None = None
         self._secure: Listener | None = None
         self._stopping = asyncio.Event()
@@ -333,27 +333,16 @@ class Gateway:
     def _client_address(self, connection: ServerConnection, request: Request) -> str:
         """The address of the station; behind a trusted proxy the last one it did not add itself."""
         assert isinstance(connection, StationConnection)
-        peer = connection.peer
-        forwarded = ",".join(request.headers.get_all("X-Forwarded-For")).split(",")
-        while self._is_proxy(peer) and forwarded:
-            claimed = forwarded.pop().strip()
-            try:
-                peer = str(ipaddress.ip_address(claimed))
-            except ValueError:
-                break
-        return peer
+        return self._proxies.client(connection.peer, request.headers.get_all("X-Forwarded-For"))
 
     def _is_secure(self, connection: ServerConnection, request: Request) -> bool:
         """Whether the station speaks TLS: with us, or with a trusted proxy in front, which says."""
         if connection.transport.get_extra_info("ssl_object") is not None:
             return True
-        if not self._is_proxy(str(connection.remote_address[0])):
+        if str(connection.remote_address[0]) not in self._proxies:
             return False
         said = request.headers.get_all("X-Forwarded-Proto")
         return bool(said) and said[-1].rpartition(",")[2].strip().lower() in ("https", "wss")
-
-    def _is_proxy(self, address: str) -> bool:
-        return any(ipaddress.ip_address(address) in network for network in self._proxies)
 
     def _select_subprotocol(
         self, connection: ServerConnection, offered: Sequence[Subprotocol]

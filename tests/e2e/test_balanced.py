@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.mosquitto, pytest.mark.haproxy]
 DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.cluster.yaml").read_text())
 STATION_ADDRESS = "127.0.0.9"
+OPERATOR_ADDRESS = "127.0.0.8"
 
 
 class Place:
@@ -52,6 +53,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
             CSMS_BUS__URL=broker.url,
             CSMS_OCPP__PROXY_PROTOCOL="true",
             CSMS_OCPP__TRUSTED_PROXIES='["127.0.0.1"]',
+            CSMS_HTTP__TRUSTED_PROXIES='["127.0.0.1"]',
         )
         nodes = [first, first.beside("csms-2")]
         try:
@@ -66,6 +68,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 async def test_behind_the_balancer_of_the_compose_file(place: Place, tmp_path: Path) -> None:
     """One after the other, because to begin takes longer than each."""
     await stations_are_spread_and_known_by_their_own_address(place)
+    await operators_are_known_by_their_own_address(place)
     await the_simulated_fleet_charges(place, tmp_path)
     await a_node_that_drains_gets_nothing_new(place)
 
@@ -97,6 +100,21 @@ async def stations_are_spread_and_known_by_their_own_address(place: Place) -> No
         assert sorted(row["node"] for row in rows) == ["csms-1", "csms-1", "csms-2", "csms-2"]
         shown = (await client.get("/stations/CP-0")).json()
         assert shown["remote_address"] == STATION_ADDRESS
+
+
+async def operators_are_known_by_their_own_address(place: Place) -> None:
+    """Whatever they say of themselves, also that they are a proxy."""
+    line = httpx.AsyncHTTPTransport(local_address=OPERATOR_ADDRESS)
+    headers = {
+        "Authorization": f"Bearer {place.nodes[0].admin_key}",
+        "X-Forwarded-For": "6.6.6.6, 127.0.0.1",
+    }
+    base = f"http://127.0.0.1:{place.front.http_port}/api/v1"
+    async with httpx.AsyncClient(base_url=base, headers=headers, transport=line) as client:
+        added = await client.post("/tokens", json={"uid": "A-1"})
+        assert added.status_code == 201, added.text
+        newest = (await client.get("/audit?limit=1")).json()["items"][0]
+    assert (newest["target"], newest["remote_address"]) == ("A-1", OPERATOR_ADDRESS)
 
 
 async def a_node_that_drains_gets_nothing_new(place: Place) -> None:
@@ -159,6 +177,7 @@ def test_the_compose_file_puts_the_same_together() -> None:
         node = services[name]
         assert node["hostname"] == name
         assert json.loads(node["environment"]["CSMS_OCPP__TRUSTED_PROXIES"]) == [subnet]
+        assert json.loads(node["environment"]["CSMS_HTTP__TRUSTED_PROXIES"]) == [subnet]
         assert node["environment"]["CSMS_OCPP__PROXY_PROTOCOL"] == "true"
         assert node["read_only"] is True
         assert "ports" not in node
