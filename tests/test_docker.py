@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 DOCKER = ROOT / "docker"
 LINES = (DOCKER / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+CLUSTER: dict[str, Any] = yaml.safe_load((DOCKER / "compose.cluster.yaml").read_text())
 
 
 def instructions(name: str) -> list[str]:
@@ -62,15 +63,47 @@ def test_nobody_is_root_and_nothing_is_written_outside_the_volume() -> None:
     (volume,) = instructions("VOLUME")
     assert instructions("WORKDIR") == [volume]
     assert environment()["CSMS_CONFIG"].startswith(f"{volume}/")
-    service = COMPOSE["services"]["csms"]
-    assert service["volumes"] == [f"csms:{volume}"]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
+    for service in ours():
+        assert any(named.endswith(f":{volume}") for named in service["volumes"])
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+
+
+def ours() -> list[dict[str, Any]]:
+    """What is run of the image, alone and in the cluster."""
+    everything = (*COMPOSE["services"].values(), *CLUSTER["services"].values())
+    return [service for service in everything if service["image"] == "csms"]
+
+
+def test_what_serves_is_asked_for_its_health_and_nothing_else_of_the_image() -> None:
+    assert instructions("HEALTHCHECK")
+    assert len(ours()) == 5
+    for service in ours():
+        serves = "entrypoint" not in service
+        assert service.get("healthcheck") == (None if serves else {"disable": True})
+
+
+def test_the_database_is_healthy_when_others_can_reach_it() -> None:
+    """The official image makes the database with a server that listens on its unix socket alone."""
+    command = CLUSTER["services"]["database"]["healthcheck"]["test"]
+    assert command[:2] == ["CMD", "pg_isready"]
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    waits = CLUSTER["services"]["setup"]["depends_on"]["database"]
+    assert waits == {"condition": "service_healthy"}
+
+
+def test_who_is_waited_for_is_there() -> None:
+    for file in (COMPOSE, CLUSTER):
+        for service in file["services"].values():
+            assert set(service.get("depends_on", ())) <= set(file["services"])
 
 
 def test_the_operator_api_is_published_to_this_machine_alone() -> None:
-    ports = COMPOSE["services"]["csms"]["ports"]
-    assert ports == ["9000:9000", "127.0.0.1:8000:8000"]
+    for file in (COMPOSE, CLUSTER):
+        published = [
+            service["ports"] for service in file["services"].values() if "ports" in service
+        ]
+        assert published == [["9000:9000", "127.0.0.1:8000:8000"]]
 
 
 def test_the_balancer_waits_for_requests_of_operators_and_not_for_what_stations_say() -> None:
