@@ -166,6 +166,7 @@ party = "{party}"
 # database of a PostgreSQL server (14 or newer): postgresql://csms@db.example.com/csms. Its password
 # is better in ~/.pgpass or PGPASSWORD than here; special characters of one in here are written %XX.
 # Connect to the server itself: a pooler that changes sessions between transactions will not do.
+# Of several servers (postgresql://csms@HOST1,HOST2/csms) the one that takes writes is used.
 {store_url}
 # max_queue = 20000
 

@@ -63,6 +63,9 @@ WRITER = {
 }
 UPGRADE = {"statement_timeout": "0", "lock_timeout": "120s"}
 READER = {"default_transaction_read_only": "on"}
+# Of several servers that an address names, the one that takes writes, also for who only reads: the
+# others are behind it.
+SOUGHT = "primary"
 
 # Classes of SQLSTATE that are about the values given: data exceptions, constraints.
 _VALUE_CLASSES = ("22", "23")
@@ -80,6 +83,7 @@ _NEXT_STEPS = (
     ("Connection refused", "nobody listens there: start PostgreSQL or correct store.url"),
     ("could not translate host name", "there is no such host: correct store.url"),
     ("failed to resolve host", "there is no such host: correct store.url"),
+    ("server is in hot standby mode", "name the server that takes writes, too (store.url)"),
     ("timeout", "nobody answers there: see firewalls and store.url"),
 )
 
@@ -106,12 +110,17 @@ class Server:
         usual = {
             "connect_timeout": CONNECT_WITHIN_S,
             "application_name": "csms",
+            "target_session_attrs": SOUGHT,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": int(ANSWER_WITHIN_S * 1_000),
         }
-        return usual | given | {"options": f"{given.get('options') or ''} {listed}".strip()}
+        asked = usual | given
+        if settings == READER and asked["target_session_attrs"] == "read-write":
+            # By its own settings this session is none, whichever the server.
+            asked["target_session_attrs"] = SOUGHT
+        return asked | {"options": f"{given.get('options') or ''} {listed}".strip()}
 
     def trouble(self, error: BaseException, doing: str = "PostgreSQL") -> StoreUnavailable:
         """What went wrong, in one line, and what to do about it."""

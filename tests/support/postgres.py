@@ -81,6 +81,20 @@ class Cluster:
         by_password = f"host all {SECURED} 127.0.0.1/32 scram-sha-256\n"
         rules.write_text(by_password + rules.read_text())
 
+    def follow(self, primary: Cluster) -> None:
+        """Be made as a copy of one that runs, which takes no writes and follows it."""
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        if self._user is not None:
+            os.chown(self.data.parent, self._user.pw_uid, self._user.pw_gid)
+        whom = ("--host=127.0.0.1", f"--port={primary.port}", "--username=csms")
+        how = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        self._run("pg_basebackup", f"--pgdata={self.data}", *whom, *how)
+
+    def promote(self) -> None:
+        """Take writes from now on."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute("SELECT pg_promote()")
+
     def start(self) -> None:
         """Start it, and return when it takes connections."""
         assert self._process is None
