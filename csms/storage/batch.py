@@ -53,6 +53,7 @@ class Database(Protocol):
     `reads` are queries with their parameters; what is asked for together costs one round trip where
     the database is a server. `claim`, before `begin`: until commit or rollback no other connection
     runs functions of these keys; what is read afterwards includes all that those before have done.
+    It waits for nobody: what it returns are the keys that another connection has at the moment.
     `begin` to `commit` sees one state of the database, and is refused where another has changed a
     row that it writes.
     """
@@ -63,7 +64,7 @@ class Database(Protocol):
     numbers_outlive_rollback: bool
     """`take_numbers` is no part of the transaction: what was taken is nobody else's."""
 
-    def claim(self, keys: Collection[str]) -> None: ...
+    def claim(self, keys: Collection[str]) -> Collection[str]: ...
     def begin(self, reads: Sequence[Read] = ()) -> list[Rows]: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
@@ -110,6 +111,10 @@ class Job:
     error: BaseException | None = None
     lane: str | None = None
     """What it is about: functions about the same thing run in order."""
+    put_off: bool = False
+    """It was not run: another connection has the claim of its lane."""
+    put_off_at: float | None = None
+    """When that was found out."""
     marks: list[str] = field(default_factory=list)
     given_up: bool = False
     """Its caller has been told that it failed, so it must not be tried again."""
@@ -461,12 +466,13 @@ class Runner:
         self.conflicts = 0
         """How often a batch was run again because another writer was quicker."""
 
-    def run(self, jobs: Sequence[Job]) -> tuple[int, int]:
-        """Run a batch: how many of the jobs, from the front, are done (the rest did not fit the
-        time budget), and how many events were recorded. Raises `StoreUnavailable`; then none is
+    def run(self, jobs: Sequence[Job], taken: Collection[str] = ()) -> tuple[int, int]:
+        """Run a batch: how many of the jobs, from the front, are done or `put_off` (the rest did
+        not fit the time budget), and how many events were recorded. `taken`: lanes of which jobs
+        before these were put off, so that these are, too. Raises `StoreUnavailable`; then none is
         done and nothing is stored."""
         try:
-            return self._among_others(jobs)
+            return self._among_others(jobs, taken)
         except StoreUnavailable:
             self._abandon()
             raise
@@ -475,13 +481,16 @@ class Runner:
             if len(jobs) == 1:
                 refused = isinstance(fault, RefusedByDatabase)
                 jobs[0].result, jobs[0].error = None, StoreRefused(str(fault)) if refused else fault
+                jobs[0].put_off = False
                 return 1, 0
         half = len(jobs) // 2
-        done, events = self.run(jobs[:half])
+        done, events = self.run(jobs[:half], taken)
         if done < half:
             return done, events
+        # Its claim may be free by now; what comes later must not overtake what was put off.
+        late = {job.lane for job in jobs[:half] if job.put_off and job.lane is not None}
         try:
-            more, further = self.run(jobs[half:])
+            more, further = self.run(jobs[half:], late.union(taken))
         except StoreUnavailable:
             # The first half is committed: running it again would do it twice.
             return done, events
@@ -502,14 +511,14 @@ class Runner:
             self._kept.clear()
         self._database.rollback()
 
-    def _among_others(self, jobs: Sequence[Job]) -> tuple[int, int]:
+    def _among_others(self, jobs: Sequence[Job], taken_lanes: Collection[str]) -> tuple[int, int]:
         """Run a batch beside other writers: where one of them was quicker it is run again, and
         sees what that one has done. A unique value that is still taken then was not taken by
         somebody at the same moment: that is the function's own fault."""
         taken: str | None = None
         for attempt in range(MAX_ATTEMPTS):
             try:
-                return self._attempt(jobs)
+                return self._attempt(jobs, taken_lanes)
             except Conflict as conflict:
                 self._abandon()
                 self.conflicts += 1
@@ -525,15 +534,22 @@ class Runner:
             raise RefusedByDatabase("too many conflicts with other writers")
         raise StoreUnavailable("other writers of the database are always quicker")
 
-    def _attempt(self, jobs: Sequence[Job]) -> tuple[int, int]:
-        self._database.claim({job.lane for job in jobs if job.lane is not None})
+    def _attempt(self, jobs: Sequence[Job], taken_lanes: Collection[str]) -> tuple[int, int]:
+        lanes = {job.lane for job in jobs if job.lane is not None}.difference(taken_lanes)
+        taken = {*taken_lanes, *self._database.claim(lanes)}
+        for job in jobs:
+            job.put_off = job.lane in taken
+        if all(job.put_off for job in jobs):
+            return len(jobs), 0
         work = WorkingSet(self._database, self._kept)
-        work.begin(need for job in jobs for need in job.needs)
+        work.begin(need for job in jobs if not job.put_off for need in job.needs)
         deadline = self._clock() + self._budget_s
         done = 0
         for job in jobs:
-            self._run_one(work, job)
             done += 1
+            if job.put_off:
+                continue
+            self._run_one(work, job)
             if self._clock() >= deadline:
                 break
         try:

@@ -3,7 +3,8 @@
 A transaction sees one state of the database (REPEATABLE READ): a row that another has changed
 meanwhile makes the batch a `Conflict`, which is run again. What a batch is about (its claims) is
 locked before that state is taken, so that a decision about one station is never made twice at once;
-locks are always taken in one order: claims, rows by table and key, the journal.
+nobody waits for a claim (what it is about is put off), and locks that are waited for are always
+taken in one order: rows by table and key, the journal.
 
 What is written waits until the commit and is sent in one go. The connection is made when it is
 needed and made again when it was lost.
@@ -48,7 +49,9 @@ UPGRADE_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, 2)"
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 _TRANSACTION = "SELECT pg_current_xact_id()::text"
-_CLAIM = "SELECT count(pg_advisory_lock(key)) FROM unnest($1::bigint[]) AS key"
+# Those that another has. Who waited for one would hold up what it has claimed already, and with it
+# all that shares the batch, for as long as the other has it: for ever, when that one stands still.
+_CLAIM = "SELECT key FROM unnest($1::bigint[]) AS key WHERE NOT pg_try_advisory_lock(key)"
 _RELEASE = "SELECT pg_advisory_unlock_all()"
 _NUMBERS = f"""
 INSERT INTO sequences AS known (name, next) VALUES ($1::text, 1 + $2::bigint)
@@ -78,7 +81,6 @@ class PostgresDatabase:
         # Numbers are taken beside the transaction: it may be run again, and must hold no lock
         # that everybody waits for.
         self._numbers: _Connection | None = None
-        self._claims: list[int] = []
         self._claimed = False
         self._began = False
         self._wrote = False
@@ -132,30 +134,37 @@ class PostgresDatabase:
             connection.pgconn.finish()
 
     def _same(self) -> _Connection:
-        """The connection that the transaction began on; there is no other for the rest of it."""
-        if self._began and (self._connection is None or self._connection.closed):
+        """The connection that has the claims and the transaction; there is no other for the rest of
+        it."""
+        if (self._claimed or self._began) and (self._connection is None or self._connection.closed):
             self._drop()
             raise StoreUnavailable("PostgreSQL: the connection was lost")
         return self.connect()
 
     # -- a batch -----------------------------------------------------------------------------
 
-    def claim(self, keys: Collection[str]) -> None:
-        """Sent with `begin`. Claims are numbers made of the keys: two that are equal by chance
-        only wait for each other."""
-        self._claims = sorted({_number(key) for key in keys})
+    def claim(self, keys: Collection[str]) -> Collection[str]:
+        """Claims are numbers made of the keys: two that are equal by chance are put off for each
+        other. In a transaction of its own: what is read later must include what was done by those
+        who had them before."""
+        if not keys:
+            return ()
+        numbers = {key: _number(key) for key in keys}
+        connection = self.connect()
+        with self._translated():
+            self._claimed = True
+            found = connection.execute(_CLAIM, (sorted(set(numbers.values())),)).fetchall()
+        taken = {number for (number,) in found}
+        self._claimed = not taken.issuperset(numbers.values())
+        return [key for key, number in numbers.items() if number in taken]
 
     def begin(self, reads: Sequence[Read] = ()) -> list[Rows]:
         self._began = False
-        connection, claims, self._claims = self.connect(), self._claims, []
+        connection = self._same()
         self._unsent.clear()
         with self._translated():
             ready = _ready(reads)
             self._began, self._wrote = True, False
-            if claims:
-                # Its own transaction: what is read later must include what was done meanwhile.
-                self._claimed = True
-                connection.execute(_CLAIM, (claims,))
             with connection.pipeline():
                 connection.execute(_BEGIN)
                 number = connection.execute(_TRANSACTION)

@@ -25,7 +25,8 @@ SCHEMES = ("postgresql://", "postgres://")
 OLDEST = 14
 CONNECT_WITHIN_S = 5
 ANSWER_WITHIN_S = 20.0
-LOCK_WITHIN_S = 8.0
+# Well under the grace of a store, which tries again.
+LOCK_WITHIN_S = 4.0
 IDLE_WITHIN_S = 30.0
 
 DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]

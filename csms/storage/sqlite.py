@@ -70,8 +70,9 @@ class SqliteDatabase:
     only_writer = True
     numbers_outlive_rollback = False
 
-    def claim(self, keys: Collection[str]) -> None:
+    def claim(self, keys: Collection[str]) -> Collection[str]:
         """Nothing to do: there is one writer."""
+        return ()
 
     def begin(self, reads: Sequence[Read] = ()) -> list[Rows]:
         self._run("BEGIN IMMEDIATE")

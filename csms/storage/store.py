@@ -6,6 +6,9 @@ the futures complete. During trouble the batch at the head is tried again for `g
 everything waiting fails with `StoreUnavailable` and new calls fail at once, until a probe write
 works again: stations then keep their messages instead of counting attempts. A database that hangs
 is treated like one that refuses, and its late results reach nobody.
+
+Functions of a lane whose claim another process has are put off, in order, while all others go on;
+they alone fail when it is not to be had for `grace_s`.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ R = TypeVar("R")
 MAX_BATCH = 200
 BATCH_BUDGET_S = 0.010
 RETRY_EVERY_S = 0.1
+CLAIM_EVERY_S = 0.02
 STOP_WAIT_S = 5.0
 STOP_LOOK_S = 0.05
 
@@ -58,13 +62,20 @@ class QueuedStore:
         self.commit_seconds = self._runner.commit_seconds
         self._grace_s = grace_s
         self._queue: deque[Job] = deque()
+        # Functions that were put off, in order, and their lanes: whatever comes of these lanes goes
+        # behind them, until all are tried again. A lane is left out of the set only with them.
+        self._put_off: deque[Job] = deque()
+        self._taken: set[str] = set()
+        self._try_at = 0.0
         self._wake = threading.Condition()
         self._stopping = False
         self._trouble: str | None = None
         self._down = False
-        # The batch that is running and since when, and what is said of it when it hangs.
+        # The batch that is running and since when, or since when there is trouble; what is said of
+        # it when it hangs.
         self._running: Sequence[Job] = ()
         self._began: float | None = None
+        self._troubled: float | None = None
         self._hung: str | None = None
         self._watch: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
@@ -78,7 +89,7 @@ class QueuedStore:
     @property
     def queued(self) -> int:
         """Functions waiting to run."""
-        return len(self._queue)
+        return len(self._queue) + len(self._put_off)
 
     @property
     def conflicts(self) -> int:
@@ -119,8 +130,8 @@ class QueuedStore:
         assert self._loop is not None, "the store is not started"
         if self._down or self._hung or self._stopping:
             raise StoreUnavailable(self.trouble or "the store is stopping")
-        if len(self._queue) >= self.max_queue:
-            raise StoreOverloaded(f"{len(self._queue)} functions are waiting for the store")
+        if self.queued >= self.max_queue:
+            raise StoreOverloaded(f"{self.queued} functions are waiting for the store")
         future: asyncio.Future[R] = self._loop.create_future()
 
         def done(job: Job) -> None:
@@ -151,39 +162,79 @@ class QueuedStore:
         while True:
             if not self._queue and not self._wait():
                 return
+            self._try_again()
             jobs: list[Job] = []
             while len(jobs) < MAX_BATCH and (job := self._next()) is not None:
                 jobs.append(job)
             if not jobs:
                 continue
+            began = time.monotonic()
             try:
                 done, events = self._run(jobs)
             except StoreUnavailable as error:
                 self._queue.extendleft(job for job in reversed(jobs) if not job.given_up)
-                self._ride_out(error)
+                self._ride_out(error, began)
                 continue
             except Exception as error:
                 # A fault of the store itself: these functions fail, the next ones are tried.
                 for job in jobs:
-                    job.error = error
+                    job.error, job.put_off = error, False
                 done, events = len(jobs), 0
             self._queue.extendleft(job for job in reversed(jobs[done:]) if not job.given_up)
-            self._tell(jobs[:done], events)
+            self._settle(jobs[:done], events)
 
     def _next(self) -> Job | None:
-        """The job at the head; the watch may have taken it in the same moment."""
-        try:
-            return self._queue.popleft()
-        except IndexError:
-            return None
+        """The first job that need not wait behind others of its lane."""
+        while (job := _first(self._queue)) is not None:
+            if job.lane not in self._taken:
+                job.put_off = False
+                return job
+            self._put_behind(job)
+        return None
+
+    def _put_behind(self, job: Job) -> None:
+        if job.put_off_at is None:
+            job.put_off_at = time.monotonic()
+        self._put_off.append(job)
+
+    def _try_again(self) -> None:
+        """What was put off comes before all else, now and then; what has been for too long fails,
+        and with it what waits behind it."""
+        now = time.monotonic()
+        if not self._taken or now < self._try_at:
+            return
+        jobs: list[Job] = []
+        while (job := _first(self._put_off)) is not None:
+            jobs.append(job)
+        self._taken.clear()
+        over = {job.lane for job in jobs if now - (job.put_off_at or now) >= self._grace_s}
+        failed = [job for job in jobs if job.lane in over]
+        for job in failed:
+            job.error = StoreUnavailable(f"another process works on {job.lane} and does not end")
+        if failed:
+            self._tell(failed, 0)
+        self._queue.extendleft(job for job in reversed(jobs) if job.lane not in over)
+
+    def _settle(self, jobs: Sequence[Job], events: int) -> None:
+        """Tell who waits for these; put those off that could not be run."""
+        for job in jobs:
+            if job.put_off and not job.given_up:
+                assert job.lane is not None
+                if not self._taken:
+                    self._try_at = time.monotonic() + CLAIM_EVERY_S
+                self._taken.add(job.lane)
+                self._put_behind(job)
+        done = [job for job in jobs if not job.put_off]
+        if done:
+            self._tell(done, events)
 
     def _run(self, jobs: Sequence[Job]) -> tuple[int, int]:
         began = time.monotonic()
-        self._running, self._began = jobs, began
+        self._running, self._began = jobs, self._troubled or began
         try:
             done, events = self._runner.run(jobs)
-            # What did not fit is counted with the batch that does it.
-            self.batch_functions.add(done)
+            # What did not fit, or was put off, is counted with the batch that does it.
+            self.batch_functions.add(sum(not job.put_off for job in jobs[:done]))
             return done, events
         finally:
             self._running, self._began = (), None
@@ -193,15 +244,20 @@ class QueuedStore:
         """Sleep until there is work; False when the store has been stopped and is done."""
         with self._wake:
             self._asleep = True
-            while not self._queue and not self._stopping:
-                self._wake.wait()
+            while not self._queue and not (self._stopping and not self._put_off):
+                if not self._put_off:
+                    self._wake.wait()
+                elif (left_s := self._try_at - time.monotonic()) > 0:
+                    self._wake.wait(left_s)
+                else:
+                    break
             self._asleep = False
-        return bool(self._queue)
+        return bool(self._queue or self._put_off)
 
-    def _ride_out(self, error: StoreUnavailable) -> None:
-        """Try to write until it works; when the grace is over, fail what waits and go on trying."""
-        began = time.monotonic()
-        self._trouble = error.detail
+    def _ride_out(self, error: StoreUnavailable, began: float) -> None:
+        """Try to write until it works; when the grace is over, which began with the batch that
+        failed, fail what waits and go on trying."""
+        self._troubled, self._trouble = began, error.detail
         while not self._probe():
             if time.monotonic() - began >= self._grace_s or self._stopping:
                 self._down = True
@@ -209,7 +265,7 @@ class QueuedStore:
                 if self._stopping:
                     return
             time.sleep(RETRY_EVERY_S)
-        self._trouble, self._down = None, False
+        self._troubled, self._trouble, self._down = None, None, False
 
     def _probe(self) -> bool:
         """Whether the database writes: the function at the head if one waits, so that it is done
@@ -218,22 +274,23 @@ class QueuedStore:
         try:
             if job is not None:
                 _, events = self._run([job])
-                self._tell([job], events)
-            else:
+                self._settle([job], events)
+            if job is None or job.put_off:
                 self._runner.probe()
         except Exception as error:
             fault = f"{type(error).__name__}: {error}"
             self._trouble = error.detail if isinstance(error, StoreUnavailable) else fault
-            if job is not None and not job.given_up:
+            if job is not None and not job.given_up and not job.put_off:
                 self._queue.appendleft(job)
             return False
         return True
 
     def _fail_all(self) -> None:
         failed = []
-        while (job := self._next()) is not None:
-            job.error = StoreUnavailable(self._trouble or "")
-            failed.append(job)
+        for waiting in (self._put_off, self._queue):
+            while (job := _first(waiting)) is not None:
+                job.error = StoreUnavailable(self._trouble or "")
+                failed.append(job)
         if failed:
             self._tell(failed, 0)
 
@@ -255,10 +312,12 @@ class QueuedStore:
             if began is None or time.monotonic() - began < max(self._grace_s, 0.2):
                 self._hung = None
                 continue
-            self._hung = f"the database has not answered for {time.monotonic() - began:.0f} s"
+            silent = f"the database has not answered for {time.monotonic() - began:.0f} s"
+            self._hung = self._trouble or silent
             waiting = [job for job in self._running if not job.given_up]
-            while (job := self._next()) is not None:
-                waiting.append(job)
+            for queue in (self._put_off, self._queue):
+                while (job := _first(queue)) is not None:
+                    waiting.append(job)
             for job in waiting:
                 job.given_up = True
                 failed = replace(job, result=None, error=StoreUnavailable(self._hung), marks=[])
@@ -277,6 +336,14 @@ class QueuedStore:
         except Exception as error:
             assert self._loop is not None
             self._loop.call_exception_handler({"message": "store listener", "exception": error})
+
+
+def _first(queue: deque[Job]) -> Job | None:
+    """Taken from the queue; the store's thread and the watch may want it in the same moment."""
+    try:
+        return queue.popleft()
+    except IndexError:
+        return None
 
 
 class InlineStore:

@@ -422,3 +422,54 @@ def test_numbers_go_on_over_blocks_and_start_again_at_the_end(database: Watched)
     high = job(lambda tx: [tx.next_number("n") for _ in range(100)])
     runner(database).run([high])
     assert all(0 < n < 2**31 for n in high.result)
+
+
+# -- claims that others have -----------------------------------------------------------------------
+
+
+class Claimed(Watched):
+    """`theirs`: one set for each time that something is claimed: what others have then."""
+
+    def __init__(self, *theirs: set[str]) -> None:
+        super().__init__()
+        self.theirs = list(theirs)
+        self.asked: list[set[str]] = []
+
+    def claim(self, keys: Any) -> list[str]:
+        self.asked.append(set(keys))
+        return sorted(self.theirs.pop(0).intersection(keys)) if self.theirs else []
+
+
+def about(lane: str, fn: Callable[..., Any], *args: Any) -> Job:
+    return Job(fn, args, (), lambda job: None, lane=lane)
+
+
+def test_what_others_have_claimed_is_put_off_and_its_neighbours_commit() -> None:
+    database = Claimed({"s1"})
+    jobs = [about(lane, put, knocker(f"{lane} {n}")) for n, lane in enumerate(("s1", "s2", "s1"))]
+    assert runner(database).run(jobs) == (3, 0)
+    assert [job.put_off for job in jobs] == [True, False, True]
+    assert [row.identity for row in rows(database, UnknownStation)] == ["s2 1"]
+    assert runner(database).run([jobs[0], jobs[2]]) == (2, 0)
+    assert [job.put_off for job in jobs] == [False, False, False]
+    assert len(rows(database, UnknownStation)) == 3
+
+
+def test_a_batch_of_which_nothing_can_run_costs_no_transaction() -> None:
+    database = Claimed({"s1"})
+    assert runner(database).run([about("s1", put, knocker("A"))]) == (1, 0)
+    assert (database.attempts, database.queries) == (0, [])
+
+
+def test_what_is_put_off_is_not_overtaken_when_a_batch_is_run_in_halves() -> None:
+    """Their claim has become free between the halves."""
+    database = Claimed(set(), {"s1"})
+    first, last = (about("s1", put, knocker(f"A{n}")) for n in range(2))
+    refused = about("s3", put, knocker("C", 2**64))
+    jobs = [first, about("s2", put, knocker("B")), refused, last]
+    assert runner(database).run(jobs) == (4, 0)
+    assert database.asked[:2] == [{"s1", "s2", "s3"}, {"s1", "s2"}]
+    assert all("s1" not in asked for asked in database.asked[2:])
+    assert [job.put_off for job in jobs] == [True, False, False, True]
+    assert isinstance(refused.error, StoreRefused)
+    assert [row.identity for row in rows(database, UnknownStation)] == ["B"]

@@ -225,18 +225,24 @@ def test_a_lock_that_is_kept_too_long_is_trouble(
     site: PostgresSite, database: PostgresDatabase
 ) -> None:
     other = site.database()
-    other.claim({"s1"})
     other.begin()
+    other.fetch(driver.JOURNAL_LOCK, ())
     database.fetch("SELECT set_config('lock_timeout', '200ms', false)", ())
-    database.claim({"s1"})
+    job = Job(note, ("A",), (), lambda job: None)
+    runner = Runner(database, time.monotonic, 1.0)
     with pytest.raises(StoreUnavailable, match="lock timeout"):
-        database.begin()
-    database.rollback()
+        runner.run([job])
     other.rollback()
-    database.claim({"s1"})
-    database.begin()
-    database.commit()
+    runner.run([job])
+    assert job.error is None
     other.close()
+
+
+def test_claims_that_were_lost_with_their_connection_are_none(database: PostgresDatabase) -> None:
+    assert list(database.claim({"s1"})) == []
+    database.connect().close()
+    with pytest.raises(StoreUnavailable, match="lost"):
+        database.begin()
 
 
 def test_threads_of_a_store_do_not_share_a_connection(site: PostgresSite) -> None:

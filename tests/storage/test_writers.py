@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from csms.core.errors import StoreRefused
+from csms.core.errors import StoreRefused, StoreUnavailable
 from csms.core.ports import Tx
 from csms.core.stations import UnknownStation
+from csms.storage import server
 from csms.storage.batch import Job, Runner
-from csms.storage.postgres import PostgresDatabase
+from csms.storage.postgres import JOURNAL_LOCK, PostgresDatabase
 from csms.storage.server import server_of
 from tests.support.stores import (
     PostgresSite,
@@ -277,22 +278,119 @@ def test_numbers_start_again_at_the_end(site: PostgresSite) -> None:
 
 def test_a_claim_is_kept_from_others_until_the_end(site: PostgresSite) -> None:
     one, other = PostgresDatabase(server_of(site.url)), site.database()
-    one.claim({"s1", "s2"})
+    assert list(one.claim({"s1", "s2"})) == []
     one.begin()
-    got = threading.Event()
-
-    def wait() -> None:
-        other.claim({"s2", "s3"})
-        other.begin()
-        got.set()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    assert not got.wait(0.3)
+    # Nobody waits for it, and gets what else there is.
+    assert list(other.claim({"s2", "s3"})) == ["s2"]
+    other.rollback()
     one.rollback()
-    assert got.wait(10)
-    thread.join()
+    assert list(other.claim({"s2", "s3"})) == []
+    other.begin()
     other.commit()
     assert other.fetch(ADVISORY, ()) == []
     one.close()
     other.close()
+
+
+# -- another process that does not end what it has begun -------------------------------------------
+
+
+def shares_a_lane(count: int) -> list[str]:
+    """Names whose functions have one queue, thread and connection of the three."""
+    names = [f"s{n}" for n in range(10 * count)]
+    return [name for name in names if hash(name) % 3 == hash(names[0]) % 3][:count]
+
+
+async def test_what_another_process_works_on_holds_up_nothing_else(site: PostgresSite) -> None:
+    ran: list[int] = []
+    contended, *others = shares_a_lane(4)
+    working = site.database()
+    working.claim({contended})
+    async with running(site, grace_s=30.0) as store:
+        waiting = [store.transact(lambda tx, n=n: ran.append(n), lane=contended) for n in range(3)]
+        async with asyncio.timeout(5):
+            for n in range(30):
+                await store.transact(note, f"{n}", lane=others[n % 3])
+        waiting.append(store.transact(lambda tx: ran.append(3), lane=contended))
+        assert store.trouble is None
+        assert (ran, store.queued) == ([], 4)
+        working.rollback()
+        await asyncio.gather(*waiting)
+        assert (ran, store.queued) == ([0, 1, 2, 3], 0)
+    working.close()
+
+
+async def test_what_another_process_works_on_for_too_long_fails_alone(site: PostgresSite) -> None:
+    contended, other = shares_a_lane(2)
+    working = site.database()
+    working.claim({contended})
+    async with running(site, grace_s=0.5) as store:
+        began = time.monotonic()
+        waiting = asyncio.gather(
+            *(store.transact(note, "late", lane=contended) for _ in range(3)),
+            return_exceptions=True,
+        )
+        while not waiting.done():
+            await store.transact(note, "others", lane=other)
+            assert store.trouble is None
+        assert 0.5 <= time.monotonic() - began < 3
+        for error in await waiting:
+            assert isinstance(error, StoreUnavailable)
+            assert error.detail == f"another process works on {contended} and does not end"
+        working.rollback()
+        await store.transact(note, "again", lane=contended)
+        assert "late" not in await journal_targets(store)
+    working.close()
+
+
+async def test_a_store_is_stopped_when_what_was_put_off_is_done_or_has_failed(
+    site: PostgresSite,
+) -> None:
+    working = site.database()
+    working.claim({"s1"})
+    async with running(site, grace_s=0.5) as store:
+        waiting = store.transact(note, "A", lane="s1")
+    with pytest.raises(StoreUnavailable):
+        await waiting
+    working.close()
+
+
+async def test_order_is_kept_however_processes_take_turns(site: PostgresSite) -> None:
+    ran: dict[tuple[int, str], list[int]] = {}
+
+    def run(tx: Tx, node: int, lane: str, n: int) -> None:
+        ran.setdefault((node, lane), []).append(n)
+        note(tx, f"{node} {lane} {n}")
+
+    async with nodes(site) as stores:
+        calls = [
+            stores[node].transact(run, node, f"s{n % 5}", n, lane=f"s{n % 5}")
+            for n in range(500)
+            for node in range(2)
+        ]
+        await asyncio.gather(*calls)
+        targets = await journal_targets(stores[0])
+    assert len(targets) == 1_000
+    for node in range(2):
+        for lane in range(5):
+            assert ran[node, f"s{lane}"] == list(range(lane, 500, 5))
+            mine = [int(t.split()[2]) for t in targets if t.startswith(f"{node} s{lane} ")]
+            assert mine == list(range(lane, 500, 5))
+
+
+async def test_nobody_waits_longer_than_the_grace_for_what_all_need(
+    site: PostgresSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again within the grace, which begins with the first attempt."""
+    monkeypatch.setitem(server._SESSION, "lock_timeout", "1200ms")
+    working = site.database()
+    working.begin()
+    working.fetch(JOURNAL_LOCK, ())
+    async with running(site, grace_s=2.0) as store:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await store.transact(note, "A", lane="s1")
+        assert 2.0 <= time.monotonic() - began < 3.2
+        assert "lock timeout" in store.trouble
+        working.rollback()
+    working.close()

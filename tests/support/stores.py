@@ -195,8 +195,8 @@ class FaultyDatabase:
         if self.down is not None:
             raise StoreUnavailable(self.down)
 
-    def claim(self, keys: Collection[str]) -> None:
-        self.inner.claim(keys)
+    def claim(self, keys: Collection[str]) -> Collection[str]:
+        return self.inner.claim(keys)
 
     def begin(self, reads: Sequence[Read] = ()) -> list[Rows]:
         self._check()
