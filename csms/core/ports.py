@@ -192,6 +192,16 @@ class Store(Protocol):
         """
         ...
 
+    def live_as(self, run: str) -> None:
+        """From now on what this process has under way is known as that of this life of a node (see
+        `core.nodes`), so that others can `fence` it."""
+        ...
+
+    async def fence(self, run: str) -> None:
+        """What that life of a node has under way is rolled back, so that it holds up nobody: it may
+        stand still. One that lives after all does it again. Raises `StoreUnavailable`."""
+        ...
+
     @property
     def trouble(self) -> str | None:
         """Why writes fail at the moment, None when they work."""

@@ -21,7 +21,7 @@ from typing import TypeVar
 import structlog
 
 from csms.core import nodes
-from csms.core.errors import AlreadyExists, CsmsError
+from csms.core.errors import AlreadyExists, CsmsError, StoreUnavailable
 from csms.core.nodes import Node, NodeState
 from csms.core.ports import FIRST, Store
 
@@ -140,12 +140,19 @@ class Membership:
         """Begin to live. An earlier life under this name is waited for until it is sure that it is
         over; a process of this machine that is gone is not. Raises `AlreadyExists` when it is not
         over."""
+        self._store.live_as(self.me.run)
         over = await self._store.reader.get(Node, self.me.name)
         if over is not None and over.alive and not self._alone and not _gone(over.place):
             log.info("node_name_in_use", node=over.name, wait_s=self._pulse.lost_after_s)
-            await asyncio.sleep(self._pulse.lost_after_s)
+            await self._fence_silent([over])
         began = _time()
-        await self._transact(nodes.join, self.me, over)
+        try:
+            await self._transact(nodes.join, self.me, over)
+        except StoreUnavailable:
+            # Perhaps held up by one that stands still, and nobody else is there to find it lost.
+            if self._alone or not await self._fence_silent(await self._rows()):
+                raise
+            began = await self._join_again(over)
         self._shown_at, self._joined = began, True
         await self._look()
 
@@ -223,7 +230,7 @@ class Membership:
     async def _look(self) -> bool:
         """See who lives; those without a new beat for too long are declared lost. Whether anything
         changed."""
-        rows = await self._store.reader.page(Node, limit=MOST_NODES)
+        rows = await self._rows()
         now, changed = _time(), False
         found: dict[str, _Seen] = {}
         for node in rows:
@@ -236,7 +243,7 @@ class Membership:
             stands_still = known is not None and (known.run, known.beats) == (node.run, node.beats)
             since = before.since if before is not None and stands_still else now
             silent = node.alive and now - since > self._pulse.lost_after_s
-            if silent and await self._transact(nodes.lose, node, self._clock()):
+            if silent and await self._lose(node):
                 log.error("node_lost", node=node.name, silent_s=round(now - since, 1))
                 found[node.name] = _Seen(node._replace(state=NodeState.LOST), since)
                 changed = True
@@ -244,6 +251,46 @@ class Membership:
                 found[node.name] = _Seen(node, since)
         self._seen = found
         return changed
+
+    async def _lose(self, node: Node) -> bool:
+        """Declare it lost; False when it has shown life since. What it has under way is ended
+        first: if it stands still, that may hold up everybody, and also this."""
+        await self._fence(node)
+        return await self._transact(nodes.lose, node, self._clock())
+
+    async def _fence_silent(self, before: list[Node]) -> bool:
+        """End what those of them have under way who show no life for as long as it takes to be sure
+        of that; whether there are any."""
+        await asyncio.sleep(self._pulse.lost_after_s)
+        now = {node.name: node for node in await self._rows()}
+        silent = [node for node in before if node.alive and now.get(node.name) == node]
+        for node in silent:
+            await self._fence(node)
+        return bool(silent)
+
+    async def _fence(self, node: Node) -> None:
+        try:
+            await self._store.fence(node.run)
+        except CsmsError as error:
+            # It may hold up nobody.
+            log.warning("node_not_fenced", node=node.name, why=error.detail or error.code)
+
+    async def _join_again(self, over: Node | None) -> float:
+        """Join as soon as the store writes, which it should in a moment; when that began."""
+        until = _time() + self._pulse.lost_after_s
+        while True:
+            began = _time()
+            try:
+                await self._transact(nodes.join, self.me, over)
+            except StoreUnavailable:
+                if began >= until:
+                    raise
+                await asyncio.sleep(self._pulse.beat_s)
+            else:
+                return began
+
+    async def _rows(self) -> list[Node]:
+        return await self._store.reader.page(Node, limit=MOST_NODES)
 
     def _transact(self, fn: Callable[..., R], *args: object) -> Awaitable[R]:
         """Before everything else that waits for the store: who is slow is not lost."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from csms.core.errors import StoreOverloaded
 from csms.core.ports import FIRST, Need, Reader
 from csms.observability import Tally
+from csms.storage.fencing import Fencing
 from csms.storage.store import QueuedStore
 
 R = TypeVar("R")
@@ -21,7 +22,7 @@ R = TypeVar("R")
 
 class LanedStore:
     """`core.ports.Store` over several stores of one database, used like one of them. `first`: the
-    one that is kept free, None for none."""
+    one that is kept free, None for none. `fencing`: of the sessions of all."""
 
     def __init__(
         self,
@@ -29,12 +30,14 @@ class LanedStore:
         lanes: Sequence[QueuedStore],
         max_queue: int,
         first: QueuedStore | None = None,
+        fencing: Fencing | None = None,
     ) -> None:
         assert lanes
         self.reader = reader
         self.lanes = tuple(lanes)
         self.max_queue = max_queue
         self.first = first
+        self.fencing = fencing
 
     @property
     def trouble(self) -> str | None:
@@ -74,6 +77,16 @@ class LanedStore:
 
     def _all(self) -> tuple[QueuedStore, ...]:
         return self.lanes if self.first is None else (*self.lanes, self.first)
+
+    def live_as(self, run: str) -> None:
+        """See `core.ports.Store.live_as`."""
+        if self.fencing is not None:
+            self.fencing.run = run
+
+    async def fence(self, run: str) -> None:
+        """See `core.ports.Store.fence`."""
+        if self.fencing is not None:
+            await self.fencing.fence(run)
 
     def transact(
         self,

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import sqlalchemy as sa
 
 from csms.core.errors import Invalid, StoreUnavailable
+from csms.storage.fencing import Fencing
 from csms.storage.lanes import LanedStore
 from csms.storage.postgres import PostgresDatabase
 from csms.storage.postgres_reader import PostgresReader
@@ -131,9 +132,10 @@ async def _opened_on(
     # Another node may be at it: then we wait, and others of our tasks go on.
     await asyncio.to_thread(upgrade, engine_on(server))
     reader = PostgresReader(server)
-    databases = [PostgresDatabase(server) for _ in range(lanes + 1)]
+    fencing = Fencing(server)
+    databases = [PostgresDatabase(server, fencing) for _ in range(lanes + 1)]
     *stores, first = (queued(database, reader) for database in databases)
-    store = LanedStore(reader, stores, max_queue, first)
+    store = LanedStore(reader, stores, max_queue, first, fencing)
     await reader.open()
     async with _started(store, reader, databases):
         yield store

@@ -26,6 +26,7 @@ from psycopg.pq import ConnStatus, TransactionStatus
 from csms.core.errors import StoreUnavailable
 from csms.core.ids import MAX_INT32
 from csms.storage.batch import Read, RefusedByDatabase, Rows
+from csms.storage.fencing import Fencing
 from csms.storage.recordsets import NAMES, Recordsets
 from csms.storage.server import (
     ADAPTERS,
@@ -74,9 +75,12 @@ class PostgresDatabase:
     only_writer = False
     numbers_outlive_rollback = True
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, fencing: Fencing | None = None) -> None:
         self.statements: Statements = STATEMENTS
         self._server = server
+        self._fencing = fencing or Fencing(server)
+        # The life that the connection is known by.
+        self._run = ""
         self._connection: _Connection | None = None
         # Numbers are taken beside the transaction: it may be run again, and must hold no lock
         # that everybody waits for.
@@ -90,16 +94,20 @@ class PostgresDatabase:
 
     def connect(self) -> _Connection:
         """The connection, made if there is none. Raises `StoreUnavailable`."""
+        if self._run != self._fencing.run and not (self._claimed or self._began):
+            # In its new life this node must not be taken for the one that is over.
+            self._drop()
         if self._connection is None or self._connection.closed:
             self._connection = None
             self._claimed = False
+            self._run = self._fencing.run
             self._connection = self._connected()
         return self._connection
 
     def _connected(self) -> _Connection:
         try:
             connection = _Connection.connect(
-                **self._server.options(WRITER),
+                **self._server.options(WRITER, self._fencing.run),
                 autocommit=True,
                 cursor_factory=RawCursor,
                 context=ADAPTERS,

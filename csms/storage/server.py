@@ -47,7 +47,8 @@ _SESSION = {
     "standard_conforming_strings": "on",
     "statement_timeout": f"{ANSWER_WITHIN_S - 1:.0f}s",
     "lock_timeout": f"{LOCK_WITHIN_S:.0f}s",
-    # A node that hangs or lost its network must not keep its locks.
+    # Who began something and sends nothing more. It is not about one that stands still in the
+    # middle of what is sent together, nor after it: see `fencing`.
     "idle_in_transaction_session_timeout": f"{IDLE_WITHIN_S:.0f}s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -64,6 +65,8 @@ WRITER = {
 }
 UPGRADE = {"statement_timeout": "0", "lock_timeout": "120s"}
 READER = {"default_transaction_read_only": "on"}
+# Bytes that the server keeps of the name of a session.
+NAME_BYTES = 63
 # Of several servers that an address names, the one that takes writes, also for who only reads: the
 # others are behind it.
 SOUGHT = "primary"
@@ -101,8 +104,9 @@ class Server:
     def database(self) -> str:
         return str(self.parameters.get("dbname") or self.parameters.get("user") or "")
 
-    def options(self, settings: dict[str, str]) -> dict[str, Any]:
-        """What to connect with, for a session with these settings beside the usual ones."""
+    def options(self, settings: dict[str, str], run: str = "") -> dict[str, Any]:
+        """What to connect with, for a session with these settings beside the usual ones. `run`: the
+        life of a node that it is known by, at the end of its name."""
         given = self.parameters
         listed = " ".join(
             "-c " + f"{name}={value}".replace("\\", r"\\").replace(" ", r"\ ")
@@ -121,6 +125,9 @@ class Server:
         if settings == READER and asked["target_session_attrs"] == "read-write":
             # By its own settings this session is none, whichever the server.
             asked["target_session_attrs"] = SOUGHT
+        if run:
+            name = str(asked["application_name"]).encode("ascii", "replace").decode()
+            asked["application_name"] = f"{name[: NAME_BYTES - 1 - len(run)]} {run}"
         return asked | {"options": f"{given.get('options') or ''} {listed}".strip()}
 
     def trouble(self, error: BaseException, doing: str = "PostgreSQL") -> StoreUnavailable:

@@ -154,6 +154,12 @@ class QueuedStore:
                 self._wake.notify()
         return future
 
+    def live_as(self, run: str) -> None:
+        """Nothing to do: what others may end is known by `fencing`, see `lanes`."""
+
+    async def fence(self, run: str) -> None:
+        """Nothing to do: no other process has this database, or see `lanes`."""
+
     # -- the store's thread ------------------------------------------------------------------
 
     _asleep = False
@@ -381,3 +387,9 @@ class InlineStore:
     ) -> R:
         """See `core.ports.Store.transact`."""
         return self.run(fn, *args)
+
+    def live_as(self, run: str) -> None:
+        """Nothing to do: there is no other process."""
+
+    async def fence(self, run: str) -> None:
+        """Nothing to do: there is no other process."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from csms.core import nodes
-from csms.core.errors import AlreadyExists
+from csms.core.errors import AlreadyExists, StoreUnavailable
 from csms.core.nodes import Node
 from csms.flows.membership import Membership, Pulse, place_of_process
 from csms.storage.open import open_inline
@@ -97,6 +97,68 @@ async def test_one_that_is_killed_is_lost_after_the_time_and_not_before() -> Non
         assert (a.others(), a.workers()) == ([], ["a"])
     assert changed[0] == ["b"]
     assert changed[-1] == []
+
+
+class Fenced(InlineStore):
+    """Notes whose work is ended, and how that node was known at that moment."""
+
+    broken = False
+
+    def live_as(self, run: str) -> None:
+        self.lives.append(run)
+
+    async def fence(self, run: str) -> None:
+        node = next(row for row in await self.reader.page(Node) if row.run == run)
+        self.ended.append((node.name, node.state))
+        if self.broken:
+            raise StoreUnavailable("no connection is free")
+
+    def __init__(self) -> None:
+        inner = open_inline()
+        super().__init__(inner._runner._database, inner.reader)
+        self.lives: list[str] = []
+        self.ended: list[tuple[str, str]] = []
+
+
+@virtual
+async def test_what_one_that_is_lost_has_under_way_is_ended_before() -> None:
+    """Or it may hold up everybody who wants to write that it is lost."""
+    for broken in (False, True):
+        store = Fenced()
+        store.broken = broken
+        a, b = member(store, "a"), member(store, "b")
+        async with living(a):
+            async with living(b):
+                await passing(20)
+            assert store.lives == [a.me.run, b.me.run]
+            assert store.ended == []
+            await passing(PULSE.lost_after_s + 2)
+            assert store.ended == [("b", "up")]
+            assert await state(store, "b") == "lost"
+
+
+@virtual
+async def test_one_whose_name_is_taken_has_nothing_under_way_any_more() -> None:
+    store = Fenced()
+    async with living(member(store, "a")):
+        with pytest.raises(AlreadyExists):
+            await member(store, "a", place="elsewhere/1").join()
+        # Whoever asks for the name of one that lives ends nothing.
+        assert store.ended == []
+    await member(store, "a", place="elsewhere/1").join()
+    assert store.ended == [("a", "up")]
+
+
+@virtual
+async def test_a_new_life_is_known_to_the_store() -> None:
+    store = Fenced()
+    a, b = member(store, "a"), member(store, "b")
+    async with living(a), living(b):
+        await passing(2)
+        seen = store.run(nodes.require, "b")
+        store.run(nodes.lose, seen, NOW)
+        await passing(3)
+        assert store.lives[2:] == [b.me.run]
 
 
 @virtual

@@ -30,6 +30,12 @@ class Life:
     def trouble(self) -> str | None:
         return self._store.trouble
 
+    def live_as(self, run: str) -> None:
+        """Nothing to do: what is killed has nothing under way."""
+
+    async def fence(self, run: str) -> None:
+        """Nothing to do: a function of this store is over at once."""
+
     async def transact(
         self,
         fn: Callable[..., R],
