@@ -1,4 +1,5 @@
-"""Calling partners: bounded in time and size, never following a redirect to somewhere else.
+"""Calling partners: bounded in time and size, never following a redirect to somewhere else, never
+unpacking what they send.
 
 Only https is called unless a setting allows http; the address is judged after the name is resolved
 and the connection goes to that very address (`addresses`). Tokens are never logged.
@@ -31,7 +32,15 @@ MAX_REDIRECTS = 3
 MAX_WAITS = 8
 LONGEST_WAIT_S = 5.0
 TOO_MANY = 429
+# The only content coding that is read (RFC 9110 12.5.3): a thousand bytes of another can be
+# unpacked to a gigabyte, before anybody sees how much there is.
+AS_IT_IS = "identity"
 NO_ROUTING = Routing()
+MAX_SHOWN = 40
+
+
+class _Unusable(Exception):
+    """An answer that is not read to its end, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,7 @@ class Client:
         request_id = self._new_id()
         headers = {
             "Authorization": authorization(access.token, access.encoding),
+            "Accept-Encoding": AS_IT_IS,
             **Ids(request_id, correlation or request_id).headers(),
             **access.routing.headers(),
         }
@@ -180,19 +190,23 @@ class Client:
                 ) as response,
             ):
                 received = await self._read(response)
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except (httpx.HTTPError, httpx.StreamError, _Unusable) as error:
             what = str(error) or type(error).__name__
             raise PartnerUnreachable(f"{target.host}: {what}") from error
         return envelope.read(response.status_code, received, response.headers)
 
     async def _read(self, response: httpx.Response) -> bytes:
+        for coding in response.headers.get_list("Content-Encoding", split_commas=True):
+            if coding.strip().lower() not in ("", AS_IT_IS):
+                raise _Unusable(
+                    "the answer is compressed, although it was asked for as it is "
+                    f"(Content-Encoding: {coding.strip()[:MAX_SHOWN]})"
+                )
         parts, size = [], 0
-        async for part in response.aiter_bytes():
+        async for part in response.aiter_raw():
             size += len(part)
             if size > self._limits.max_bytes:
-                raise PartnerUnreachable(
-                    f"the answer is longer than {self._limits.max_bytes} bytes"
-                )
+                raise _Unusable(f"the answer is longer than {self._limits.max_bytes} bytes")
             parts.append(part)
         return b"".join(parts)
 

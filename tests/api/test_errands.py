@@ -19,7 +19,7 @@ from csms.ocpi.errands import Errands
 from csms.ocpi.network import CPO, EMSP, Network, OwnRole
 from csms.vault import Vault
 from tests.support import ocpi_objects as objects
-from tests.support.ocpi import LOOPBACK
+from tests.support.ocpi import LOOPBACK, Answers
 
 from .conftest import KEYRING, NOW, Api, serving
 
@@ -56,7 +56,7 @@ async def roaming() -> AsyncIterator[tuple[Api, South]]:
     async with serving() as api:
         south, vault = South(), Vault(KEYRING.keys, "k")
         system = api.app.state.system
-        client = Client(LOOPBACK, system.new_id, transport=httpx.MockTransport(south))
+        client = Client(LOOPBACK, system.new_id, transport=Answers(south))
         network = Network(
             store=api.store,
             keyring=KEYRING,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import httpx
@@ -14,6 +14,7 @@ from csms.core.errors import Invalid, PartnerUnreachable
 from csms.ocpi.addresses import Policy
 from csms.ocpi.client import Access, Client, ClientLimits
 from csms.ocpi.headers import Routing
+from tests.support.ocpi import Answers
 
 ACCESS = Access("secret", routing=Routing("NL*EXA", "CA*NTH"))
 HOST = "partner.example.com"
@@ -30,7 +31,7 @@ def client(handle: Callable[[httpx.Request], Any], **limits: Any) -> Client:
         lambda: f"id-{next(numbers)}",
         ClientLimits(**limits),
         look_up=look_up,
-        transport=httpx.MockTransport(handle),
+        transport=Answers(handle),
     )
 
 
@@ -126,6 +127,32 @@ async def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
 
     with pytest.raises(PartnerUnreachable, match="longer than 1000"):
         await client(handle, max_bytes=1_000).call("GET", URL, ACCESS)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "identity, deflate", "br"])
+async def test_an_answer_that_is_compressed_is_not_read(encoding: str) -> None:
+    """A few bytes can be compressed from more than there is memory. We ask for what it is itself
+    (RFC 9110 12.5.3), and say why another answer is of no use."""
+    seen: list[str] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        raise AssertionError("it was read")
+        yield b""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Accept-Encoding"])
+        return httpx.Response(200, headers={"Content-Encoding": encoding}, content=body())
+
+    with pytest.raises(PartnerUnreachable, match=f"{HOST}: the answer is compressed"):
+        await client(handle).call("GET", URL, ACCESS)
+    assert seen == ["identity"]
+
+
+async def test_an_answer_that_says_that_it_is_as_it_is_is_read() -> None:
+    heard = await client(lambda request: ok(1, **{"Content-Encoding": "Identity"})).call(
+        "GET", URL, ACCESS
+    )
+    assert heard.data == 1
 
 
 async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_allowed() -> None:

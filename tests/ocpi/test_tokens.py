@@ -23,7 +23,7 @@ from csms.ocpi.envelope import Answer, Heard, read
 from csms.ocpi.network import CPO, EMSP, Limits
 from csms.ocpi.routing import Call, Module
 from tests.support import ocpi_objects as objects
-from tests.support.ocpi import NOW, Side, connected
+from tests.support.ocpi import NOW, Answers, Side, connected
 
 RECEIVER = "/2.2.1/receiver/tokens"
 SENDER = "/2.2.1/sender/tokens"
@@ -440,7 +440,7 @@ async def test_objects_that_are_wrong_or_of_others_are_left_out_of_a_list() -> N
             body = {"status_code": 1000, "data": listed, "timestamp": objects.AT}
             return httpx.Response(200, json=body)
 
-        south.network.client._connections = Connections(1, 10.0, httpx.MockTransport(handle))
+        south.network.client._connections = Connections(1, 10.0, Answers(handle))
         pulled = await tokens.pull(south.network, partner, None)
         assert len(pulled.faults) == 2
         assert [row.uid for row in await south.store.reader.page(VisitorToken)] == ["CARD"]

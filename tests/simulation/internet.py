@@ -17,6 +17,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from csms.ocpi.addresses import Policy
+from tests.support.ocpi import arriving
 from tests.support.virtual import passing
 
 # Documentation addresses (RFC 5737): none of them is ever connected to.
@@ -157,7 +158,7 @@ class Way(httpx.AsyncBaseTransport):
         self._under_way[host] += changes
         self.most = max(self.most, self._under_way[host])
         try:
-            return await self.internet.carry(request)
+            return arriving(await self.internet.carry(request))
         finally:
             self._under_way[host] -= changes
             self._changing[what] -= changes

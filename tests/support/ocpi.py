@@ -39,6 +39,21 @@ class Lost(httpx.ConnectError):
     """A connection that breaks, on purpose."""
 
 
+def arriving(answer: httpx.Response) -> httpx.Response:
+    """An answer as a network brings it: nothing of it has been read."""
+    if not answer.is_stream_consumed:
+        return answer
+    body = httpx.ByteStream(answer.content)
+    return httpx.Response(answer.status_code, headers=answer.headers, stream=body)
+
+
+class Answers(httpx.MockTransport):
+    """A partner in place of the network to it."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return arriving(await super().handle_async_request(request))
+
+
 class Faults(httpx.AsyncBaseTransport):
     """The network between us and a partner. `break_at`: the number of the request (from 1) that is
     lost; `delivered`: it arrived, and only its answer is lost. `sent`: what went out. `instead`:
@@ -67,7 +82,7 @@ class Faults(httpx.AsyncBaseTransport):
             raise Lost("the connection broke")
         instead = self.instead(request) or await self.later(request)
         if instead is not None:
-            return instead
+            return arriving(instead)
         response = await self._inner.handle_async_request(request)
         if broken:
             await response.aread()
