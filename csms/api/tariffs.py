@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,8 +23,9 @@ from csms.core.errors import Invalid, NotFound
 from csms.core.ids import folded, party_id
 from csms.core.ports import Tx
 from csms.core.pricing.breakdown import breakdown
-from csms.core.pricing.cost import Policy, price
+from csms.core.pricing.cost import MAX_WORK, Policy, price, too_much
 from csms.core.pricing.metered import Metered, periods
+from csms.core.pricing.select import clock_cuts, duration_cuts, energy_cuts
 from csms.core.pricing.tariff import Terms, moment, parse
 from csms.core.tariffs import Assignment, Tariff
 from csms.core.taxes import Place
@@ -233,7 +235,8 @@ def _put(tx: Tx, given: Tariff, now: datetime) -> Mapping[str, Any]:
 
 @router.post("/tariffs/price")
 async def imagine(asked: Imagined, who: Viewer, provided: Provided) -> CostOut:
-    """What an imagined session would cost, line by line, with the reasons. Changes nothing."""
+    """What an imagined session would cost, line by line, with the reasons. Changes nothing.
+    422 also for one in which the price may change too often: many days under many elements."""
     data = asked.tariff
     if data is None:
         if not asked.tariff_id:
@@ -267,6 +270,11 @@ async def imagine(asked: Imagined, who: Viewer, provided: Provided) -> CostOut:
 
 
 def _imagined(session: Metered, terms: Terms, zone: ZoneInfo, policy: Policy) -> dict[str, Any]:
+    """Raises `Invalid` for what takes too long: anybody who may look may ask for it."""
+    by_clock = islice(clock_cuts(terms, zone, session.start, session.end), MAX_WORK)
+    pieces = sum(1 for _ in chain(energy_cuts(terms), duration_cuts(terms), by_clock))
+    if too_much(terms, pieces):
+        raise Invalid("the price may change too often in this session: imagine a shorter one")
     cut = periods(session, terms, zone)
     return breakdown(price(terms, cut, zone, policy), cut)
 

@@ -3,14 +3,18 @@
 The charging periods of the record are priced by the one function for prices, by the tariff that was
 held here when the charge began. Only where it is certain: one tariff, and a version of it that was
 in force then. The expected difference is 0.
+
+What a partner tells is priced in a thread of its own, one record after the other, and within
+limits: a few bytes may tell of years of charging, and our own charges must not wait for that.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,7 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from csms.core.errors import Invalid
 from csms.core.ids import folded
 from csms.core.neighbours import TARIFFS, NeighbourObject, PastTariff
-from csms.core.pricing.cost import price
+from csms.core.pricing.cost import price, too_much
 from csms.core.pricing.periods import Period
 from csms.core.pricing.tariff import Terms, parse
 from csms.ocpi.network import Network
@@ -30,6 +34,10 @@ WH_OF_KWH = Decimal(1000)
 SECONDS_OF_HOUR = Decimal(3600)
 # Hours are told with four decimals, which is a third of a second.
 NOISE_S = Decimal("0.2")
+# What a charge is believed to have been.
+YEARS = range(2000, 3000)
+LONGEST = timedelta(days=100)
+_THREAD = ThreadPoolExecutor(1, "repricing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +76,18 @@ async def reprice(network: Network, owner: str, value: wire.CDR) -> Repriced:
     zone = zone or only_zone(value.cdr_location.country)
     if zone is None and any(element.restrictions.by_clock for element in terms.elements):
         return Repriced(f"the time zone of location {place} is not known here")
-    # In a thread: a tariff with very many times of day takes its time.
-    cost = await asyncio.to_thread(_cost, terms, value, zone or UTC)
+    why = _too_much(terms, value)
+    if why is not None:
+        return Repriced(why)
+    computing = asyncio.get_running_loop().run_in_executor(
+        _THREAD, _cost, terms, value, zone or UTC
+    )
+    try:
+        # The partner waits for an answer; its record is taken in also where its turn does not come.
+        async with asyncio.timeout(network.limits.request_timeout_s / 2):
+            cost = await computing
+    except TimeoutError:
+        return Repriced("there was no time: very many records were told at once")
     cost = -cost if value.credit else cost
     difference = value.total_cost.excl_vat - cost
     return Repriced(f"tariff {tariff_id}", _text(cost), _text(difference))
@@ -92,6 +110,23 @@ async def _held(
     versions.sort(key=lambda version: version[0])
     before = [version for version in versions if version[0] <= began] or versions[:1]
     return before[-1][1:] if before else None
+
+
+def _too_much(terms: Terms, value: wire.CDR) -> str | None:
+    """Why a record is not priced, None when it is: it may claim anything."""
+    begun = [period.start_date_time for period in value.charging_periods]
+    first, last = min(begun), max(value.end_date_time, *begun)
+    for moment in (first, last):
+        if moment.year not in YEARS:
+            return f"by its times the charge was in the year {moment.year}"
+    if last - first > LONGEST:
+        return f"the charge lasted for more than {LONGEST.days} days"
+    if too_much(terms, len(begun)):
+        return (
+            f"{len(begun)} charging periods are too many for the {len(terms.elements)} elements of "
+            "the tariff"
+        )
+    return None
 
 
 def _cost(terms: Terms, value: wire.CDR, zone: tzinfo) -> Decimal:

@@ -139,6 +139,23 @@ async def test_energy_without_time_is_a_session_too(api: Api) -> None:
     assert (await imagine(api, tariff=TARIFF, kwh=10))["after_taxes"] == "2.75"
 
 
+async def test_a_session_with_very_many_prices_is_not_imagined(api: Api) -> None:
+    """Who may only look must not keep the others waiting."""
+    quarters = [
+        {
+            "price_components": [{"type": "TIME", "price": n}],
+            "restrictions": {"start_time": f"{n // 4:02}:{n % 4 * 15:02}"},
+        }
+        for n in reversed(range(80))
+    ]
+    asked = {"tariff": TARIFF | {"elements": quarters}, "start": "2026-03-02T00:00:00"}
+    assert len((await imagine(api, **asked, minutes=1_440))["periods"]) == 80
+    fortnight = {"minutes": 7 * 1_440, "idle_minutes": 7 * 1_440}
+    answer = await api("POST", "/tariffs/price", json=asked | fortnight)
+    assert answer.status_code == 422
+    assert "imagine a shorter one" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "asked",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +12,8 @@ import pytest
 
 from csms.core import neighbours
 from csms.core.neighbours import NeighbourObject
+from csms.ocpi import repricing
+from csms.ocpi.network import Limits
 from csms.ocpi.repricing import Repriced, periods, reprice
 from csms.ocpi.wire import reading
 from csms.ocpi.wire.v221.cdrs import CDR
@@ -34,8 +38,8 @@ def held(kind: str, body: dict[str, Any], at: datetime = BEGAN) -> NeighbourObje
     return NeighbourObject(kind, owner, "", body["id"], "p1", at, NOW, text)
 
 
-async def priced(value: CDR, *known: NeighbourObject) -> Repriced:
-    side = Side("CA*NTH")
+async def priced(value: CDR, *known: NeighbourObject, limits: Limits | None = None) -> Repriced:
+    side = Side("CA*NTH", limits=limits)
     side.listener.close()
     for row in known:
         side.store.run(neighbours.put, row)
@@ -103,6 +107,53 @@ async def test_a_tariff_by_the_clock_needs_the_time_zone_of_the_place() -> None:
     for zone, cost in (("Europe/Amsterdam", "0"), ("Pacific/Auckland", "2.63")):
         place = {**objects.location("LOC1"), "time_zone": zone}
         assert (await priced(cdr("DAY"), tariff, held("locations", place))).before_taxes == cost
+
+
+def split(begin: datetime, each: timedelta, count: int) -> CDR:
+    """A charge that lasts as long as `count` of these."""
+    starts = [reading.moment(begin + each * n) for n in range(count + 1)]
+    named = [objects.period(tariff_id="DAY", start_date_time=at) for at in starts[:-1]]
+    return cdr(start_date_time=starts[0], end_date_time=starts[-1], charging_periods=named)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (split(BEGAN, timedelta(days=51), 2), "the charge lasted for more than 100 days"),
+        (
+            split(BEGAN, timedelta(minutes=15), 251),
+            "251 charging periods are too many for the 200 elements of the tariff",
+        ),
+        (split(BEGAN.replace(year=1000), timedelta(hours=1), 1), "was in the year 1000"),
+        (split(BEGAN.replace(year=9999), timedelta(hours=1), 1), "was in the year 9999"),
+    ],
+)
+async def test_what_would_take_long_to_price_is_not_priced_and_it_is_said(
+    value: CDR, why: str
+) -> None:
+    """A partner may claim anything in a few bytes, under a tariff of its own."""
+    windows = [f"{n // 60:02}:{n % 60:02}" for n in range(200)]
+    elements = [{**DAY["elements"][0], "restrictions": {"start_time": at}} for at in windows]
+    long = held("tariffs", {**DAY, "elements": elements}, datetime(1, 1, 1, tzinfo=UTC))
+    found = await priced(value, long)
+    assert why in found.by
+    assert (found.before_taxes, found.difference) == (None, None)
+
+
+async def test_records_are_priced_one_after_the_other_and_hold_up_nobody_else() -> None:
+    busy, first = threading.Event(), repricing._THREAD.submit(lambda: busy.wait(10))
+    try:
+        hurried = Limits(request_timeout_s=0.1)
+        found = await priced(cdr("DAY"), held("tariffs", DAY), limits=hurried)
+        assert found == Repriced("there was no time: very many records were told at once")
+        waiting = asyncio.create_task(priced(cdr("DAY"), held("tariffs", DAY)))
+        # Where our own charges are priced there is room.
+        assert await asyncio.to_thread(lambda: "ours") == "ours"
+        assert not waiting.done()
+    finally:
+        busy.set()
+    assert first.result(10)
+    assert await waiting == Repriced("tariff DAY", "2.63", "0")
 
 
 def test_times_are_whole_seconds_again() -> None:

@@ -32,7 +32,11 @@ from csms.core.pricing.tariff import Component, Dimension, Limit, TaxIncluded, T
 ZERO = Decimal(0)
 _CHARGING = (Dimension.FLAT, Dimension.ENERGY, Dimension.TIME, Dimension.PARKING_TIME)
 _RESERVATION = (Dimension.FLAT, Dimension.TIME)
+# So many instants within a period are looked at for a price that changes there.
 MAX_LOOKED_AT = 500
+# So often elements are looked at, in a second or two: for all such changes of a session together,
+# and for the price of what nobody here is charged for (`too_much`).
+MAX_WORK = 50_000
 TO_THE_CENT = Rounding()
 
 
@@ -135,6 +139,13 @@ def price(
     )
 
 
+def too_much(terms: Terms, periods: int) -> bool:
+    """Whether it takes more than a second or two to price so many periods. `price` does it all the
+    same, for what is charged here has to have one; who prices what others ask or tell looks first.
+    """
+    return periods * len(terms.elements) > MAX_WORK
+
+
 # -- periods to charges --------------------------------------------------------------------------
 
 
@@ -146,6 +157,7 @@ def _charges(
     free: dict[tuple[Part, Dimension], Decimal] = {}
     flat_stages: set[bool] = set()
     starts = _starts(periods)
+    search = _Search(terms, warnings)
     energy = ZERO
     for index, period in enumerate(periods):
         stage = stage_of(period)
@@ -169,10 +181,10 @@ def _charges(
                     continue
                 key = (_part(dimension, stage), dimension)
                 free[key] = free.get(key, ZERO) + quantity
-                _warn_of_changes(terms, index, dimension, stage, now, None, warnings)
+                search.warn(index, dimension, stage, now, None)
                 continue
             else:
-                _warn_of_changes(terms, index, dimension, stage, now, choice, warnings)
+                search.warn(index, dimension, stage, now, choice)
             warnings += (
                 f"period {index + 1}: {doubt}: element {choice.element.number} is taken to apply"
                 for doubt in choice.doubts
@@ -229,26 +241,43 @@ def _part(dimension: Dimension, stage: Stage) -> Part:
     return _PARTS[dimension] if stage is Stage.CHARGING else Part.RESERVATION
 
 
-def _warn_of_changes(
-    terms: Terms,
-    index: int,
-    dimension: Dimension,
-    stage: Stage,
-    now: Instant,
-    choice: Choice | None,
-    warnings: list[str],
-) -> None:
-    """A period should end where a price changes (OCPI 2.2.1 mod_cdrs, ChargingPeriod). One that
-    does not is charged by its start, and that is said."""
-    begun = (choice.element.number, choice.component) if choice else None
-    for then in islice(_within(terms, now), MAX_LOOKED_AT):
-        other = choose(terms, dimension, stage, then)
-        if ((other.element.number, other.component) if other else None) != begun:
-            warnings.append(
-                f"period {index + 1}: the price of {dimension} changes within it; "
-                "it is charged as at its start"
-            )
-            return
+@dataclass(slots=True)
+class _Search:
+    """Looks for prices that change within a period. A period should end where a price changes (OCPI
+    2.2.1 mod_cdrs, ChargingPeriod). One that does not is charged by its start, and that is said.
+
+    `left`: how often elements may still be looked at in the session.
+    """
+
+    terms: Terms
+    warnings: list[str]
+    left: int = MAX_WORK
+    _now: Instant | None = None
+    _within: Sequence[Instant] = ()
+
+    def warn(
+        self, index: int, dimension: Dimension, stage: Stage, now: Instant, choice: Choice | None
+    ) -> None:
+        begun = (choice.element.number, choice.component) if choice else None
+        for then in self._instants(now):
+            self.left -= len(self.terms.elements)
+            if self.left < 0:
+                self.warnings.append("not every period is looked through for a price that changes")
+                return
+            other = choose(self.terms, dimension, stage, then)
+            if ((other.element.number, other.component) if other else None) != begun:
+                self.warnings.append(
+                    f"period {index + 1}: the price of {dimension} changes within it; "
+                    "it is charged as at its start"
+                )
+                return
+
+    def _instants(self, now: Instant) -> Sequence[Instant]:
+        """Those of a period, which are the same for each dimension."""
+        if self._now is not now:
+            most = 0 if self.left < 0 else MAX_LOOKED_AT
+            self._now, self._within = now, tuple(islice(_within(self.terms, now), most))
+        return self._within
 
 
 def _within(terms: Terms, now: Instant) -> Iterator[Instant]:

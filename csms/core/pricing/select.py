@@ -6,11 +6,12 @@ restrictions all hold (OCPI 2.2.1 mod_tariffs, Tariff). None: the dimension is f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
+from heapq import merge
 
 from csms.core.pricing.periods import Period
 from csms.core.pricing.tariff import (
@@ -25,6 +26,7 @@ from csms.core.pricing.tariff import (
 
 _INSTANT = timedelta(microseconds=1)
 DAY_MINUTES = 24 * 60
+_TO_LAST_MINUTE = timedelta(minutes=DAY_MINUTES - 1)
 # No car is plugged in for longer; a session that claims it has a broken clock.
 MAX_CUT = timedelta(days=400)
 
@@ -211,26 +213,53 @@ def duration_cuts(terms: Terms) -> list[int]:
     return sorted({v for r in found for v in (r.min_duration, r.max_duration) if v is not None})
 
 
-def clock_cuts(terms: Terms, zone: tzinfo, start: datetime, end: datetime) -> list[datetime]:
-    """The instants strictly between two others at which an element may begin or end by the clock:
-    its times of day, midnights, and the changes of the local time itself (which repeat or skip
-    times of day). Looked for within `MAX_CUT`."""
+def clock_cuts(terms: Terms, zone: tzinfo, start: datetime, end: datetime) -> Iterator[datetime]:
+    """The instants strictly between two others at which an element may begin or end by the clock,
+    in order: its times of day, midnights, and the changes of the local time itself (which repeat or
+    skip times of day). Looked for within `MAX_CUT`, and no further than they are asked for: there
+    may be hundreds in a day."""
     found = [e.restrictions for e in terms.elements if e.restrictions.by_clock]
     if not found or start >= end:
-        return []
+        return
     end = min(end, start + MAX_CUT)
     minutes = {m % DAY_MINUTES for r in found for m in window(r)} | {0}
-    cuts = set(_shifts(zone, start, end))
+    last = start
+    for cut in merge(_shifts(zone, start, end), _times_of_day(minutes, zone, start, end)):
+        if last < cut < end:
+            yield cut
+            last = cut
+
+
+def _times_of_day(
+    minutes: Collection[int], zone: tzinfo, start: datetime, end: datetime
+) -> Iterator[datetime]:
+    """When it is so many minutes after midnight there, in order; from before the start until after
+    the end."""
     day = start.astimezone(zone).date() - timedelta(days=1)
     last = end.astimezone(zone).date()
+    found: set[datetime] = set()
     while day <= last:
-        for minute in minutes:
-            wall = datetime(day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=zone)
-            # A time of day that occurs twice is two instants.
-            for fold in (0, 1):
-                cuts.add(_instant(wall.replace(fold=fold), zone))
+        found |= _in_day(day, minutes, zone)
         day += timedelta(days=1)
-    return sorted(cut for cut in cuts if start < cut < end)
+        # No offset is a whole day: what follows is later than this.
+        sure = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(days=1)
+        yield from sorted(cut for cut in found if cut <= sure)
+        found = {cut for cut in found if cut > sure}
+    yield from sorted(found)
+
+
+def _in_day(day: date, minutes: Collection[int], zone: tzinfo) -> set[datetime]:
+    """The instants of one day."""
+    begin = datetime(day.year, day.month, day.day, tzinfo=zone)
+    end = begin.replace(hour=23, minute=59)
+    # A time of day that occurs twice is two instants.
+    begins, ends = ({_instant(wall.replace(fold=f), zone) for f in (0, 1)} for wall in (begin, end))
+    first = begins.pop()
+    if not begins and ends == {first + _TO_LAST_MINUTE}:
+        # No clock is changed and changed back in one day.
+        return {first + timedelta(minutes=minute) for minute in minutes}
+    walls = (begin.replace(hour=m // 60, minute=m % 60, fold=f) for m in minutes for f in (0, 1))
+    return {_instant(wall, zone) for wall in walls}
 
 
 def _instant(wall: datetime, zone: tzinfo) -> datetime:
@@ -239,8 +268,8 @@ def _instant(wall: datetime, zone: tzinfo) -> datetime:
     return (wall.replace(tzinfo=None) - offset).replace(tzinfo=UTC)
 
 
-def _shifts(zone: tzinfo, start: datetime, end: datetime) -> Iterable[datetime]:
-    """When the offset of local time changes, to the second."""
+def _shifts(zone: tzinfo, start: datetime, end: datetime) -> Iterator[datetime]:
+    """When the offset of local time changes, to the second, in order."""
     low, stop = start.astimezone(UTC), end.astimezone(UTC)
     while low < stop:
         high = min(low + timedelta(hours=6), stop)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from csms.core.pricing.cost import Part, Policy, price
+from csms.core.pricing.cost import Part, Policy, price, too_much
 from csms.core.pricing.money import Tax, Treatment
 from csms.core.pricing.periods import Period
 from csms.core.pricing.tariff import Dimension
@@ -375,6 +375,27 @@ def test_a_period_that_hides_a_change_is_charged_by_its_start(
     assert found.warnings == (
         "period 1: the price of TIME changes within it; it is charged as at its start",
     )
+
+
+def test_the_search_for_changes_within_periods_has_an_end_and_that_is_said() -> None:
+    """It is only to warn: what is charged does not depend on it."""
+    past = [
+        ({"TIME": 9}, {"end_date": "2020-01-01", "end_time": f"{n // 60:02}:{n % 60:02}"})
+        for n in range(199)
+    ]
+    session = Session(NOON)
+    for _ in range(5):
+        session.charge(1_440)
+    found = session.cost(terms(*past, {"TIME": 1}))
+    assert found.warnings == ("not every period is looked through for a price that changes",)
+    assert str(found.total.before_taxes) == "120.00"
+
+
+def test_how_much_is_too_much_depends_on_periods_and_elements() -> None:
+    """Quarter hours for a month under a few elements, or for days under one for each."""
+    assert not too_much(terms(*[{"TIME": 1}] * 16), 31 * 96)
+    assert not too_much(terms(*[{"TIME": 1}] * 96), 5 * 96)
+    assert too_much(terms(*[{"TIME": 1}] * 200), 31 * 96)
 
 
 @pytest.mark.parametrize(

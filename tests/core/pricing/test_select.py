@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from csms.core.pricing.periods import Period
 from csms.core.pricing.select import (
@@ -139,7 +142,60 @@ def test_half_hour_zones_are_cut_where_they_change() -> None:
 
 def test_a_session_of_fifty_years_does_not_stop_the_system() -> None:
     found = clock_cuts(NIGHT, BERLIN, at("1976-01-01T00:00"), at("2026-01-01T00:00"))
-    assert len(found) < 1_500
+    assert len(list(found)) < 1_500
+
+
+class Asked(tzinfo):
+    """Berlin, and how often it was asked for its offset."""
+
+    times = 0
+
+    def utcoffset(self, when: datetime | None) -> timedelta | None:
+        self.times += 1
+        return when.replace(tzinfo=BERLIN).utcoffset() if when else None
+
+    def dst(self, when: datetime | None) -> timedelta | None:
+        return when.replace(tzinfo=BERLIN).dst() if when else None
+
+    def fromutc(self, when: datetime) -> datetime:
+        return when.replace(tzinfo=BERLIN).astimezone(BERLIN).replace(tzinfo=self)
+
+
+def test_no_more_is_looked_for_than_is_asked_for() -> None:
+    """A tariff may have two hundred elements, and a partner may say that a charge took a year."""
+    every = [(m // 60, m % 60) for m in range(0, 1_400, 7)]
+    windows = [
+        {"start_time": f"{h:02}:{m:02}", "end_time": f"{h:02}:{m + 3:02}"}
+        for h, m in every
+        if m < 57
+    ]
+    tariff, zone = terms(*(({"TIME": 1}, window) for window in windows)), Asked()
+    found = clock_cuts(tariff, zone, at("2026-04-01T00:00"), at("2027-04-01T00:00"))
+    assert [f"{cut:%d %H:%M}" for cut in islice(found, 3)] == ["31 22:03", "31 22:07", "31 22:10"]
+    assert zone.times < 5_000
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["Europe/Berlin", "America/Sao_Paulo", "Pacific/Apia", "America/Havana"]),
+    st.datetimes(datetime(2010, 1, 1), datetime(2018, 1, 1)),
+    st.integers(1, 4_000),
+    st.sets(st.integers(0, 1_439), min_size=2, max_size=2),
+)
+def test_every_time_of_day_that_comes_is_among_the_cuts_in_order(
+    name: str, begin: datetime, minutes: int, days: set[int]
+) -> None:
+    """Also where a day is skipped, or an hour is repeated around midnight."""
+    zone, times = ZoneInfo(name), [f"{m // 60:02}:{m % 60:02}" for m in sorted(days)]
+    tariff = terms(({"TIME": 1}, {"start_time": times[0], "end_time": times[1]}))
+    start = begin.replace(second=0, microsecond=0, tzinfo=UTC)
+    end = start + timedelta(minutes=minutes)
+    found = list(clock_cuts(tariff, zone, start, end))
+    assert found == sorted(set(found))
+    assert all(start < cut < end for cut in found)
+    between = (start + timedelta(minutes=n) for n in range(1, minutes))
+    wanted = {at for at in between if f"{at.astimezone(zone):%H:%M}" in {"00:00", *times}}
+    assert wanted <= set(found)
 
 
 def test_energies_and_durations_cut() -> None:
