@@ -82,8 +82,9 @@ party = "{party}"
 # one that comes with the program (see docs/quirks.md).
 # quirks_file = ""
 
-# Networks whose X-Forwarded-For is believed. true: they say by the PROXY protocol (1 or 2) for whom
-# they connect, each time and before anything else; on the port without TLS.
+# Networks whose X-Forwarded-For and X-Forwarded-Proto are believed. true: they say by the PROXY
+# protocol (1 or 2) for whom they connect, each time and before anything else; on the port without
+# TLS. Headers are then those of that client: they count only where it is such a proxy itself.
 # trusted_proxies = ["10.0.0.0/8"]
 # proxy_protocol = false
 

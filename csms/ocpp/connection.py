@@ -50,12 +50,14 @@ class Arrivals:
 
 class StationConnection(ServerConnection):
     """A connection, with what was found out about it before the upgrade. `peer`: the address that
-    it comes from, as a balancer that is believed has announced it."""
+    it comes from, as a balancer that is believed has announced it; `unnamed`: one has announced
+    nobody, so that `peer` is the balancer, and what is sent still another's."""
 
     station: Station
     login: Login
     client_address: str
     peer: str
+    unnamed: bool = False
     switches: Switches = DEFAULTS
     noted: tuple[str, ...] = ()
 
@@ -98,6 +100,7 @@ class StationConnection(ServerConnection):
             return b""
         self._header = None
         self.peer = found.address or self.peer
+        self.unnamed = found.address is None
         return data[found.length :]
 
     async def send(self, message: Any, *, text: bool | None = None) -> None:

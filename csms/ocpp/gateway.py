@@ -333,13 +333,16 @@ class Gateway:
     def _client_address(self, connection: ServerConnection, request: Request) -> str:
         """The address of the station; behind a trusted proxy the last one it did not add itself."""
         assert isinstance(connection, StationConnection)
-        return self._proxies.client(connection.peer, request.headers.get_all("X-Forwarded-For"))
+        said = () if connection.unnamed else request.headers.get_all("X-Forwarded-For")
+        return self._proxies.client(connection.peer, said)
 
     def _is_secure(self, connection: ServerConnection, request: Request) -> bool:
-        """Whether the station speaks TLS: with us, or with a trusted proxy in front, which says."""
+        """Whether the station speaks TLS: with us, or with a trusted proxy in front, which says. A
+        balancer with the PROXY protocol says nothing of it: the headers are those of its client."""
+        assert isinstance(connection, StationConnection)
         if connection.transport.get_extra_info("ssl_object") is not None:
             return True
-        if str(connection.remote_address[0]) not in self._proxies:
+        if connection.unnamed or connection.peer not in self._proxies:
             return False
         said = request.headers.get_all("X-Forwarded-Proto")
         return bool(said) and said[-1].rpartition(",")[2].strip().lower() in ("https", "wss")

@@ -16,6 +16,12 @@ from tests.support.ocpp_links import basic, listening
 from tests.support.waiting import until
 
 PROXIES = {"trusted_proxies": ("127.0.0.0/8",), "proxy_protocol": True}
+# A balancer that reads no HTTP, and what comes next is of the client. One that reads it stands in
+# front of it where it is trusted itself.
+STATION = b"PROXY TCP4 203.0.113.5 198.51.100.1 50123 9000\r\n"
+NOBODY = b"PROXY UNKNOWN\r\n"
+PROXY = b"PROXY TCP4 127.0.0.9 198.51.100.1 50123 9000\r\n"
+FORWARDED = b"X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n"
 REQUEST = (
     "GET /ocpp/CS%201 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -46,6 +52,23 @@ async def test_the_address_is_that_of_the_station() -> None:
             reply = await answered(made.port, REQUEST[:7], REQUEST[7:])
             assert b"101 Switching Protocols" in reply
             assert (await central.station()).remote_address == "192.0.2.77"
+
+
+@pytest.mark.parametrize(
+    ("header", "address", "profile"),
+    [(STATION, "203.0.113.5", 1), (NOBODY, "127.0.0.1", 1), (PROXY, "192.0.2.9", 2)],
+)
+async def test_what_a_station_says_of_itself_is_not_believed(
+    header: bytes, address: str, profile: int
+) -> None:
+    """X-Forwarded-Proto is the word of a proxy that reads HTTP. A balancer with the PROXY protocol
+    passes on what the station has sent, which could call any link one with TLS."""
+    async with listening(open_inline(), **PROXIES) as central:
+        await central.onboard("CS 1")
+        request = header + REQUEST.removesuffix(b"\r\n") + FORWARDED
+        assert b"101 Switching Protocols" in await answered(central.gateway.port, request)
+        station = await central.station()
+        assert (station.remote_address, station.profile) == (address, profile)
 
 
 async def test_who_ought_to_announce_and_does_not_is_cut_off() -> None:
