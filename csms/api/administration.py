@@ -12,7 +12,15 @@ import orjson
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from csms.api.auth import Admin, AdminWriter, NetworkAdmin, Principal, Provided, Viewer
+from csms.api.auth import (
+    Admin,
+    AdminWriter,
+    NetworkAdmin,
+    Principal,
+    Provided,
+    Viewer,
+    is_good,
+)
 from csms.api.paging import MAX_LIMIT, Cursor, Limit, Page, page
 from csms.api.problems import Forbidden, Gone, TooManyStreams
 from csms.api.shapes import AuditOut, KeyIssued, KeyNew, KeyOut
@@ -137,7 +145,8 @@ async def stream_events(
 ) -> StreamingResponse:
     """The journal as server-sent events, each once and in order. `id` is its cursor: send it as
     `Last-Event-ID` to go on after it. 410: the events after it are not kept any more. A key that is
-    for some parties gets the events of their stations and tokens."""
+    for some parties gets the events of their stations and tokens. It ends when the key is revoked.
+    """
     station_id = (await find(provided, station, who)).id if station else None
     start = _start(after, last_event_id)
     end = await provided.store.reader.journal_end()
@@ -231,11 +240,16 @@ async def _events(
         said = clock()
         while not provided.stopping():
             rows = await provided.store.reader.journal(after, ROWS_AT_ONCE)
+            good = False
             for row in rows:
                 # Also over the rows of others, so that none is read twice.
                 after = row.seq
                 text = await view.text(row)
                 if text is not None:
+                    # The row of the key tells it, also where another node revoked it.
+                    good = good or await is_good(provided, view.who)
+                    if not good:
+                        return
                     yield text
                     said = clock()
             if len(rows) == ROWS_AT_ONCE:
@@ -244,6 +258,8 @@ async def _events(
                 return
             await provided.bus.grown(KEEP_ALIVE_S)
             if clock() - said >= KEEP_ALIVE_S:
+                if not await is_good(provided, view.who):
+                    return
                 # With the cursor, so that nothing of others is read again after a new connection.
                 yield f": still here\nid: {after}\n\n"
                 said = clock()

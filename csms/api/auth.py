@@ -82,6 +82,12 @@ async def principal(
     return Principal(key.id, Role(key.role), key.name, key.parties)
 
 
+async def is_good(provided: System, who: Principal) -> bool:
+    """Whether the key of an answer that goes on and on has not been revoked meanwhile."""
+    key = await provided.store.reader.get(ApiKey, who.key_id)
+    return key is not None and key.revoked_at is None
+
+
 def require(role: Role, *, network: bool = False) -> Callable[..., Any]:
     """A dependency: the principal, with at least that role. `network`: it is about all parties, so
     the key must be for all. Raises `Forbidden`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from csms.api import administration
 from csms.api.administration import ROWS_AT_ONCE, View, _events
 from csms.api.auth import Principal
 from csms.core.events import StationChanged
@@ -159,6 +161,42 @@ async def test_a_follower_is_woken_by_the_next_event(api: Api) -> None:
     api.bus.wake()
     assert "event: station_onboarded" in await asyncio.wait_for(waiting, 5)
     await stream.aclose()
+
+
+async def followed(api: Api, streams: set[object]) -> tuple[str, AsyncIterator[str]]:
+    """A key, and a stream that was opened with it; its beginning has been read."""
+    key_id = (await api("POST", "/keys", json={"name": "leaver", "role": "viewer"})).json()["id"]
+    mine = (await api.add_station("CP-1"))["id"]
+    view = View(api.app.state.system, mine, Principal(key_id, Role.VIEWER))
+    stream = _events(view.provided, view, streams, 0, True)
+    begun = [await anext(stream) for _ in range(4)]
+    assert "event: audit_recorded" in begun[-1]
+    return key_id, stream
+
+
+async def test_a_stream_ends_instead_of_showing_more_when_its_key_is_revoked(api: Api) -> None:
+    """On whichever node it is: the key's row says so everywhere."""
+    streams = set[object]()
+    key_id, stream = await followed(api, streams)
+    waiting = asyncio.ensure_future(anext(stream, "the end"))
+    await asyncio.sleep(0)
+    await api("DELETE", f"/keys/{key_id}")
+    await api("PATCH", "/stations/CP-1", json={"registration": "pending"})
+    api.bus.wake()
+    assert await asyncio.wait_for(waiting, 5) == "the end"
+    assert not streams
+
+
+async def test_a_stream_that_has_nothing_to_show_ends_as_well(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(administration, "KEEP_ALIVE_S", 0.0)
+    streams = set[object]()
+    key_id, stream = await followed(api, streams)
+    assert ": still here" in await anext(stream)
+    await api("DELETE", f"/keys/{key_id}")
+    assert await asyncio.wait_for(anext(stream, "the end"), 5) == "the end"
+    assert not streams
 
 
 class Counting:
