@@ -14,26 +14,12 @@ import orjson
 
 from csms.core.entities import entity
 from csms.core.ports import Tx
-from csms.core.security import HIDDEN, without_secrets
+from csms.core.security import HIDDEN, may_hold_secret, without_secrets
 
 # Directions, as the central system sees them.
 IN, OUT = "in", "out"
-
-# What a text that could hold a secret has in it: only then it is parsed. (An escape could spell
-# anything.)
-_SUSPECT = (
-    "passw",
-    "passphrase",
-    "secret",
-    "authorizationkey",
-    "authorization_key",
-    "psk",
-    "wifikey",
-    "wifi_key",
-    "keycode",
-    "\\u",
-)
-
+# A token that is a code which a driver types (OCPP 2.0.1 IdTokenEnumType).
+KEY_CODE = "KeyCode"
 
 # What is longer is not looked through for secrets, which would hold up everybody: it is left out.
 MAX_SEARCHED = 65_536
@@ -64,8 +50,7 @@ def record(tx: Tx, rows: Iterable[Message]) -> None:
 
 def shown(text: str, most: int) -> str:
     """A frame as it may be kept: without secrets, at most `most` characters of it."""
-    low = text.lower()
-    if any(word in low for word in _SUSPECT) or ("://" in low and "@" in low):
+    if may_hold_secret(text) or KEY_CODE in text:
         text = _without_secrets(text)
     return text if len(text) <= most else text[:most]
 
@@ -87,7 +72,7 @@ def _hide(value: Any) -> Any:
         return [_hide(item) for item in value]
     if not isinstance(value, Mapping):
         return value
-    hidden = {"idToken"} if value.get("type") == "KeyCode" else set()
+    hidden = {"idToken"} if value.get("type") == KEY_CODE else set()
     if "password" in value:
         hidden.add("key")
     return {

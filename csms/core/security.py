@@ -176,9 +176,23 @@ def _may_do_everything(key: ApiKey) -> bool:
 
 HIDDEN = "[hidden]"
 MAX_HIDING_DEPTH = 100
-_SECRET = re.compile(
-    r"password|passphrase|passwd|secret|authorization_?key|psk$|wifi_?key|sim_?pin", re.IGNORECASE
+# What a name has in it, or ends with, that is the name of a secret.
+_NAMES = (
+    "password",
+    "passphrase",
+    "passwd",
+    "secret",
+    "authorizationkey",
+    "authorization_key",
+    "wifikey",
+    "wifi_key",
+    "simpin",
+    "sim_pin",
 )
+_ENDS = ("psk",)
+_SECRET = re.compile("|".join((*_NAMES, *(f"{end}$" for end in _ENDS))), re.IGNORECASE)
+# What JSON has in it where `without_secrets` has something to hide; an escape could spell anything.
+_TELLING = (*_NAMES, *_ENDS, '"server"', "\\u")
 _USER_INFO = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE)
 
 
@@ -209,6 +223,16 @@ def without_secrets(value: Any, depth: int = 0) -> Any:
         else without_secrets(item, depth + 1)
         for name, item in value.items()
     }
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether `without_secrets` could find anything in a JSON text: quickly, and rather once too
+    often. What is looked at for every message cannot be parsed for that."""
+    low = text.lower()
+    if any(word in low for word in _TELLING):
+        return True
+    # A slash may be written with an escape (RFC 8259 7), and many an encoder does it.
+    return "@" in low and (":/" in low or ":\\/" in low)
 
 
 def names_secret(text: str) -> bool:

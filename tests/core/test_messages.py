@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from csms.core import messages
+from csms.core import messages, security
 from csms.core.messages import IN, MAX_SEARCHED, Message, shown
 from csms.core.security import HIDDEN
 from tests.support.charging import Site, at
@@ -48,6 +49,9 @@ def call(action: str, payload: Any) -> str:
         ),
         call("Authorize", {"idToken": {"idToken": "hunter2", "type": "KeyCode"}}),
         call("GetDiagnostics", {"location": "ftp://user:hunter2@host/x"}),
+        r'[2,"m1","GetDiagnostics",{"location":"ftp:\/\/user:hunter2@host\/x"}]',
+        call("X", {"apn": {"apn": "a", "simPin": "hunter2"}}),
+        call("X", {"vpn": {"server": "v", "key": "hunter2"}}),
         call("DataTransfer", {"vendorId": "v", "clientSecret": "hunter2"}),
         '[2,"m1","X",{"pass\\u0077ord":"hunter2"}]',
         '[2,"m1","X",{"password":"hunter2"',
@@ -57,6 +61,18 @@ def test_no_secret_is_kept(frame: str) -> None:
     kept = shown(frame, 2_000)
     assert "hunter2" not in kept
     assert HIDDEN in kept
+
+
+@pytest.mark.parametrize("word", security._SECRET.pattern.split("|"))
+def test_whatever_is_named_like_a_secret_is_looked_for(word: str) -> None:
+    """What is looked through at all, and what is hidden then, are told by the same words."""
+    name = word.removesuffix("$")
+    assert re.fullmatch("[a-z_]+", name)
+    for spelled in (name, name.upper(), f"own{name.title()}"):
+        for payload in ({spelled: 4711}, [{"key": spelled, "value": "4711"}]):
+            kept = shown(call("X", payload), 2_000)
+            assert "4711" not in kept
+            assert HIDDEN in kept
 
 
 @pytest.mark.parametrize(

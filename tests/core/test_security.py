@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from csms.core import security
 from csms.core.errors import Invalid, NotFound, Refused, StoreRefused
@@ -15,6 +18,7 @@ from csms.core.security import (
     Credential,
     Keyring,
     Role,
+    may_hold_secret,
     verify_any,
     without_secrets,
 )
@@ -181,6 +185,30 @@ def test_an_operator_key_ends_once(site: Site) -> None:
 )
 def test_secrets_are_hidden_where_they_are_named(value: object, kept: object) -> None:
     assert without_secrets(value) == kept
+
+
+@given(
+    st.recursive(
+        st.sampled_from(["s", "https://u:p@h/x", "WifiPSK", "AuthorizationKey"]) | st.integers(),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(
+                st.sampled_from(["key", "value", "server", "simPin", "SIM_PIN", "x", "secrets"]),
+                inner,
+                max_size=3,
+            )
+        ),
+        max_leaves=6,
+    ),
+    st.booleans(),
+)
+def test_where_a_secret_is_hidden_the_text_has_told_that_there_could_be_one(
+    value: Any, escaped: bool
+) -> None:
+    text = json.dumps(value)
+    text = text.replace("/", r"\/") if escaped else text
+    if without_secrets(json.loads(text)) != value:
+        assert may_hold_secret(text)
 
 
 @pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}])
