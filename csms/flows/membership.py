@@ -142,9 +142,10 @@ class Membership:
         over."""
         self._store.live_as(self.me.run)
         over = await self._store.reader.get(Node, self.me.name)
-        if over is not None and over.alive and not self._alone and not _gone(over.place):
-            log.info("node_name_in_use", node=over.name, wait_s=self._pulse.lost_after_s)
-            await self._fence_silent([over])
+        other = over if over is not None and over.run != self.me.run else None
+        if other is not None and other.alive and not self._alone and not _gone(other.place):
+            log.info("node_name_in_use", node=other.name, wait_s=self._pulse.lost_after_s)
+            await self._fence_silent([other])
         began = _time()
         try:
             await self._transact(nodes.join, self.me, over)
@@ -207,25 +208,35 @@ class Membership:
             for seen in self._seen.values():
                 seen.since = _time()
         self._shown_at = began
-        changed, self.me = mine.state != self.me.state, mine
+        # That this life had begun was stored, and the answer lost.
+        begun, self._joined = not self._joined, True
+        changed, self.me = begun or mine.state != self.me.state, mine
         if await self._look() or changed:
             self.on_change()
 
     async def _begin_again(self) -> None:
-        """This life is over: others have taken what it had."""
-        self._joined = False
-        log.error("node_was_given_up", node=self.me.name, run=self.me.run)
+        """This life is over: others have taken what it had. Repeated until the next has begun."""
+        if self._joined:
+            self._joined = False
+            log.error("node_was_given_up", node=self.me.name, run=self.me.run)
+            self._renew()
         self.on_change()
         await self.on_given_up()
         known = await self._store.reader.get(Node, self.me.name)
-        if known is not None and known.alive:
+        mine = known is not None and known.run == self.me.run
+        if known is not None and known.alive and not mine:
             raise AlreadyExists(
                 f"another process lives under the name {self.me.name} (its API: {known.address}):"
                 " give each a name of its own (node, CSMS_NODE)"
             )
-        self.me = self.me._replace(run=self._new_id(), joined_at=self._clock(), state=NodeState.UP)
+        if known is not None and mine and not known.alive:
+            # It had begun without an answer, and was over before this node knew of it.
+            self._renew()
         await self.join()
         self.on_change()
+
+    def _renew(self) -> None:
+        self.me = self.me._replace(run=self._new_id(), joined_at=self._clock(), state=NodeState.UP)
 
     async def _look(self) -> bool:
         """See who lives; those without a new beat for too long are declared lost. Whether anything

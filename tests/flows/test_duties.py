@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from csms.core import nodes
-from csms.core.errors import StoreUnavailable
 from csms.core.nodes import Lease
 from csms.flows.duties import Duties
 from csms.flows.membership import Membership
@@ -16,6 +15,7 @@ from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
 from tests.flows.test_membership import member, virtual
 from tests.support.ocpp import NOW
+from tests.support.stores import Forgetful
 from tests.support.virtual import passing
 
 NAMES = [f"duty {n}" for n in range(12)]
@@ -196,26 +196,6 @@ async def test_a_new_life_begins_without_what_the_old_one_had() -> None:
         await passing(0.05)
         assert len(of([a, b])) == len(set(of([a, b])))
     assert b.doing == had
-
-
-class Forgetful:
-    """A store whose next write is not answered; it may have been stored all the same."""
-
-    def __init__(self, inner: InlineStore) -> None:
-        self._inner = inner
-        self.loses: str | None = None
-        self.stored = True
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def transact(self, fn: Any, *args: Any, **more: Any) -> Any:
-        if fn.__name__ != self.loses:
-            return await self._inner.transact(fn, *args, **more)
-        self.loses = None
-        if self.stored:
-            await self._inner.transact(fn, *args, **more)
-        raise StoreUnavailable("no answer")
 
 
 @pytest.mark.parametrize(("loses", "stored"), [("give", False), ("give", True), ("take", True)])

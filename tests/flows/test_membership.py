@@ -23,7 +23,7 @@ from csms.storage.reader import InlineReader
 from csms.storage.sqlite import DIALECT, MEMORY, STATEMENTS, SqliteDatabase
 from csms.storage.store import InlineStore
 from tests.support.ocpp import NOW
-from tests.support.stores import FaultyDatabase
+from tests.support.stores import FaultyDatabase, Forgetful
 from tests.support.virtual import passing, run_virtually
 
 PULSE = Pulse(beat_s=1.0, lost_after_s=8.0)
@@ -261,6 +261,52 @@ async def test_one_that_was_thought_lost_begins_a_new_life() -> None:
         assert await state(store, "b") == "up"
         assert [other.run for other in a.others()] == [b.me.run]
         again.cancel()
+
+
+@asynccontextmanager
+async def thought_lost(store: InlineStore, made: Membership) -> AsyncIterator[None]:
+    """It lived, and others have declared it lost; it goes on."""
+    async with living(made):
+        await passing(3.5)
+        assert store.run(nodes.lose, store.run(nodes.require, made.me.name), NOW)
+        yield
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@virtual
+async def test_a_new_life_begins_though_nobody_answers_that_it_has(stored: bool) -> None:
+    """What a beat of it says is answer enough; a life that nobody stored is begun again."""
+    store = open_inline()
+    forgetful: Any = Forgetful(store)
+    a = member(forgetful, "a")
+    changed: list[bool] = []
+    async with thought_lost(store, a):
+        forgetful.loses, forgetful.stored = "join", stored
+        a.on_change = lambda: changed.append(a.living)
+        await passing(1)
+        assert (forgetful.loses, a.living) == (None, False)
+        await passing(2)
+        assert (a.living, a.sure) == (True, True)
+        assert store.run(nodes.require, "a").run == a.me.run
+    assert changed[-1]
+
+
+@virtual
+async def test_a_life_that_was_over_before_its_node_knew_of_it_is_not_lived() -> None:
+    """Others may settle what they think is left of it."""
+    store = open_inline()
+    forgetful: Any = Forgetful(store)
+    a = member(forgetful, "a")
+    async with thought_lost(store, a):
+        forgetful.loses = "join"
+        await passing(1)
+        never = store.run(nodes.require, "a")
+        assert never.alive
+        store.run(nodes.lose, never, NOW)
+        await passing(2)
+        assert a.sure
+        assert a.me.run != never.run
+        assert store.run(nodes.require, "a").run == a.me.run
 
 
 @virtual

@@ -328,3 +328,23 @@ async def together(store: QueuedStore, *calls: tuple[Any, ...]) -> list[Any]:
 async def journal_targets(store: QueuedStore) -> list[str]:
     """What `note` wrote, in the order of the journal."""
     return [json.loads(row.data)["target"] for row in await store.reader.journal(0, 1_000)]
+
+
+class Forgetful:
+    """A store whose next write is not answered; it may have been stored all the same."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.loses: str | None = None
+        self.stored = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def transact(self, fn: Any, *args: Any, **more: Any) -> Any:
+        if fn.__name__ != self.loses:
+            return await self._inner.transact(fn, *args, **more)
+        self.loses = None
+        if self.stored:
+            await self._inner.transact(fn, *args, **more)
+        raise StoreUnavailable("no answer")
