@@ -86,9 +86,10 @@ def needs_lease(name: str) -> Need:
 
 
 def join(tx: Tx, node: Node, over: Node | None = None) -> Node:
-    """A process begins to live under a name. `over`: the earlier life that it takes the name from,
-    as the caller saw it. Raises `AlreadyExists` when that one has shown life since, or another has
-    come. May be repeated."""
+    """A process begins to live under a name: up, or draining when its life before was drained.
+    `over`: the earlier life that it takes the name from, as the caller saw it. Raises
+    `AlreadyExists` when that one has shown life since, or another has come. May be repeated; what
+    an operator has wished of this life meanwhile holds."""
     known = tx.get(Node, node.name)
     lives = known is not None and known.alive and known.run != node.run
     if lives and (over is None or _life(known) != _life(over)):
@@ -97,8 +98,9 @@ def join(tx: Tx, node: Node, over: Node | None = None) -> Node:
             f"a node named {node.name} is running since {known.joined_at:%F %T} UTC"
             f" (its API: {known.address}): give this one a name of its own (node, CSMS_NODE)"
         )
-    _become(tx, node._replace(state=NodeState.UP.value), node.joined_at)
-    return node
+    if known is not None and known.alive and known.run == node.run:
+        node = node._replace(state=known.state)
+    return _become(tx, node, node.joined_at)
 
 
 def beat(tx: Tx, name: str, run: str, links: int, now: datetime) -> Node | None:

@@ -148,7 +148,7 @@ class Membership:
             await self._fence_silent([other])
         began = _time()
         try:
-            await self._transact(nodes.join, self.me, over)
+            self.me = await self._transact(nodes.join, self.me, over)
         except StoreUnavailable:
             # Perhaps held up by one that stands still, and nobody else is there to find it lost.
             if self._alone or not await self._fence_silent(await self._rows()):
@@ -236,7 +236,8 @@ class Membership:
         self.on_change()
 
     def _renew(self) -> None:
-        self.me = self.me._replace(run=self._new_id(), joined_at=self._clock(), state=NodeState.UP)
+        """Another life of the same process: one that was being drained still is."""
+        self.me = self.me._replace(run=self._new_id(), joined_at=self._clock())
 
     async def _look(self) -> bool:
         """See who lives; those without a new beat for too long are declared lost. Whether anything
@@ -274,7 +275,8 @@ class Membership:
         of that; whether there are any."""
         await asyncio.sleep(self._pulse.lost_after_s)
         now = {node.name: node for node in await self._rows()}
-        silent = [node for node in before if node.alive and now.get(node.name) == node]
+        others = (node for node in before if node.alive and node.run != self.me.run)
+        silent = [node for node in others if now.get(node.name) == node]
         for node in silent:
             await self._fence(node)
         return bool(silent)
@@ -292,7 +294,7 @@ class Membership:
         while True:
             began = _time()
             try:
-                await self._transact(nodes.join, self.me, over)
+                self.me = await self._transact(nodes.join, self.me, over)
             except StoreUnavailable:
                 if began >= until:
                     raise

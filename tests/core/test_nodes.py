@@ -83,6 +83,21 @@ def test_a_life_that_is_over_stands_in_no_way(store: InlineStore, state: NodeSta
     assert (row(store).run, row(store).state) == ("r2", "up")
 
 
+def test_a_life_that_begins_again_is_drained_as_it_was(store: InlineStore) -> None:
+    store.run(nodes.join, node())
+    store.run(nodes.lose, row(store), LATER)
+    assert store.run(nodes.join, node(run="r2", state=NodeState.DRAINING)).state == "draining"
+    assert kinds(store) == ["a up", "a lost", "a draining"]
+
+
+def test_a_drain_outlives_that_its_node_joins_once_more(store: InlineStore) -> None:
+    """It does when it was not answered."""
+    store.run(nodes.join, node())
+    store.run(nodes.drain, "a", NOW, True)
+    assert store.run(nodes.join, node()).state == "draining"
+    assert row(store).state == "draining"
+
+
 def test_lost_is_who_shows_no_life(store: InlineStore) -> None:
     store.run(nodes.join, node())
     seen = row(store)

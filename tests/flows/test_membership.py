@@ -310,6 +310,29 @@ async def test_a_life_that_was_over_before_its_node_knew_of_it_is_not_lived() ->
 
 
 @virtual
+async def test_one_that_was_drained_and_thought_lost_begins_again_drained() -> None:
+    """An operator is about to end it: nothing shall come to it because it was slow."""
+    store = open_inline()
+    a, b = member(store, "a"), member(store, "b")
+    ready: list[bool] = []
+    async with living(a), living(b):
+        await passing(1.5)
+        store.run(nodes.drain, "a", NOW)
+        await passing(1)
+        a.on_change = lambda: ready.append(a.living and not a.draining)
+        assert store.run(nodes.lose, store.run(nodes.require, "a"), NOW)
+        await passing(2)
+        assert (a.living, a.draining) == (True, True)
+        assert await state(store, "a") == "draining"
+        assert b.workers() == ["b"]
+        assert ready
+        assert not any(ready)
+        store.run(nodes.resume, "a", NOW)
+        await passing(2)
+        assert not a.draining
+
+
+@virtual
 async def test_two_do_not_live_under_one_name() -> None:
     store = open_inline()
     async with living(member(store, "a")):
