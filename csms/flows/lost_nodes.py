@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -22,8 +22,10 @@ log = structlog.get_logger("flows.lost_nodes")
 EVERY_S = 1.0
 PAGE = 500
 # A station that answers nothing loses its link long before.
-UNSENT = timedelta(minutes=10)
+UNSENT_S = 600.0
 UNSENT_EVERY_S = 60.0
+# Of what waits the oldest; as these are sent or failed, others get their turn.
+MOST_WATCHED = 1_000
 
 
 class LostNodes:
@@ -32,6 +34,9 @@ class LostNodes:
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._clock = clock
+        # Id of a command that waits -> when this process first saw it, by a clock that only goes
+        # forward: what the node that entered it wrote down is by a clock of its own.
+        self._waits_since: dict[str, float] = {}
 
     async def settle_own(self, me: Node) -> int:
         """What earlier lives of this node left; how much it was. Also commands that no node is
@@ -68,26 +73,22 @@ class LostNodes:
         return settled
 
     async def fail_unsent(self) -> int:
-        """Commands that have waited far longer than any turn takes: the node that entered them was
-        lost between the ledger and the node that holds the link. How many."""
-        failed = 0
-        after: tuple[str, ...] | None = None
-        oldest = self._clock() - UNSENT
-        while True:
-            page = await self._store.reader.page(
-                Command, {"status": Status.QUEUED.value}, after=after, limit=PAGE
-            )
-            failed += await self._together(
-                [
-                    self._store.transact(nodes.fail_unsent, c, self._clock(), lane=c.station_id)
-                    for c in page
-                    if c.created_at < oldest
-                ]
-            )
-            # Their ids sort by time.
-            if len(page) < PAGE or page[-1].created_at >= oldest:
-                return failed
-            after = (page[-1].id,)
+        """Commands that have waited far longer than any turn takes, since this process first saw
+        them: the node that entered them was lost between the ledger and the node that holds the
+        link. How many."""
+        time = asyncio.get_running_loop().time()
+        waiting = await self._store.reader.page(
+            Command, {"status": Status.QUEUED.value}, limit=MOST_WATCHED
+        )
+        seen = self._waits_since
+        self._waits_since = {command.id: seen.get(command.id, time) for command in waiting}
+        return await self._together(
+            [
+                self._store.transact(nodes.fail_unsent, c, self._clock(), lane=c.station_id)
+                for c in waiting
+                if time - self._waits_since[c.id] > UNSENT_S
+            ]
+        )
 
     async def _settle(self, name: str, run: str, why: str) -> int:
         return await self._links(name, run, why) + await self._commands(name)

@@ -11,10 +11,12 @@ from csms.core.commands import Command, Kind, Status
 from csms.core.ids import Origin
 from csms.core.nodes import Node, NodeState
 from csms.core.stations import NewStation, Station
-from csms.flows.lost_nodes import LostNodes
+from csms.flows.lost_nodes import MOST_WATCHED, UNSENT_EVERY_S, UNSENT_S, LostNodes
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
+from tests.flows.test_membership import virtual
 from tests.support.ocpp import NOW, PARTY
+from tests.support.virtual import passing
 
 
 def living(name: str, run: str) -> Node:
@@ -98,13 +100,47 @@ async def test_a_node_settles_what_its_earlier_life_left_before_it_serves(place:
     assert await place.lost_nodes.settle_own(living("a", "run-c")) == 0
 
 
+@virtual
 async def test_a_command_that_nobody_sends_does_not_wait_for_ever(place: Place) -> None:
+    """However late it is by anybody's clock: it has been seen waiting for long enough."""
     place.command("c1", "b")
     assert await place.lost_nodes.fail_unsent() == 0
-    place.now = NOW + timedelta(minutes=11)
-    place.command("c2", "b", sent=True)
+    await passing(UNSENT_S - 1)
+    place.command("c2", "b")
+    place.command("c3", "b", sent=True)
+    assert await place.lost_nodes.fail_unsent() == 0
+    await passing(2)
     assert await place.lost_nodes.fail_unsent() == 1
     row = await place.store.reader.get(Command, "c1")
     assert row is not None
     assert (row.status, row.detail) == ("failed", "nobody sent it in time")
-    assert await place.status("c2") == "sent"
+    assert [await place.status(c) for c in ("c2", "c3")] == ["queued", "sent"]
+    await passing(UNSENT_S)
+    assert await place.lost_nodes.fail_unsent() == 1
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1), -timedelta(days=1)])
+@virtual
+async def test_a_clock_that_is_wrong_fails_no_command(place: Place, ahead: timedelta) -> None:
+    """What another node entered has the time of that one."""
+    place.command("c1", "b")
+    place.now = NOW + ahead
+    for _ in range(9):
+        assert await place.lost_nodes.fail_unsent() == 0
+        await passing(UNSENT_EVERY_S)
+    assert await place.status("c1") == "queued"
+    await passing(2 * UNSENT_EVERY_S)
+    assert await place.lost_nodes.fail_unsent() == 1
+
+
+@virtual
+async def test_more_than_is_watched_at_once_gets_its_turn(place: Place) -> None:
+    """The oldest are watched, and make room."""
+    for n in range(MOST_WATCHED + 10):
+        place.command(f"c{n:05}", "b")
+    assert await place.lost_nodes.fail_unsent() == 0
+    await passing(UNSENT_S + 1)
+    assert await place.lost_nodes.fail_unsent() == MOST_WATCHED
+    assert await place.lost_nodes.fail_unsent() == 0
+    await passing(UNSENT_S + 1)
+    assert await place.lost_nodes.fail_unsent() == 10
