@@ -21,8 +21,10 @@ from csms.core.ports import FIRST, Store
 
 log = structlog.get_logger("flows.duties")
 
-LOOK_EVERY_S = 0.5
+CHECK_EVERY_S = 0.5
 LOOK_AGAIN_S = 2.0
+# How long at most others wait for work that was told to end.
+ENDS_WITHIN_S = 5.0
 AT_ONCE = 200
 
 
@@ -57,6 +59,8 @@ class Duties:
         self._owed: set[str] = set()
         self._run = ""
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        # Told to end, and perhaps still at it: until they have ended nobody begins it again.
+        self._ending: dict[str, set[asyncio.Task[None]]] = {}
         self._look = asyncio.Event()
 
     def add(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -89,26 +93,30 @@ class Duties:
 
     async def run(self) -> None:
         """Take up and lay down duties until cancelled."""
-        loop = asyncio.get_running_loop()
-        next_turn = 0.0
         try:
-            while True:
-                if not self._good() and self._held:
-                    log.warning("duties_laid_down", why="not sure to be among the living")
-                    # Still ours if this life goes on.
-                    self._owed |= self._held
-                    self._drop(tuple(self._held))
-                if self._look.is_set() or loop.time() >= next_turn:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._lay_down(), name="lay down duties")
+                while True:
                     self._look.clear()
-                    next_turn = loop.time() + LOOK_AGAIN_S
                     await self._turn()
-                try:
-                    async with asyncio.timeout(LOOK_EVERY_S):
-                        await self._look.wait()
-                except TimeoutError:
-                    continue
+                    try:
+                        async with asyncio.timeout(LOOK_AGAIN_S):
+                            await self._look.wait()
+                    except TimeoutError:
+                        continue
         finally:
             self._drop(tuple(self._held))
+
+    async def _lay_down(self) -> None:
+        """Stop everything as soon as this node is not sure to be among the living. By itself, and
+        waiting for nothing but time: a store that hangs must not keep it from that."""
+        while True:
+            if not self._good() and self._held:
+                log.warning("duties_laid_down", why="not sure to be among the living")
+                # Still ours if this life goes on.
+                self._owed |= self._held
+                self._drop(tuple(self._held))
+            await asyncio.sleep(CHECK_EVERY_S)
 
     async def _turn(self) -> None:
         """Nothing that goes wrong here ends the system; it is tried again."""
@@ -135,13 +143,18 @@ class Duties:
         for name in sorted((self._held | self._owed) - mine):
             await self._hand_over(name)
         now, me = self._clock(), self._among.me
-        wanting = [Lease(name, me.name, me.run, now) for name in sorted(mine - self._held)]
+        free = sorted(name for name in mine - self._held if not self._still_ending(name))
+        wanting = [Lease(name, me.name, me.run, now) for name in free]
         for n in range(0, len(wanting), AT_ONCE):
             some = wanting[n : n + AT_ONCE]
             self._owed.update(lease.name for lease in some)
             taken = await self._store.transact(nodes.take, some, lane=FIRST)
             self._owed.difference_update(lease.name for lease in some)
-            if taken and self._run == self._among.me.run:
+            if not self._good():
+                # Answered too late to be begun; still ours if this life goes on.
+                self._owed.update(taken)
+                return
+            if taken:
                 self._held.update(taken)
                 log.info("duties_taken", duties=taken)
         for name in sorted(self._held & set(self._work)):
@@ -163,15 +176,24 @@ class Duties:
                 del self._tasks[name]
 
     async def _hand_over(self, name: str) -> None:
-        """The work has ended before its lease is given back."""
-        task = self._tasks.get(name)
+        """The work has ended before its lease is given back. Where it does not end in time the
+        lease stays, until a later turn finds that it has."""
         self._owed.add(name)
         self._drop((name,))
-        if task is not None:
-            await asyncio.wait((task,))
+        if ending := self._still_ending(name):
+            await asyncio.wait(ending, timeout=ENDS_WITHIN_S)
+        if self._still_ending(name):
+            log.error("duty_does_not_end", duty=name)
+            return
         await self._store.transact(nodes.give, name, self._run, lane=FIRST)
         self._owed.discard(name)
         log.info("duty_handed_over", duty=name)
+
+    def _still_ending(self, name: str) -> set[asyncio.Task[None]]:
+        left = {task for task in self._ending.pop(name, ()) if not task.done()}
+        if left:
+            self._ending[name] = left
+        return left
 
     def _drop(self, names: Collection[str]) -> None:
         for name in sorted(names):
@@ -179,5 +201,6 @@ class Duties:
             task = self._tasks.pop(name, None)
             if task is not None:
                 task.cancel()
+                self._ending.setdefault(name, set()).add(task)
             if name not in self._work:
                 self._dropped(name)

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from csms.core import nodes
 from csms.core.nodes import Lease
-from csms.flows.duties import Duties
+from csms.flows.duties import CHECK_EVERY_S, ENDS_WITHIN_S, Duties
 from csms.flows.membership import Membership
 from csms.storage.open import open_inline
 from csms.storage.store import InlineStore
-from tests.flows.test_membership import member, virtual
+from tests.flows.test_membership import PULSE, member, virtual
 from tests.support.ocpp import NOW
 from tests.support.stores import Forgetful
 from tests.support.virtual import passing
 
 NAMES = [f"duty {n}" for n in range(12)]
+
+
+class Slow:
+    """A store that answers what is written after a while."""
+
+    def __init__(self, inner: InlineStore) -> None:
+        self._inner = inner
+        self.answers_after_s = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def transact(self, fn: Any, *args: Any, **more: Any) -> Any:
+        done = await self._inner.transact(fn, *args, **more)
+        await passing(self.answers_after_s)
+        return done
 
 
 class Worker:
@@ -28,6 +45,9 @@ class Worker:
         self.membership: Membership = member(store, name)
         self.duties = Duties(store, self.membership, lambda: NOW)
         self.doing: set[str] = set()
+        # How long its work goes on after it was told to end.
+        self.ends_after_s = 0.0
+        self.store_answers_after_s = 0.0
         self.wanted: list[str] = []
         self.dropped: list[str] = []
         self.log = log
@@ -38,6 +58,7 @@ class Worker:
         self.tasks: list[asyncio.Task[Any]] = []
 
     async def named(self) -> list[str]:
+        await passing(self.store_answers_after_s)
         return self.wanted
 
     async def work(self, duty: str) -> None:
@@ -47,6 +68,7 @@ class Worker:
                 self.log.append((duty, self.membership.me.name))
                 await passing(0.5)
         finally:
+            await passing(self.ends_after_s)
             self.doing.discard(duty)
 
     async def start(self) -> None:
@@ -111,6 +133,93 @@ async def test_one_that_hangs_has_stopped_before_another_begins() -> None:
         await passing(0.05)
         assert len(of([a, b])) == len(set(of([a, b])))
     assert (a.doing, b.doing) == (set(NAMES), set())
+
+
+@virtual
+async def test_one_that_waits_for_the_store_has_stopped_all_the_same() -> None:
+    """A store that hangs answers after twenty seconds, and others take over after eight."""
+    store, log = open_inline(), []
+    a, b = Worker(store, "a", log), Worker(store, "b", log)
+    await a.start()
+    await b.start()
+    await passing(10)
+    assert b.doing
+    b.store_answers_after_s = 20.0
+    await passing(2)
+    b.hang()
+    for _ in range(400):
+        await passing(0.05)
+        assert len(of([a, b])) == len(set(of([a, b])))
+        if (
+            b.membership._shown_at + PULSE.sure_s + CHECK_EVERY_S
+            < asyncio.get_running_loop().time()
+        ):
+            assert b.doing == set()
+    assert a.doing == set(NAMES)
+
+
+@virtual
+async def test_what_is_taken_too_late_to_be_sure_is_not_begun() -> None:
+    """The store answers when others may have taken it since."""
+    store = open_inline()
+    slow: Any = Slow(store)
+    a = Worker(slow, "a", [])
+    await a.membership.join()
+    slow.answers_after_s = PULSE.sure_s + 1
+    await a.duties.settle()
+    assert (a.duties.held, a.duties._tasks) == ([], {})
+    # It is this node's all the same, when its life goes on.
+    slow.answers_after_s = 0.0
+    await a.membership.turn()
+    await a.duties.settle()
+    assert a.duties.held == sorted(NAMES)
+    await a.kill()
+
+
+@virtual
+async def test_what_has_not_ended_is_not_begun_once_more() -> None:
+    store, log = open_inline(), []
+    worker = Worker(store, "a", log)
+    worker.ends_after_s = 3.0
+    await worker.start()
+    await passing(5)
+    # Not sure for a moment, and sure again before the work has ended.
+    worker.membership._shown_at -= 1_000.0
+    await passing(CHECK_EVERY_S)
+    begun = len(log)
+    await passing(worker.ends_after_s - 2 * CHECK_EVERY_S)
+    assert worker.membership.sure
+    assert (worker.doing, worker.duties.held, len(log)) == (set(NAMES), [], begun)
+    await passing(2)
+    assert len(log) > begun
+    assert worker.duties.held == sorted(worker.doing) == sorted(NAMES)
+
+
+@virtual
+async def test_what_does_not_end_keeps_its_lease_and_holds_up_nothing_else() -> None:
+    store, log = open_inline(), []
+    a, b = Worker(store, "a", log), Worker(store, "b", log)
+    over = asyncio.Event()
+
+    async def stays() -> None:
+        while not over.is_set():
+            with suppress(asyncio.CancelledError):
+                await over.wait()
+
+    try:
+        for worker in (a, b):
+            worker.duties.add("a job that stays", stays)
+        await a.start()
+        await passing(3)
+        await b.start()
+        store.run(nodes.drain, "a", NOW)
+        await passing(ENDS_WITHIN_S + 10)
+        assert b.doing == set(NAMES)
+        assert "a job that stays" not in b.duties.held
+    finally:
+        over.set()
+    await passing(10)
+    assert "a job that stays" in b.duties.held
 
 
 @virtual
@@ -225,7 +334,7 @@ async def test_what_was_laid_down_in_doubt_is_given_to_who_came_meanwhile() -> N
     store, log = open_inline(), []
     first, second = Worker(store, "a", log), Worker(store, "b", log)
     await first.start()
-    await passing(1.0)
+    await passing(1.25)
     # Not sure for a moment, of a life that goes on.
     first.membership._shown_at -= 1_000.0
     while first.doing:
