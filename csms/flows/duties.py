@@ -43,7 +43,8 @@ class Duties:
     """`add` what is to be done, then `run` until cancelled.
 
     Duties that come and go (one per partner) are given by `also`: `wanted()` tells their names, and
-    `dropped(name)` is called when one is no longer this node's; whoever does them asks `holds`.
+    `dropped(name)` is called when one is no longer this node's: it tells what does it to end, waits
+    for nothing, and returns what has still to end. Whoever does them asks `holds`.
     """
 
     def __init__(self, store: Store, among: Among, clock: Callable[[], datetime]) -> None:
@@ -52,7 +53,7 @@ class Duties:
         self._clock = clock
         self._work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         self._wanted: Callable[[], Awaitable[Collection[str]]] | None = None
-        self._dropped: Callable[[str], None] = lambda name: None
+        self._dropped: Callable[[str], Collection[asyncio.Task[None]]] = lambda name: ()
         self._held: set[str] = set()
         # Not held here, and perhaps ours in the store: being taken, or not given back yet. As long
         # as that is so nobody else can have them.
@@ -69,7 +70,9 @@ class Duties:
         self._work[name] = work
 
     def also(
-        self, wanted: Callable[[], Awaitable[Collection[str]]], dropped: Callable[[str], None]
+        self,
+        wanted: Callable[[], Awaitable[Collection[str]]],
+        dropped: Callable[[str], Collection[asyncio.Task[None]]],
     ) -> None:
         """Duties whose names are known only later."""
         self._wanted, self._dropped = wanted, dropped
@@ -198,9 +201,9 @@ class Duties:
     def _drop(self, names: Collection[str]) -> None:
         for name in sorted(names):
             self._held.discard(name)
-            task = self._tasks.pop(name, None)
-            if task is not None:
+            ending = set(self._dropped(name)) if name not in self._work else set()
+            if task := self._tasks.pop(name, None):
                 task.cancel()
-                self._ending.setdefault(name, set()).add(task)
-            if name not in self._work:
-                self._dropped(name)
+                ending.add(task)
+            if ending:
+                self._ending.setdefault(name, set()).update(ending)

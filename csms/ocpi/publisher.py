@@ -70,10 +70,13 @@ class Job:
         """Whether a turn is under way."""
         return self._task is not None and not self._task.done()
 
-    def stop(self) -> None:
-        """Cut a turn short: what it has not done, whoever comes next will do."""
-        if self._task is not None:
-            self._task.cancel()
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Cut a turn short: what it has not done, whoever comes next will do. The turn, where it
+        has still to end."""
+        if self._task is None or self._task.done():
+            return []
+        self._task.cancel()
+        return [self._task]
 
     def start(self, partner: Partner, tasks: asyncio.TaskGroup) -> None:
         """Begin a turn, unless one is under way or has failed just now."""
@@ -141,10 +144,9 @@ class Pump:
         for job in self._jobs:
             job.start(partner, tasks)
 
-    def stop(self) -> None:
-        """Cut everything short that is under way."""
-        for job in self._jobs:
-            job.stop()
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Cut everything short that is under way; the turns that have still to end."""
+        return [turn for job in self._jobs for turn in job.stop()]
 
     async def push(self, partner: Partner, feed: Feed) -> bool:
         """Send what changed; False when something did not arrive."""
@@ -187,11 +189,10 @@ class Publisher:
         found.name = partner.name
         return found
 
-    def drop(self, partner_id: str) -> None:
-        """Another node serves that partner from now on."""
+    def drop(self, partner_id: str) -> list[asyncio.Task[None]]:
+        """Another node serves that partner from now on: as soon as these turns have ended."""
         pump = self._pumps.pop(partner_id, None)
-        if pump is not None:
-            pump.stop()
+        return [] if pump is None else pump.stop()
 
     async def registered(self) -> list[str]:
         """The partners that there is something to do for, by id."""

@@ -54,12 +54,22 @@ class Worker:
         self.membership.on_change = self.duties.look
         for duty in NAMES:
             self.duties.add(duty, lambda duty=duty: self.work(duty))
-        self.duties.also(self.named, self.dropped.append)
+        self.duties.also(self.named, self.drop)
         self.tasks: list[asyncio.Task[Any]] = []
 
     async def named(self) -> list[str]:
         await passing(self.store_answers_after_s)
         return self.wanted
+
+    def drop(self, name: str) -> list[asyncio.Task[Any]]:
+        """What is under way for it has still to end."""
+        self.dropped.append(name)
+        self.doing.add(name)
+        return [asyncio.create_task(self.end(name))]
+
+    async def end(self, name: str) -> None:
+        await passing(self.ends_after_s)
+        self.doing.discard(name)
 
     async def work(self, duty: str) -> None:
         self.doing.add(duty)
@@ -193,6 +203,28 @@ async def test_what_has_not_ended_is_not_begun_once_more() -> None:
     await passing(2)
     assert len(log) > begun
     assert worker.duties.held == sorted(worker.doing) == sorted(NAMES)
+
+
+@virtual
+async def test_what_is_handed_over_has_ended_before_it_is_given_back() -> None:
+    """Whether its work is known here, or done by whoever asks who holds it."""
+    store, log = open_inline(), []
+    a, b = Worker(store, "a", log), Worker(store, "b", log)
+    partners = [f"partner {n}" for n in range(4)]
+    for worker in (a, b):
+        worker.ends_after_s = 3.0
+        worker.wanted = partners
+    await a.start()
+    await passing(3)
+    assert {*a.duties.held} == {*NAMES, *partners}
+    await b.start()
+    store.run(nodes.drain, "a", NOW)
+    for _ in range(1_500):
+        await passing(0.05)
+        given = {*NAMES, *partners} - {row.name for row in await store.reader.page(Lease)}
+        theirs = {row.name for row in await store.reader.page(Lease, {"node": "b"})}
+        assert not a.doing & (given | theirs)
+    assert (a.doing, b.duties.held) == (set(), sorted([*NAMES, *partners]))
 
 
 @virtual

@@ -115,6 +115,37 @@ async def test_a_feed_that_fails_holds_up_neither_another_nor_its_other_directio
             await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_partner_is_let_go_when_its_turns_have_ended() -> None:
+    """Whoever gives it to another node can wait for that."""
+    async with networks() as (north, _, _):
+
+        async def never(request: httpx.Request) -> httpx.Response | None:
+            await asyncio.Event().wait()
+            return None
+
+        north.faults.later = never
+        served = {"all"}
+        publisher = Publisher(
+            north.network, LocalBus(), Pace(idle_s=0.01, turn_s=0.01), mine=lambda _: bool(served)
+        )
+        running = asyncio.create_task(publisher.run())
+        try:
+            async with asyncio.timeout(10):
+                while not north.faults.sent:
+                    await publisher._bus.grown(0.01)
+            (partner_id,) = await publisher.registered()
+            served.clear()
+            turns = publisher.drop(partner_id)
+            assert turns
+            assert not any(turn.done() for turn in turns)
+            await asyncio.wait(turns, timeout=10)
+            assert all(turn.cancelled() for turn in turns)
+            assert publisher.drop(partner_id) == []
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_so_many_requests_are_under_way_and_never_two_for_one_object() -> None:
     async with networks() as (north, south, _):
         under_way: Counter[str] = Counter()
