@@ -11,7 +11,6 @@ from typing import Any
 
 from csms.flows.contact import ContactLimits
 from csms.ocpp.link import LinkLimits
-from csms.ocpp.rpc import _EXPIRED_REMEMBERED
 from tests.simulation.internet import Way
 from tests.simulation.partners import PACE
 
@@ -22,13 +21,10 @@ class Queues:
     """`await watch(nodes, ways)` until cancelled. `most`: of each queue the most that was in it, of
     all nodes and links; `over`: what was more than it may be."""
 
-    def __init__(self, stations: int) -> None:
+    def __init__(self) -> None:
         self.limits = {
-            "links": stations,
             "calls of a link": LinkLimits().waiting_commands,
-            "calls given up of a link": _EXPIRED_REMEMBERED,
             "stations being asked": ContactLimits().at_once,
-            "stations to be asked": stations,
             "changes under way to a partner": PACE.at_once,
         }
         self.most = dict.fromkeys(self.limits, 0)
@@ -44,13 +40,9 @@ class Queues:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _of(self, node: Any) -> Iterator[tuple[str, int]]:
-        links = list(node.registry)
-        yield "links", len(links)
-        for link in links:
+        for link in node.registry:
             yield "calls of a link", link.waiting
-            yield "calls given up of a link", len(link._rpc._expired)
         yield "stations being asked", node.contact.under_way
-        yield "stations to be asked", node.contact.planned
 
     def _see(self, where: str, found: Iterable[tuple[str, int]]) -> None:
         for name, number in found:

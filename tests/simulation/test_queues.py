@@ -16,17 +16,17 @@ CALLS = LinkLimits().waiting_commands
 
 
 def link(waiting: int) -> Any:
-    return SimpleNamespace(waiting=waiting, _rpc=SimpleNamespace(_expired={}))
+    return SimpleNamespace(waiting=waiting)
 
 
 def node(*links: Any, asked: int = 0, up: bool = True) -> Any:
-    contact = SimpleNamespace(under_way=asked, planned=0)
+    contact = SimpleNamespace(under_way=asked)
     return SimpleNamespace(name="a", up=up, registry=links, contact=contact)
 
 
 def seen(*nodes: Any, changes: int = 0) -> Queues:
     async def main() -> Queues:
-        queues = Queues(stations=2)
+        queues = Queues()
         way: Any = SimpleNamespace(most=changes)
         watching = asyncio.create_task(queues.watch(nodes, lambda: [way]))
         await passing(LOOK_EVERY_S / 2)
@@ -40,7 +40,6 @@ def test_what_is_within_its_limit_is_only_told() -> None:
     queues = seen(node(link(CALLS), link(1), asked=ASKED))
     assert queues.over == []
     assert queues.most["calls of a link"] == CALLS
-    assert queues.most["links"] == 2
 
 
 def test_each_that_is_over_is_named() -> None:
@@ -50,10 +49,6 @@ def test_each_that_is_over_is_named() -> None:
         f"a: stations being asked: {ASKED + 1} of {ASKED}",
         "a partner: changes under way to a partner: 5 of 4",
     ]
-
-
-def test_two_links_of_one_station_would_be_one_too_many() -> None:
-    assert seen(node(link(0), link(0), link(0))).over == ["a: links: 3 of 2"]
 
 
 def test_one_that_is_down_is_not_looked_at() -> None:

@@ -32,7 +32,6 @@ from csms.core.entities import SHAPES
 from csms.core.errands import OPEN, Errand
 from csms.core.errors import CsmsError
 from csms.core.locations import Location, LocationEvse
-from csms.core.nodes import Lease
 from csms.core.quarantine import Quarantined
 from csms.core.security import BASIC, Credential, Keyring
 from csms.core.stations import NewStation, Station
@@ -43,6 +42,7 @@ from csms.core.visits import Visit
 from csms.ocpi.exchange import by_name
 from csms.ocpp.admission import Denial
 from tests.simulation.agreement import Agreement, every
+from tests.simulation.holders import Holders
 from tests.simulation.internet import AWAY, Internet, Odds, Way
 from tests.simulation.node import OFFLINE_GRACE_S, Letters, NodeSim
 from tests.simulation.partners import (
@@ -174,7 +174,8 @@ class World:
             Driver(c, [f"{c.profile.id}-A", f"{c.profile.id}-B"], self._rng(), HABITS)
             for c in self.chargers
         ]
-        self.queues = Queues(plan.chargers)
+        self.queues = Queues()
+        self.holders = Holders()
         self.lived_s = 0.0
 
     def _rng(self) -> random.Random:
@@ -327,6 +328,7 @@ class World:
             await node.start()
         pumps = [asyncio.create_task(one.run(), name=one.home.party) for one in self.partners]
         pumps.append(asyncio.create_task(self.queues.watch(self.nodes, self._ways), name="queues"))
+        pumps.append(asyncio.create_task(self.holders.watch(self.nodes), name="holders"))
         await self._connected()
         async with asyncio.TaskGroup() as tasks:
             for charger in self.chargers:
@@ -520,6 +522,8 @@ class World:
         self._check_journal()
         self._check_rest()
         assert not self.queues.over, self.queues.over[:20]
+        assert self.holders.seen
+        assert not self.holders.twice, self.holders.twice[:20]
 
     def _check_transactions(self) -> None:
         """One for each that a charger lived, with the energy of its meter."""
@@ -579,12 +583,10 @@ class World:
         self.happened["events"] += len(rows)
 
     def _check_rest(self) -> None:
-        """Nobody is connected any more, no lease is held twice. A status that a station lost with
+        """Nobody is connected any more. A status that a station lost with
         its connection is not told again by all of them; how many those are is counted."""
         for station in self.rows(Station):
             assert station.node is None, station
-        holders = Counter(lease.name for lease in self.rows(Lease))
-        assert all(times == 1 for times in holders.values())
         for connector in self.rows(Connector):
             self.happened["stale_status"] += connector.status == "charging"
 
