@@ -18,9 +18,13 @@ from csms.core import billing, cdrs
 from csms.core.billing import State, TransactionPrice
 from csms.core.cdrs import Cdr
 from csms.core.errors import NotFound
+from csms.core.exchanged import OPEN, CdrDelivery
 from csms.core.ids import folded
-from csms.core.ports import Tx
+from csms.core.partners import State as Connection
+from csms.core.ports import Reader, Tx
 from csms.core.transactions import Transaction
+from csms.core.visitors import VisitorToken
+from csms.flows import drivers
 
 router = APIRouter(tags=["cdrs"])
 PAGES_LOOKED_THROUGH = 20
@@ -45,6 +49,9 @@ class CdrOut(BaseModel):
     after_taxes: str
     credit_of: str | None = Field(description="The record that this one cancels")
     credited_by: str | None = Field(description="The record that cancels this one")
+    partner_id: str | None = Field(
+        description="The connection over which the driver came, to which the record goes"
+    )
 
     @classmethod
     def of(cls, cdr: Cdr) -> CdrOut:
@@ -55,6 +62,14 @@ class CdrDetails(CdrOut):
     """`cdr` is what the record says, in the shape of OCPI 2.3.0."""
 
     cdr: dict[str, Any]
+
+
+class UndeliveredOut(CdrOut):
+    """A record for another network's driver that is not on its way. `why`: removed (the connection
+    is, and none took its place), suspended, waiting (it was not begun with), or unknown_network
+    (over which connection the driver came is not known)."""
+
+    why: str
 
 
 class CreditNew(Given):
@@ -168,6 +183,68 @@ async def unmatched_cdrs(
         if items or cursor is None:
             break
     return Page(items=items, next=cursor)
+
+
+@router.get("/cdrs/undelivered")
+async def undelivered_cdrs(
+    who: Viewer, provided: Provided, cursor: Cursor = None, limit: Limit = 100
+) -> Page[UndeliveredOut]:
+    """Records for drivers of other networks that nobody sends at the moment, with the reason, the
+    newest first. What is sent, or was refused, is in `/roaming/deliveries`; a partner that takes
+    no records reads our list. A page may hold less than asked for."""
+    items: list[UndeliveredOut] = []
+    for _ in range(PAGES_LOOKED_THROUGH):
+        found: Page[Cdr] = await page(
+            provided.store.reader,
+            Cdr,
+            lambda cdr: cdr,
+            cursor=cursor,
+            limit=limit,
+            where={"party_id": who.only},
+            newest_first=True,
+        )
+        items = await _undelivered(provided, [c for c in found.items if c.token_party is not None])
+        cursor = found.next
+        if items or cursor is None:
+            break
+    return Page(items=items, next=cursor)
+
+
+async def _undelivered(provided: System, rows: list[Cdr]) -> list[UndeliveredOut]:
+    """Those of the records that are not on their way."""
+    reader, late = provided.store.reader, provided.clock() - EXPECTED_WITHIN
+    where = {
+        "party_id": tuple({cdr.party_id for cdr in rows}),
+        "id_key": tuple(cdr.id_key for cdr in rows),
+    }
+    names = ("party_id", "id_key", "state")
+    known = await reader.fields(CdrDelivery, names, where, limit=MAX_LIMIT)
+    settled = {(party, key) for party, key, state in known if state not in OPEN}
+    begun = {(party, key) for party, key, _ in known}
+    whys: dict[tuple[str | None, str], str | None] = {}
+    items = []
+    for cdr in rows:
+        driver = cdr.partner_id, cdr.token_party or ""
+        if driver not in whys:
+            whys[driver] = await _why_not(reader, *driver)
+        why = whys[driver]
+        key = cdr.party_id, cdr.id_key
+        on_its_way = why == "waiting" and (key in begun or cdr.created_at > late)
+        if why is not None and key not in settled and not on_its_way:
+            items.append(UndeliveredOut(why=why, **CdrOut.of(cdr).model_dump()))
+    return items
+
+
+async def _why_not(reader: Reader, partner_id: str | None, party: str) -> str | None:
+    """What keeps records of such drivers from being delivered; None: nobody has to get them."""
+    partner = await drivers.present(reader, partner_id, party)
+    if partner is None:
+        # Of nobody's connection are our own drivers, whom no other network tells us of.
+        foreign = await reader.page(VisitorToken, {"party_id": party}, limit=1)
+        return "unknown_network" if foreign else None
+    if partner.state != Connection.REGISTERED:
+        return str(partner.state)
+    return "waiting" if partner.endpoint("cdrs", "RECEIVER") is not None else None
 
 
 async def _missing(provided: System, ended: list[Transaction], late: datetime) -> list[MissingOut]:

@@ -66,6 +66,20 @@ _MISSING = (
 )
 
 
+_WHY_NOT = {
+    "removed": "the connection was removed, and none of that name took its place",
+    "suspended": "the connection is suspended",
+    "waiting": "it was not begun with",
+    "unknown_network": "it is not known over which connection the driver came",
+}
+_UNDELIVERED = (
+    *_COLUMNS[:6],
+    *_COLUMNS[8:10],
+    column("partner", "partner_id"),
+    Column("why", lambda c: _WHY_NOT.get(str(c.get("why")), c.get("why"))),
+)
+
+
 def _place(said: Row) -> str | None:
     place = said.get("cdr_location") or {}
     words = [place.get(name) for name in ("id", "evse_id", "address", "city", "country")]
@@ -164,6 +178,22 @@ def unmatched(
     session = Session.of(context, output)
     empty = "the charge of every record is here"
     session.list("/cdrs/unmatched", _COLUMNS, empty, limit=limit, grows=True)
+
+
+@app.command("undelivered")
+def undelivered(
+    context: typer.Context, limit: LimitOption = None, output: OutputOption = None
+) -> None:
+    """Records for drivers of other networks that nobody sends at the moment, with the reason. A
+    connection that was removed is followed by one that is made under the same name
+    (`csms partner invite`), which gets what that one was owed. What is on its way is in
+    `csms roaming deliveries`.
+
+    Example: `csms cdr undelivered`
+    """
+    session = Session.of(context, output)
+    empty = "every record for another network is settled or on its way"
+    session.list("/cdrs/undelivered", _UNDELIVERED, empty, limit=limit, grows=True)
 
 
 def _path(party: str, cdr: str) -> str:

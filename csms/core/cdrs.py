@@ -46,12 +46,18 @@ _TOTALS = {
 @entity(
     "cdrs",
     key=("party_id", "id_key"),
-    finders={"transaction": ("transaction_id",), "token_party": ("token_party",)},
+    finders={
+        "transaction": ("transaction_id",),
+        "token_party": ("token_party",),
+        "partner": ("partner_id",),
+    },
 )
 class Cdr(NamedTuple):
     """One record. `credit_of`: the id of the record that this one cancels; `credited_by`: the id of
     the record that cancels this one, which is all that ever changes. `token_party` None: a driver
-    of nobody (free charging). Amounts are decimal text in `currency`."""
+    of nobody (free charging). `partner_id`: the connection over which the driver came, which is to
+    whom the record goes; None for a driver of ours or of nobody. Amounts are decimal text in
+    `currency`."""
 
     party_id: str
     id_key: str
@@ -69,6 +75,7 @@ class Cdr(NamedTuple):
     credit_of: str | None = None
     credited_by: str | None = None
     data: Mapping[str, Any] = {}
+    partner_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class Charge:
     authorization_reference: str | None = None
     signed: Mapping[str, Any] | None = None
     vat: Decimal | None = None
+    partner_id: str | None = None
 
 
 def needs(transaction_id: int) -> Need:
@@ -153,6 +161,7 @@ def seal(tx: Tx, cdr_id: str, charge: Charge, now: datetime) -> Cdr | None:
         before_taxes=str(charge.cost.total.before_taxes),
         after_taxes=str(charge.cost.total.after_taxes),
         data=made,
+        partner_id=charge.partner_id,
     )
     _save(tx, cdr, t.station_id, now)
     return cdr

@@ -8,6 +8,7 @@ because records are known by owner and id (OCPI 2.2.1 mod_cdrs, POST).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -106,12 +107,23 @@ class ReceivedCdr(NamedTuple):
 # -- ours to them ----------------------------------------------------------------------------------
 
 
-def owe(tx: Tx, partner_id: str, cdr: Cdr, body: str | None, now: datetime) -> bool:
+def owe(
+    tx: Tx,
+    partner_id: str,
+    cdr: Cdr,
+    body: str | None,
+    now: datetime,
+    earlier: Collection[str] = (),
+) -> bool:
     """A partner has to get this record; whether that is new. `body` None: it cannot be told in the
-    words of that partner's version, which is a refusal of our own."""
-    if tx.get(CdrDelivery, partner_id, cdr.party_id, cdr.id_key) is not None:
-        tx.mark("cdr_delivery_known")
-        return False
+    words of that partner's version, which is a refusal of our own. `earlier`: connections to the
+    same network that were removed; what one of them has settled is settled."""
+    for known in tx.find(CdrDelivery, "cdr", cdr.party_id, cdr.id_key):
+        if known.partner_id in earlier:
+            move(tx, known.key, partner_id, now)
+        if known.partner_id == partner_id or known.partner_id in earlier:
+            tx.mark("cdr_delivery_known")
+            return False
     row = CdrDelivery(
         partner_id=partner_id,
         party_id=cdr.party_id,
@@ -127,6 +139,19 @@ def owe(tx: Tx, partner_id: str, cdr: Cdr, body: str | None, now: datetime) -> b
         error = "not sent: the place or the plug lacks what OCPI 2.2.1 requires of a CDR"
         row = row._replace(state=Delivery.REFUSED, settled_at=now, error=error)
     tx.save(row)
+    return True
+
+
+def move(tx: Tx, key: tuple[str, str, str], partner_id: str, now: datetime) -> bool:
+    """What a connection that was removed still owed is owed by that of the same network which took
+    its place; whether it was. Its text stays, so that it is known again if it had arrived; where it
+    is there has to be found out anew (their addresses may be others)."""
+    row = tx.get(CdrDelivery, *key)
+    if row is None or row.state not in OPEN:
+        return False
+    tx.delete(CdrDelivery, *key)
+    if tx.get(CdrDelivery, partner_id, row.party_id, row.id_key) is None:
+        tx.save(row._replace(partner_id=partner_id, next_at=now, location=None))
     return True
 
 

@@ -405,6 +405,15 @@ def speaking_for(tx: Tx, party: str, role: str) -> Partner | None:
     return partner if partner is not None and partner.state == State.REGISTERED else None
 
 
+def succeeds(partner: Partner, before: Partner, party: str, role: str) -> bool:
+    """Whether what came over a connection that was removed is this one's now: that of the same
+    network, made anew. That it is the same says the operator, by the name that it was given again;
+    that somebody claims the party, in that role, proves nothing of what was before the claim. A hub
+    stands for whom it stood for."""
+    anew = before.state == State.REMOVED and before.name == partner.name
+    return anew and (partner.is_hub or partner.speaks_for(party, role))
+
+
 def check_teller(tx: Tx, partner_id: str, party: str, role: str) -> None:
     """Raises `Refused` when another connection speaks for that party: a hub passes on what others
     own, and never in place of who is connected here by itself."""

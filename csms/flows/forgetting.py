@@ -32,11 +32,12 @@ from csms.core.metering import NO_EVSE, MeterSample
 from csms.core.neighbours import NeighbourObject
 from csms.core.orders import Order
 from csms.core.orders import State as OrderState
-from csms.core.partners import Partner, PartnerModule, PartnerParty
+from csms.core.partners import Partner, PartnerModule
 from csms.core.partners import State as PartnerState
 from csms.core.ports import Need, Reader, Store
 from csms.core.tokens import uid_key
 from csms.core.transactions import Transaction
+from csms.flows.drivers import present
 
 log = structlog.get_logger("flows.forgetting")
 
@@ -87,15 +88,16 @@ async def hindrance(reader: Reader, party: str, uid: str, now: datetime) -> str 
 async def _not_on_its_way(reader: Reader, party: str, key: str, now: datetime) -> str | None:
     """A record that was just sealed, and that the pump has not put into the outbox of the driver's
     network yet."""
-    holder = await reader.get(PartnerParty, party, "EMSP")
-    partner = await reader.get(Partner, holder.partner_id) if holder is not None else None
-    if partner is None or partner.endpoint("cdrs", "RECEIVER") is None:
-        return None
     latest = await reader.page(Transaction, {"token_key": key}, limit=PAGE, newest_first=True)
     lately = tuple(t.id for t in latest if _lately(t, now))
     async for cdr in _every(reader, Cdr, transaction_id=lately):
-        sent = await reader.get(CdrDelivery, partner.id, cdr.party_id, cdr.id_key)
-        if cdr.token_party == party and sent is None:
+        if cdr.token_party != party:
+            continue
+        partner = await present(reader, cdr.partner_id, party)
+        if partner is None or partner.endpoint("cdrs", "RECEIVER") is None:
+            continue
+        where = {"party_id": cdr.party_id, "id_key": cdr.id_key}
+        if not await reader.page(CdrDelivery, where, limit=1):
             return f"record {cdr.id} is not on its way to {partner.name} yet; try again in a minute"
     return None
 

@@ -128,26 +128,28 @@ class Biller:
             vat=found.vat,
         )
         if owner is None:
-            return replace(charge, driver=await self._billed_to(t))
+            driver, partner_id = await self._billed_to(t)
+            return replace(charge, driver=driver, partner_id=partner_id)
         return replace(
             charge,
             driver=owner.driver,
+            partner_id=owner.partner_id,
             auth_method=owner.auth_method,
             authorization_reference=owner.reference,
             contract=owner.contract,
         )
 
-    async def _billed_to(self, t: Transaction) -> Driver | None:
-        """Whom the charge of a driver who is forgotten was billed to: whoever it was, under its
-        pseudonym."""
+    async def _billed_to(self, t: Transaction) -> tuple[Driver | None, str | None]:
+        """Whom the charge of a driver who is forgotten was billed to, and over which connection:
+        whoever it was, under its pseudonym."""
         if not is_pseudonym(t.token_uid):
-            return None
+            return None, None
         for cdr in await self._store.reader.page(Cdr, {"transaction_id": t.id}, limit=1):
             token = cdr.data.get("cdr_token")
             if token is not None and cdr.token_party is not None:
                 named = token.get("contract_id")
-                return Driver(cdr.token_party, token["uid"], token["type"], named)
-        return None
+                return Driver(cdr.token_party, token["uid"], token["type"], named), cdr.partner_id
+        return None, None
 
     async def _signed(self, t: Transaction) -> Mapping[str, Any] | None:
         """The signed readings of a charge, as they came (OCPI 2.2.1 mod_cdrs, SignedData); None

@@ -21,7 +21,7 @@ import httpx
 import orjson
 import structlog
 
-from csms.core import disclosures, exchanged
+from csms.core import disclosures, exchanged, partners
 from csms.core.cdrs import Cdr
 from csms.core.contracts import Contract
 from csms.core.disclosures import Module as Disclosing
@@ -35,6 +35,7 @@ from csms.core.ports import Tx
 from csms.core.redaction import Names, Redactor
 from csms.core.tariffs import Tariff
 from csms.core.tokens import Token, uid_key
+from csms.flows import drivers
 from csms.ocpi import lists, paging, tariffs
 from csms.ocpi.disclosing import disclose, of_charge
 from csms.ocpi.envelope import INVALID, UNKNOWN_TOKEN, Answer, Heard
@@ -138,21 +139,20 @@ def _period(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, "dimensions": dimensions}
 
 
-def _drivers_of(partner: Partner) -> tuple[str, ...]:
-    """The parties whose drivers the partner bills."""
-    return tuple(dict.fromkeys(r["party"] for r in partner.roles if r["role"] == EMSP))
-
-
 async def _list(call: Call) -> Answer:
-    """The records of charges by drivers of the partner's parties, oldest first."""
-    network, asked = call.network, paging.query(call.query)
+    """The records of charges by drivers who came over the partner's connection (or one that it took
+    the place of), oldest first: for a hub those of whomever it passes on."""
+    network, partner, asked = call.network, call.partner, paging.query(call.query)
+    before = {old.id: old for old in await drivers.earlier(network.store.reader, partner)}
     found: list[tuple[Any, ...]] = []
-    drivers = _drivers_of(call.partner)
     for party in network.parties(CPO):
         if call.routing.to in (None, party):
-            where = {"token_party": drivers, "party_id": party}
-            rows = await network.every_key(Cdr, where, "created_at")
-            found += [row for row in rows if asked.takes(row[0])]
+            where = {"partner_id": (partner.id, *before), "party_id": party}
+            names = ("created_at", "partner_id", "token_party")
+            for at, by, driver, *key in await network.every_key(Cdr, where, *names):
+                theirs = by == partner.id or partners.succeeds(partner, before[by], driver, EMSP)
+                if theirs and asked.takes(at):
+                    found.append((at, *key))
     found.sort()
     answer = paging.answer(found, asked, call.url, lambda key: key, network.limits.page)
     told = []
@@ -293,16 +293,18 @@ MODULES = (
 
 
 async def push(network: Network, partner: Partner, party: str, cdr_id: str) -> list[str] | None:
-    """Put a new record of ours into the outbox of a partner whose driver it bills; `deliver` sends
-    it."""
-    cdr = await network.store.reader.get(Cdr, party, folded(cdr_id))
-    if cdr is None or party not in network.parties(CPO):
+    """Put a record of ours into the outbox of the partner over whose connection its driver came,
+    unless it is settled; `deliver` sends it."""
+    reader = network.store.reader
+    cdr = await reader.get(Cdr, party, folded(cdr_id))
+    if cdr is None or cdr.token_party is None or party not in network.parties(CPO):
         return None
-    if cdr.token_party is None or not partner.speaks_for(cdr.token_party, EMSP):
+    if not await drivers.is_theirs(reader, partner, cdr.partner_id, cdr.token_party):
         return None
     told = shown(cdr)
     body = reading.dump(told).decode() if told is not None else None
-    await network.store.transact(exchanged.owe, partner.id, cdr, body, network.clock())
+    before = tuple(old.id for old in await drivers.earlier(reader, partner))
+    await network.store.transact(exchanged.owe, partner.id, cdr, body, network.clock(), before)
     return None if body is not None else [f"CDR {cdr.id} cannot be told in 2.2.1"]
 
 

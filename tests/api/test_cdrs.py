@@ -11,9 +11,13 @@ from csms.core import charging
 from csms.core.billing import State, TransactionPrice
 from csms.core.cdrs import Cdr
 from csms.core.charging import StartReport, StopReport
+from csms.core.exchanged import CdrDelivery, Delivery
+from csms.core.partners import Partner
+from csms.core.partners import State as Connection
 from csms.core.security import Role
 from csms.core.tokens import Shown
 from csms.core.transactions import Transaction
+from csms.core.visitors import VisitorToken
 from tests.api.conftest import NOW, Api
 
 MINE = "CA*NTH"
@@ -170,3 +174,63 @@ async def test_records_whose_charge_is_gone_are_listed(api: Api) -> None:
     keep(api, here, record(cdr_id="R2", transaction_id=999_999))
     answer = await api("GET", "/cdrs/unmatched", Role.VIEWER)
     assert [item["id"] for item in answer.json()["items"]] == ["R2"]
+
+
+async def undelivered(api: Api, headers: dict[str, str] | None = None) -> dict[str, str]:
+    role = Role.VIEWER if headers is None else None
+    answer = await api("GET", "/cdrs/undelivered", role, headers=headers or {})
+    assert answer.status_code == 200, answer.text
+    return {item["id"]: item["why"] for item in answer.json()["items"]}
+
+
+def connection(partner_id: str, state: Connection, name: str, *modules: str) -> Partner:
+    roles = [{"role": "EMSP", "party": "US*STH", "name": "x"}]
+    offers = [{"module": m, "interface": "RECEIVER", "url": "https://x"} for m in modules]
+    return Partner(partner_id, name, state, NOW, roles=roles, endpoints=offers)
+
+
+async def test_a_record_that_nobody_sends_is_listed_with_the_reason(api: Api) -> None:
+    """One whose receiver is not known, or gone, is owed for ever and told to nobody."""
+    told = VisitorToken("US*STH", "card", "RFID", "CARD", "p0", "C", "x", True, "ALLOWED", NOW, NOW)
+    early = NOW - timedelta(minutes=2)
+    theirs = {
+        "GONE": connection("gone", Connection.REMOVED, "Gone"),
+        "AWAY": connection("away", Connection.SUSPENDED, "Away", "cdrs"),
+        "SENT": connection("here", Connection.REGISTERED, "Here", "cdrs"),
+        "READ": connection("read", Connection.REGISTERED, "Read"),
+    }
+    keep(api, told, *theirs.values())
+    for name, partner in theirs.items():
+        keep(api, record(cdr_id=name, partner_id=partner.id, created_at=early))
+    keep(
+        api,
+        record(cdr_id="LATE", partner_id="here", created_at=early),
+        record(cdr_id="NEW", partner_id="here"),
+        record(cdr_id="WHOSE", created_at=early),
+        record(cdr_id="OURS", token_party=MINE, created_at=early),
+        record(cdr_id="NOBODYS", token_party=None, token_uid=None, created_at=early),
+    )
+    sent = CdrDelivery("here", MINE, "sent", "SENT", Delivery.SENT, NOW, NOW, "{}")
+    keep(api, sent)
+    assert await undelivered(api) == {
+        "WHOSE": "unknown_network",
+        "GONE": "removed",
+        "AWAY": "suspended",
+        "LATE": "waiting",
+    }
+    # It is owed still when it had been begun with.
+    keep(api, sent._replace(partner_id="gone", id_key="gone", cdr_id="GONE"))
+    assert (await undelivered(api))["GONE"] == "removed"
+    keep(api, connection("anew", Connection.REGISTERED, "Gone", "cdrs"))
+    assert "GONE" not in await undelivered(api)
+    body = {"name": "s", "role": "viewer", "parties": ["US*CPT"]}
+    stranger = (await api("POST", "/keys", json=body)).json()["key"]
+    assert await undelivered(api, {"Authorization": f"Bearer {stranger}"}) == {}
+
+
+async def test_what_an_earlier_connection_has_settled_is_delivered(api: Api) -> None:
+    keep(api, connection("gone", Connection.REMOVED, "South"))
+    keep(api, record(partner_id="gone", created_at=NOW - timedelta(minutes=2)))
+    assert await undelivered(api) == {"R1": "removed"}
+    keep(api, CdrDelivery("gone", MINE, "r1", "R1", Delivery.CONFIRMED, NOW, NOW, "{}"))
+    assert await undelivered(api) == {}

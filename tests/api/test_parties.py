@@ -124,6 +124,7 @@ APART = {
     "PUT /locations",
     "GET /cdrs/missing",
     "GET /cdrs/unmatched",
+    "GET /cdrs/undelivered",
     "GET /roaming/cdrs/unmatched",
     "POST /tariffs",
     "GET /events",

@@ -82,3 +82,11 @@ def test_missing_says_why(api: Api) -> None:
 def test_records_without_a_charge(api: Api) -> None:
     api.on("GET", "/cdrs/unmatched", page())
     assert "the charge of every record is here" in api.run("cdr", "unmatched").output
+
+
+def test_records_that_nobody_sends(api: Api) -> None:
+    api.on("GET", "/cdrs/undelivered", page({**CDR, "partner_id": "p1", "why": "removed"}))
+    words = " ".join(api.run("cdr", "undelivered").stdout.split())
+    assert "the connection was removed, and none of that name took its place" in words
+    api.on("GET", "/cdrs/undelivered", page())
+    assert "settled or on its way" in api.run("cdr", "undelivered").output

@@ -56,7 +56,10 @@ def test_the_nouns_and_verbs() -> None:
         *(("roaming", verb) for verb in ("sessions", "cdrs", "cdr", "deliveries")),
         *(("roaming", verb) for verb in ("locations", "location", "start", "stop", "unlock")),
         *(("roaming", verb) for verb in ("errands", "errand", "unbilled", "unmatched")),
-        *(("cdr", verb) for verb in ("list", "show", "credit", "missing", "unmatched")),
+        *(
+            ("cdr", verb)
+            for verb in ("list", "show", "credit", "missing", "unmatched", "undelivered")
+        ),
         *(("key", verb) for verb in ("create", "list", "revoke")),
         *(("command", verb) for verb in ("list", "show")),
         *(("quarantine", verb) for verb in ("list", "show", "assign")),

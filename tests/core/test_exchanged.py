@@ -97,3 +97,29 @@ def test_a_record_of_theirs_is_kept_once_and_never_changes(run: Callable[..., An
         run(exchanged.keep, THEIRS._replace(id="c1", digest="d2"))
     found = run(lambda tx: tx.get(ReceivedCdr, "US*STH", "c1"))
     assert found == THEIRS._replace(id_key="c1")
+
+
+def test_what_an_earlier_connection_has_settled_is_not_owed_again(run: Callable[..., Any]) -> None:
+    run(exchanged.owe, "p1", OURS, "{}", NOW)
+    run(exchanged.confirmed, KEY, None, NOW)
+    assert not run(exchanged.owe, "p2", OURS, "{}", NOW, ("p0", "p1"))
+    assert run(lambda tx: tx.find(CdrDelivery, "cdr", "CA*NTH", "r1")) == [delivery(run)]
+    assert run(exchanged.owe, "p3", OURS, "{}", NOW, ("p0",)), "it was no connection of theirs"
+
+
+def test_what_an_earlier_connection_owed_is_owed_by_the_one_after_it(
+    run: Callable[..., Any],
+) -> None:
+    """With the text of the first attempt, and without the place that it had there: our token is for
+    the host of this connection alone."""
+    later = NOW + timedelta(days=1)
+    run(exchanged.owe, "p1", OURS, "{}", NOW)
+    run(exchanged.sending, KEY, NOW)
+    run(exchanged.unsettled, KEY, "HTTP 502", "https://south/1")
+    before = delivery(run)
+    assert not run(exchanged.owe, "p2", OURS, "other", later, ("p1",))
+    (row,) = run(lambda tx: tx.find(CdrDelivery, "cdr", "CA*NTH", "r1"))
+    assert row == before._replace(partner_id="p2", next_at=later, location=None)
+    assert not run(exchanged.move, KEY, "p2", later), "it was moved"
+    run(exchanged.refused, row.key, "no", later)
+    assert not run(exchanged.move, row.key, "p3", later), "it is settled"

@@ -195,3 +195,19 @@ def test_a_seal_is_replaced_only_while_it_is_still_the_same(run: Run) -> None:
     assert run(partners.require, "p1").their_token == "sealed"
     run(partners.reseal, "p1", "sealed", "fresh")
     assert run(partners.require, "p1").their_token == "fresh"
+
+
+def test_who_follows_a_removed_connection_says_the_name_that_it_was_given_again(run: Run) -> None:
+    """A party that somebody claims after another is no proof that it is the same network."""
+    before = registered(run, "p1", "US*STH")
+    registered(run, "p2", "DE*EST")
+    gone = run(partners.remove, "p1", NOW)
+    claims = run(partners.complete, "p2", agreed(("CPO", "US*STH")), "x", GRACE, NOW)
+    anew = claims._replace(name=before.name)
+    assert not partners.succeeds(claims, gone, "US*STH", "CPO")
+    assert partners.succeeds(anew, gone, "US*STH", "CPO")
+    assert not partners.succeeds(anew, gone, "US*STH", "EMSP"), "in that role"
+    assert not partners.succeeds(anew, gone, "FR*OTH", "CPO"), "of that party"
+    assert not partners.succeeds(anew, before, "US*STH", "CPO"), "it is there"
+    hub = anew._replace(roles=[{"role": "HUB", "party": "NL*HUB", "name": "x"}])
+    assert partners.succeeds(hub, gone, "FR*OTH", "EMSP"), "a hub passes on"

@@ -31,7 +31,7 @@ from csms.core.forgetting import Forgetting, Stage, Wish
 from csms.core.messages import IN, Message
 from csms.core.metering import METER_STOP, MeterSample, Sample
 from csms.core.neighbours import NeighbourObject
-from csms.core.partners import Partner, PartnerParty
+from csms.core.partners import Partner
 from csms.core.partners import State as PartnerState
 from csms.core.tokens import Token
 from csms.core.transactions import Transaction
@@ -324,13 +324,19 @@ async def test_a_record_that_is_not_settled_is_waited_for(archive: Archive) -> N
 async def test_a_record_that_is_not_in_the_outbox_yet_is_waited_for(archive: Archive) -> None:
     """Between sealing it and the next turn of the pump."""
     archive.partner(*ENDPOINTS)
-    archive.site.run(lambda tx: tx.save(PartnerParty("US*STH", "EMSP", "p1", "South")))
     archive.site.run(lambda tx: tx.save(visitor(uid="VISITING")))
     await archive.charged("VISITING")
     reader, (cdr,) = archive.site.store.reader, archive.site.rows(Cdr)
     why = await hindrance(reader, "US*STH", "VISITING", archive.now)
     assert why == f"record {cdr.id} is not on its way to South yet; try again in a minute"
-    archive.site.run(exchanged.owe, "p1", cdr, None, archive.now)
+    # Whose the bill is, is known by the connection that the driver came over.
+    archive.site.run(partners.remove, "p1", archive.now)
+    assert await hindrance(reader, "US*STH", "VISITING", archive.now) is None
+    roles = [{"role": "EMSP", "party": "US*STH", "name": "South"}]
+    anew = Partner("p2", "South", PartnerState.REGISTERED, NOW, roles=roles, endpoints=ENDPOINTS)
+    archive.site.run(lambda tx: tx.save(anew))
+    assert await hindrance(reader, "US*STH", "VISITING", archive.now) == why
+    archive.site.run(exchanged.owe, "p2", cdr, None, archive.now)
     assert await hindrance(reader, "US*STH", "VISITING", archive.now) is None
 
 
@@ -354,12 +360,21 @@ def visitor(party: str = "US*STH", uid: str = "CARD", kind: str = "RFID") -> Vis
     return VisitorToken(party, uid.casefold(), kind, uid, *said, data=number)
 
 
+def settled(archive: Archive, *rows: Cdr) -> None:
+    """The network of the driver has taken its bills."""
+    for cdr in rows:
+        archive.site.run(exchanged.owe, "p1", cdr, "{}", archive.now)
+        key = "p1", cdr.party_id, cdr.id_key
+        archive.site.run(exchanged.confirmed, key, None, archive.now)
+
+
 async def test_a_visitor_is_forgotten_without_telling_anybody(archive: Archive) -> None:
     archive.partner(*ENDPOINTS)
     archive.site.run(lambda tx: tx.save(visitor(uid="VISITING")))
     number = await archive.charged("VISITING")
     (cdr,) = archive.site.rows(Cdr)
     assert cdr.data["cdr_token"]["contract_id"] == "US-C1"
+    settled(archive, cdr)
     archive.begin("visiting", "US*STH")
     await archive.forgetter().go_on()
     assert archive.row().state == Stage.DONE
@@ -370,6 +385,7 @@ async def test_a_visitor_is_forgotten_without_telling_anybody(archive: Archive) 
     # Its network tells of it anew.
     archive.site.run(lambda tx: tx.save(visitor(uid="VISITING")))
     again = await archive.charged("VISITING", 20_000)
+    settled(archive, *(cdr for cdr in archive.site.rows(Cdr) if cdr.transaction_id == again))
     assert archive.site.transaction(again).token_uid == "VISITING"
     assert archive.site.transaction(number).token_uid == archive.row().pseudonym
     archive.begin("VISITING", "US*STH")

@@ -53,7 +53,7 @@ async def test_a_charge_is_billed_once_with_its_tax_lines() -> None:
         ("GST", "0.15"),
         ("QST", "0.30"),
     ]
-    assert (cdr.token_party, cdr.token_uid) == (PARTY, "CARD")
+    assert (cdr.token_party, cdr.token_uid, cdr.partner_id) == (PARTY, "CARD", None)
     assert cdr.data["auth_method"] == "WHITELIST"
     assert office.row(number).state == State.BILLED
     assert await office.biller.bill_priced() == 0
@@ -107,7 +107,7 @@ async def test_a_visitor_is_billed_by_contract_and_reference() -> None:
     assert cdr.data["cdr_token"]["contract_id"] == "US-STH-C1"
     assert cdr.data["authorization_reference"] == "REF-7"
     assert cdr.data["auth_method"] == "AUTH_REQUEST"
-    assert (cdr.party_id, cdr.token_party) == (PARTY, "US*STH")
+    assert (cdr.party_id, cdr.token_party, cdr.partner_id) == (PARTY, "US*STH", "p1")
 
 
 async def test_the_bill_says_where_it_was_when_the_charge_began() -> None:

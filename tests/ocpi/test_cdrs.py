@@ -18,6 +18,8 @@ from csms.core import forgetting, neighbours, tokens
 from csms.core.cdrs import Cdr
 from csms.core.errors import StoreUnavailable
 from csms.core.exchanged import CdrDelivery, Delivery, ReceivedCdr
+from csms.core.partners import PartnerParty
+from csms.core.ports import Tx
 from csms.core.tokens import Token
 from csms.flows.forgetting import Forgetter
 from csms.ocpi import cdrs, tariffs
@@ -115,9 +117,16 @@ def record(cdr_id: str = "R1", party: str = "US*STH", **said: Any) -> Cdr:
 
 
 def sealed(side: Side, *rows: Cdr) -> None:
-    """Records that the biller has just made."""
+    """Records that the biller has just made, of drivers who came over the connection that speaks
+    for their party (unless the record says over which)."""
+
+    def save(tx: Tx, row: Cdr) -> None:
+        holder = tx.get(PartnerParty, row.token_party, "EMSP")
+        over = row.partner_id or (holder.partner_id if holder else None)
+        records._save(tx, row._replace(partner_id=over), None, side.now)
+
     for row in rows:
-        side.store.run(lambda tx, row=row: records._save(tx, row, None, side.now))
+        side.store.run(save, row)
 
 
 @asynccontextmanager

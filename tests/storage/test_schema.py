@@ -150,3 +150,104 @@ def test_a_station_that_got_no_pings_keeps_that(engine: sa.Engine) -> None:
         ("known", 2, {"settle_s": 5, "ping": False}),
         ("quiet", 0, {"ping": False}),
     ]
+
+
+def test_a_record_of_before_is_of_the_connection_that_its_driver_came_over(
+    engine: sa.Engine,
+) -> None:
+    """Step 0021: what was entered when the charge began; else to whom it was sent; else who speaks
+    for its driver's party, unless that began only later."""
+    upgrade_to(engine, "0020")
+    at = "2024-05-01T12:00:00.000000Z"
+    rows: list[tuple[str, dict[str, Any]]] = [
+        (
+            "cdrs",
+            {
+                "party_id": "CA*NTH",
+                "id_key": name,
+                "id": name,
+                "transaction_id": number,
+                "created_at": at,
+                "started_at": at,
+                "ended_at": at,
+                "token_party": party,
+                "currency": "CAD",
+                "energy_wh": 1,
+                "before_taxes": "1",
+                "after_taxes": "1",
+                "data": "{}",
+            },
+        )
+        for number, (name, party) in enumerate(
+            [
+                ("hub", "FR*OTH"),
+                ("sent", "US*STH"),
+                ("old", "US*STH"),
+                ("later", "DE*EST"),
+                ("ours", "CA*NTH"),
+            ],
+            start=1,
+        )
+    ]
+    rows += [
+        (
+            "visits",
+            {
+                "transaction_id": 1,
+                "party_id": "FR*OTH",
+                "uid_key": "a",
+                "type": "RFID",
+                "uid": "A",
+                "partner_id": "p-hub",
+                "contract_id": "C",
+                "auth_method": "WHITELIST",
+                "contract": "{}",
+            },
+        ),
+        (
+            "cdr_deliveries",
+            {
+                "partner_id": "p-gone",
+                "party_id": "CA*NTH",
+                "id_key": "sent",
+                "cdr_id": "sent",
+                "state": "confirmed",
+                "created_at": at,
+                "next_at": at,
+                "body": "{}",
+                "attempts": 1,
+            },
+        ),
+    ]
+    for partner_id, party, registered_at in (
+        ("p-south", "US*STH", "2024-04-30T12:00:00.000000Z"),
+        ("p-east", "DE*EST", "2024-05-02T12:00:00.000000Z"),
+    ):
+        made = {
+            "id": partner_id,
+            "name": partner_id,
+            "state": "registered",
+            "created_at": at,
+            "encoding": "base64",
+            "roles": "[]",
+            "endpoints": "[]",
+            "deviations": "{}",
+            "contract": "{}",
+            "registered_at": registered_at,
+        }
+        speaks = {"party_id": party, "role": "EMSP", "partner_id": partner_id, "name": "x"}
+        rows += [("partners", made), ("partner_parties", speaks)]
+    with engine.begin() as connection:
+        for table, row in rows:
+            names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+            connection.execute(sa.text(f"INSERT INTO {table} ({names}) VALUES ({marks})"), row)
+    upgrade(engine)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT id, partner_id FROM cdrs ORDER BY id").all()
+    assert dict(tuple(row) for row in found) == {
+        "hub": "p-hub",
+        "sent": "p-gone",
+        "old": "p-south",
+        "later": None,
+        "ours": None,
+    }

@@ -249,6 +249,15 @@ class Side:
         return heard.ok
 
 
+async def anew(a: Side, b: Side, name: str | None = None) -> None:
+    """Both sides end their connection, and make another one: `a` calls it `name`, else as before;
+    `b` calls it as before."""
+    for here, there in ((a, b), (b, a)):
+        here.store.run(partners.remove, (await here.partner(there)).id, here.now)
+    url, token = b.network.versions_url, b.invite(a.party)
+    await exchange.register(a.network, name or b.party, url, token, Progress())
+
+
 @asynccontextmanager
 async def two(
     first: Side | None = None, second: Side | None = None

@@ -106,5 +106,6 @@ COLUMNS: Columns = {
         text("credit_of", null=True),
         text("credited_by", null=True),
         structure("data"),
+        text("partner_id", null=True),
     ],
 }
