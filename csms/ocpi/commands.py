@@ -29,7 +29,7 @@ from csms.core.partners import State as PartnerState
 from csms.core.tokens import uid_key
 from csms.core.transactions import Transaction
 from csms.core.visitors import VisitorToken
-from csms.flows.drivers import whose
+from csms.flows.drivers import is_theirs, whose
 from csms.ocpi import addresses
 from csms.ocpi.envelope import UNKNOWN_LOCATION, Answer
 from csms.ocpi.headers import Routing
@@ -169,7 +169,10 @@ class Orders:
         reader = self._network.store.reader
         t = await reader.get(Transaction, int(session_id))
         owner = await whose(reader, t) if t is not None else None
-        return t if owner is not None and owner.partner_id == partner.id else None
+        if owner is None:
+            return None
+        party = owner.driver.party_id
+        return t if await is_theirs(reader, partner, owner.partner_id, party) else None
 
     async def _evse(
         self, call: Call, location_id: str, evse_uid: str | None, connector_id: str | None

@@ -8,13 +8,14 @@ tariff applies has no currency and cannot be told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from csms.core import billing, cdrs, errands, neighbours
+from csms.core import billing, cdrs, errands, neighbours, partners
 from csms.core.authorization import Outcome
+from csms.core.billing import State, TransactionPrice
 from csms.core.disclosures import Module as Disclosing
 from csms.core.disclosures import Told
 from csms.core.errors import Invalid
@@ -24,7 +25,7 @@ from csms.core.partners import Partner
 from csms.core.ports import Tx
 from csms.core.transactions import Transaction
 from csms.core.visitors import VisitorToken
-from csms.flows.drivers import Whose, whose
+from csms.flows.drivers import Whose, earlier, is_theirs, whose
 from csms.ocpi import lists, paging
 from csms.ocpi.client import Access
 from csms.ocpi.disclosing import disclose, of_charge
@@ -120,15 +121,17 @@ async def _list(call: Call) -> Answer:
         raise Invalid("date_from is required")
     found: dict[int, tuple[Transaction, Whose]] = {}
     keys: list[str] = []
-    async for token in network.every(VisitorToken, {"partner_id": call.partner.id}):
+    before = await earlier(network.store.reader, call.partner)
+    over = (call.partner.id, *(old.id for old in before))
+    async for token in network.every(VisitorToken, {"partner_id": over}):
         keys.append(token.uid_key)
     for n in range(0, len(keys), TOKENS_AT_ONCE):
         where = {"token_key": tuple(dict.fromkeys(keys[n : n + TOKENS_AT_ONCE]))}
         async for t in network.every(Transaction, where):
             if not asked.takes(changed_at(t)):
                 continue
-            owner = await whose(network.store.reader, t)
-            if owner is not None and owner.partner_id == call.partner.id:
+            owner = await _owner(network, call.partner, t)
+            if owner is not None:
                 found[t.id] = t, owner
     ordered = [found[number] for number in sorted(found)]
     answer = paging.answer(ordered, asked, call.url, lambda pair: pair, network.limits.page)
@@ -136,6 +139,16 @@ async def _list(call: Call) -> Answer:
     told = [one for one in found_out if one is not None]
     await disclose(network, call.partner, [_disclosed(one) for one in told])
     return Answer(told, headers=answer.headers)
+
+
+async def _owner(network: Network, partner: Partner, t: Transaction) -> Whose | None:
+    """Whose a transaction is, when that is a driver of this partner."""
+    reader = network.store.reader
+    owner = await whose(reader, t)
+    if owner is None:
+        return None
+    party = owner.driver.party_id
+    return owner if await is_theirs(reader, partner, owner.partner_id, party) else None
 
 
 def _disclosed(told: Mapping[str, Any]) -> Told:
@@ -160,16 +173,28 @@ def neighbour(value: wire.Session, partner_id: str, now: datetime) -> NeighbourO
     )
 
 
-def _kept(found: NeighbourObject | None, call: Call) -> dict[str, Any]:
+def _kept(
+    found: NeighbourObject | None, teller: Partner | None, partner: Partner
+) -> dict[str, Any]:
     """The session of an address, as far as this partner may know. Raises `Gone`."""
-    if found is None or found.partner_id != call.partner.id:
+    if found is None or not _is_its(found, teller, partner):
         raise Gone("this session is not known here")
     return dict(reading.load(found.body.encode()))
 
 
+def _is_its(found: NeighbourObject, teller: Partner | None, partner: Partner) -> bool:
+    """Whether a session is this partner's to change: it has told it (`teller`: who has), or took
+    the place of the connection that had."""
+    if found.partner_id == partner.id:
+        return True
+    return teller is not None and partners.succeeds(partner, teller, found.party_id, CPO)
+
+
 async def _get(call: Call) -> Answer:
-    key = NAME, call.owner(CPO), folded(call.rest[2])
-    return Answer(_kept(await call.network.store.reader.get(NeighbourObject, *key), call))
+    key, reader = (NAME, call.owner(CPO), folded(call.rest[2])), call.network.store.reader
+    found = await reader.get(NeighbourObject, *key)
+    teller = await reader.get(Partner, found.partner_id) if found is not None else None
+    return Answer(_kept(found, teller, call.partner))
 
 
 async def _put(call: Call) -> Answer:
@@ -196,7 +221,8 @@ def _keep(
     value = read.value
     same_as_address(call, value.country_code, value.party_id, value.id)
     known = tx.get(NeighbourObject, NAME, party, folded(call.rest[2]))
-    if known is not None and known.partner_id != call.partner.id:
+    teller = tx.get(Partner, known.partner_id) if known is not None else None
+    if known is not None and not _is_its(known, teller, call.partner):
         # Told by another connection (a hub, say): its own to change.
         raise Gone("this session is told by another connection")
     return _enter(tx, neighbour(value, call.partner.id, now), value), read.deviations
@@ -214,7 +240,9 @@ def _change(
     tx: Tx, call: Call, party: str, change: Mapping[str, Any], now: datetime
 ) -> tuple[bool, tuple[str, ...]]:
     """The charging periods of a PATCH are added, each once: known again by their start."""
-    session = _kept(tx.get(NeighbourObject, NAME, party, folded(call.rest[2])), call)
+    found = tx.get(NeighbourObject, NAME, party, folded(call.rest[2]))
+    teller = tx.get(Partner, found.partner_id) if found is not None else None
+    session = _kept(found, teller, call.partner)
     periods = list(session.get("charging_periods") or ())
     added = change.get("charging_periods") or []
     if not isinstance(added, list) or not all(isinstance(p, Mapping) for p in added):
@@ -252,10 +280,10 @@ async def push(
 ) -> list[str] | None:
     """Tell a partner of its driver's charge: whole, or (`part`) what has grown; what it refused.
     Raises `PartnerUnreachable` when it should be tried again."""
-    url, reader = partner.endpoint(NAME, RECEIVER), network.store.reader
-    t = await reader.get(Transaction, int(transaction_id))
-    owner = await whose(reader, t) if t is not None else None
-    if url is None or t is None or owner is None or owner.partner_id != partner.id:
+    url = partner.endpoint(NAME, RECEIVER)
+    t = await network.store.reader.get(Transaction, int(transaction_id))
+    owner = await _owner(network, partner, t) if t is not None else None
+    if url is None or t is None or owner is None:
         return None
     told = await tell(network, t, owner)
     if told is None:
@@ -276,6 +304,12 @@ async def push(
 def _access(network: Network, partner: Partner, party: str, theirs: str) -> Access:
     """From our CPO to the driver's eMSP."""
     return network.access(partner, Routing(theirs, party))
+
+
+async def running(network: Network, _: Partner) -> AsyncIterator[tuple[str, ...]]:
+    """The sessions that go on; those that have ended have their records."""
+    async for price in network.every(TransactionPrice, {"state": State.RUNNING}):
+        yield NAME, str(price.transaction_id), ""
 
 
 def ways_to_read(network: Network, partner: Partner) -> list[Routing]:

@@ -29,7 +29,7 @@ from csms.ocpi.routing import Call, Module
 from tests.ocpi.test_locations import evse, place
 from tests.ocpi.test_tokens import add, token
 from tests.support.nodes import OneNode
-from tests.support.ocpi import NOW, Side, connected
+from tests.support.ocpi import NOW, Side, anew, connected
 
 PATH = "/2.2.1/receiver/commands"
 
@@ -260,6 +260,17 @@ async def test_a_session_is_stopped_by_the_partner_whose_driver_charges() -> Non
         assert said["data"]["result"] == "ACCEPTED"
         assert (await d.tell())[-1] == ("X/2", {"result": "ACCEPTED"})
         assert d.wire.sent[-1].parameters["transaction_id"] == number
+
+
+async def test_a_session_is_stopped_over_the_connection_that_was_made_anew() -> None:
+    async with desk() as d:
+        await d.start()
+        await d.tell()
+        number = d.charges()
+        await anew(d.north, d.south)
+        said = await d.orders_("STOP_SESSION", "2", session_id=str(number))
+        assert said["data"]["result"] == "ACCEPTED"
+        assert (await d.tell())[-1] == ("X/2", {"result": "ACCEPTED"})
 
 
 async def test_nobody_stops_or_unlocks_the_charge_of_another() -> None:

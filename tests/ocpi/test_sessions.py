@@ -24,7 +24,7 @@ from csms.ocpi.publisher import Publisher
 from csms.ocpi.wire import reading
 from tests.ocpi.test_locations import evse, place
 from tests.ocpi.test_tokens import add, token
-from tests.support.ocpi import NOW, Side, connected
+from tests.support.ocpi import NOW, Side, anew, connected
 
 SENDER = "/2.2.1/sender/sessions"
 RECEIVER = "/2.2.1/receiver/sessions/CA/NTH"
@@ -297,3 +297,34 @@ async def test_a_partner_reaches_only_sessions_that_it_told_of() -> None:
                 body = reading.storable(body) if body is not None else None
                 assert (await east.asks(t.south, method, path, body)).status_code == 404, method
         assert await t.kept(number) == before
+
+
+async def test_a_charge_that_goes_on_is_told_over_the_connection_that_was_made_anew() -> None:
+    """And taken there as what it is: the session that the same network told before."""
+    async with two() as t:
+        number = t.start()
+        assert await t.push() == ["PUT"]
+        other = t.start(evse_number=2)
+        await anew(t.north, t.south)
+        t.meter(number, 4_000)
+        await t.push()
+        assert ((await t.kept(number))["status"], (await t.kept(number))["kwh"]) == ("ACTIVE", 4)
+        answer = await t.south.asks(t.north, "GET", SENDER + SINCE)
+        assert {one["id"] for one in answer.json()["data"]} == {str(number), str(other)}
+        t.stop(number, 10_000)
+        await t.push()
+        assert (await t.kept(number))["status"] == "COMPLETED"
+        read = await t.north.asks(t.south, "GET", f"{RECEIVER}/{number}")
+        assert read.json()["data"]["kwh"] == 10
+
+
+async def test_a_session_is_nothing_to_a_connection_under_another_name() -> None:
+    async with two() as t:
+        number = t.start()
+        await t.push()
+        await anew(t.south, t.north, "Somebody")
+        change = {"kwh": 3, "last_updated": "2026-01-02T00:00:00Z"}
+        for method, body in (("GET", None), ("PATCH", change), ("PUT", await t.kept(number))):
+            sent = reading.storable(body) if body else None
+            answer = await t.north.asks(t.south, method, f"{RECEIVER}/{number}", sent)
+            assert answer.json()["status_code"] >= 2000, method

@@ -155,7 +155,7 @@ def test_a_station_that_got_no_pings_keeps_that(engine: sa.Engine) -> None:
 def test_a_record_of_before_is_of_the_connection_that_its_driver_came_over(
     engine: sa.Engine,
 ) -> None:
-    """Step 0021: what was entered when the charge began; else to whom it was sent; else who speaks
+    """Step 0022: what was entered when the charge began; else to whom it was sent; else who speaks
     for its driver's party, unless that began only later."""
     upgrade_to(engine, "0020")
     at = "2024-05-01T12:00:00.000000Z"
