@@ -106,7 +106,8 @@ def invite(
     output: OutputOption = None,
 ) -> None:
     """Invite another network to connect. The token is shown this once; hand it over with the
-    address, over a channel that you trust.
+    address, over a channel that you trust. The name of a connection that was removed says that it
+    is the same network again: it gets the records that the other one had not settled.
 
     Example: `csms partner invite "South Network"`
     """
@@ -293,7 +294,8 @@ def contract(
 
 @app.command("remove")
 def remove(context: typer.Context, partner: PartnerArgument, output: OutputOption = None) -> None:
-    """End a connection for good: the other side is told, and no token works any more.
+    """End a connection for good: the other side is told, and no token works any more. What it was
+    owed waits for a connection that is made under the same name.
 
     Example: `csms partner remove South`
     """

@@ -128,7 +128,8 @@ class PartnerModule(NamedTuple):
     """How one module of a connection is doing. `direction`: push or pull by us, in by them; a party
     whose list cannot be read while others can has a row of its own (`pull of ...`). `cursor`: how
     far the journal was handled, of a pull when the last full one was, in seconds; `watermark`: how
-    far their list was read. `failures` in a row since the last success, `error` the last of them;
+    far their list was read, and of what is owed to them (CDRs) when all of it was last looked for,
+    None: that is to be done. `failures` in a row since the last success, `error` the last of them;
     `fault` is the last one ever; `behind_s`: how far we lag; `missing`: how much of what is known
     here their list did not hold when it was last read in full."""
 
@@ -246,6 +247,7 @@ def complete(
             ends = min(token.expires_at or now + grace, now + grace)
             tx.save(token._replace(expires_at=ends))
     suspended = partner.state == State.SUSPENDED
+    other_roles = list(partner.roles) != list(agreed.roles)
     partner = partner._replace(
         state=State.SUSPENDED if suspended else State.REGISTERED,
         versions_url=agreed.versions_url,
@@ -257,8 +259,12 @@ def complete(
     )
     tx.save(partner)
     for module in agreed.pushed:
-        if tx.get(PartnerModule, partner_id, module, PUSH) is None:
+        row = tx.get(PartnerModule, partner_id, module, PUSH)
+        if row is None:
             tx.save(PartnerModule(partner_id, module, PUSH, agreed.journal_end, last_at=now))
+        elif other_roles:
+            # What an earlier connection was owed may be theirs now.
+            tx.save(row._replace(watermark=None))
     _journal(tx, partner, now)
     return partner
 

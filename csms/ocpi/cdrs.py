@@ -11,7 +11,7 @@ by the tariff that we hold.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
@@ -28,7 +28,7 @@ from csms.core.disclosures import Module as Disclosing
 from csms.core.disclosures import Told
 from csms.core.errors import CsmsError, Invalid, Refused
 from csms.core.exchanged import OPEN, CdrDelivery, Delivery, ReceivedCdr
-from csms.core.forgetting import is_pseudonym
+from csms.core.forgetting import is_pseudonym, token_of
 from csms.core.ids import folded
 from csms.core.partners import Partner
 from csms.core.ports import Tx
@@ -53,6 +53,8 @@ log = structlog.get_logger("ocpi.cdrs")
 NAME = "cdrs"
 MAX_URL = 2_000
 AT_ONCE = 1_000
+# Of so many records together it is seen which are in an outbox.
+LOOKED_FOR = 200
 # An answer with one of these is final; what else goes wrong may be right later (2000 is also what
 # a suspended connection answers).
 FINAL = range(INVALID, 3000)
@@ -306,6 +308,34 @@ async def push(network: Network, partner: Partner, party: str, cdr_id: str) -> l
     before = tuple(old.id for old in await drivers.earlier(reader, partner))
     await network.store.transact(exchanged.owe, partner.id, cdr, body, network.clock(), before)
     return None if body is not None else [f"CDR {cdr.id} cannot be told in 2.2.1"]
+
+
+async def owed(network: Network, partner: Partner) -> AsyncIterator[tuple[str, ...]]:
+    """The records that a partner has to get and that are in no outbox of its network, however old
+    they are. What an earlier connection to that network still owed is this one's from here on."""
+    before = await drivers.earlier(network.store.reader, partner)
+    for old in before:
+        async for row in network.every(CdrDelivery, {"partner_id": old.id, "state": OPEN}):
+            token = token_of(row.body)
+            if token is not None and partners.succeeds(partner, old, token.party_id, EMSP):
+                await network.store.transact(exchanged.move, row.key, partner.id, network.clock())
+    connections = (partner.id, *(old.id for old in before))
+    for party in network.parties(CPO):
+        after: tuple[Any, ...] | None = None
+        while True:
+            where: dict[str, Any] = {"partner_id": connections, "party_id": party}
+            names = ("id", "id_key")
+            some = await network.store.reader.fields(
+                Cdr, names, where, after=after, limit=LOOKED_FOR
+            )
+            where["id_key"] = tuple(id_key for _, id_key in some)
+            known = {key[2] for key in await network.every_key(CdrDelivery, where)}
+            for cdr_id, id_key in some:
+                if id_key not in known:
+                    yield party, cdr_id
+            if len(some) < LOOKED_FOR:
+                break
+            after = party, some[-1][1]
 
 
 async def deliver(network: Network, partner: Partner) -> str | None:

@@ -7,22 +7,26 @@ it fails is the pumps' business (`publisher`).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from csms.core import partners
+from csms.core.locations import Location
 from csms.core.neighbours import NeighbourObject
 from csms.core.partners import Partner
 from csms.core.ports import Tx
+from csms.core.tariffs import Tariff
+from csms.core.tokens import Token
 from csms.core.visitors import VisitorToken
 from csms.ocpi import cdrs, locations, sessions, tariffs, tokens
 from csms.ocpi.headers import Routing
 from csms.ocpi.lists import Pulled
-from csms.ocpi.network import Network
+from csms.ocpi.network import CPO, EMSP, Network
 
 Thing = tuple[str, ...]
+Whole = Callable[[Network, Partner], AsyncIterator[Thing]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class Feed:
     was nothing to send; `ways`: in which their list is asked for, and `pull` takes it in.
     `settle`: send what waits in an outbox, and say what is in the way. `kept`: as what is kept of
     what a full list holds all of. `look`: the present state of some things at once, which `push`
-    takes as `seen`; those that are not in it, `push` looks at by itself."""
+    takes as `seen`; those that are not in it, `push` looks at by itself. `whole`: everything that a
+    partner has to be told of who is further behind than the journal goes; `owed`: also one who has
+    just been registered, for whom else what was there before is to be pulled."""
 
     name: str
     things: dict[str, Callable[[dict[str, Any]], Thing | None]]
@@ -42,6 +48,8 @@ class Feed:
     settle: Callable[[Network, Partner], Awaitable[str | None]] | None = None
     kept: type[NeighbourObject | VisitorToken] | None = None
     look: Callable[[Network, Sequence[Thing]], Awaitable[Mapping[Thing, Any]]] | None = None
+    whole: Whole | None = None
+    owed: bool = False
 
 
 def _place(event: dict[str, Any]) -> Thing:
@@ -60,6 +68,19 @@ def _grown(event: dict[str, Any]) -> Thing:
     return (sessions.NAME, str(event["transaction_id"]), "grown")
 
 
+def _every(kind: type[Any], role: str, name: str, *rest: str) -> Whole:
+    """All of what our parties in that role have of a kind, by its owner and the field that names
+    it."""
+
+    async def whole(network: Network, _: Partner) -> AsyncIterator[Thing]:
+        for party in network.parties(role):
+            rows = await network.every_key(kind, {"party_id": party}, name)
+            for named in dict.fromkeys(str(row[0]) for row in rows):
+                yield (party, named, *rest)
+
+    return whole
+
+
 def collapsed(things: Iterable[Thing]) -> list[Thing]:
     """Each thing once; an EVSE goes with its location where that goes as a whole, so that no two
     requests are under way for one object."""
@@ -76,6 +97,7 @@ FEEDS = (
         tokens.ways_to_read,
         tokens.pull,
         kept=VisitorToken,
+        whole=_every(Token, EMSP, "uid"),
     ),
     Feed(
         locations.NAME,
@@ -85,6 +107,7 @@ FEEDS = (
         locations.pull,
         kept=NeighbourObject,
         look=locations.look,
+        whole=_every(Location, CPO, "id", ""),
     ),
     Feed(
         tariffs.NAME,
@@ -93,6 +116,7 @@ FEEDS = (
         tariffs.ways_to_read,
         tariffs.pull,
         kept=NeighbourObject,
+        whole=_every(Tariff, CPO, "id"),
     ),
     Feed(
         sessions.NAME,
@@ -105,6 +129,7 @@ FEEDS = (
         sessions.push,
         sessions.ways_to_read,
         sessions.pull,
+        whole=sessions.running,
     ),
     Feed(
         cdrs.NAME,
@@ -113,6 +138,8 @@ FEEDS = (
         cdrs.ways_to_read,
         cdrs.pull,
         cdrs.deliver,
+        whole=cdrs.owed,
+        owed=True,
     ),
 )
 

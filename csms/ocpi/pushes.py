@@ -6,12 +6,16 @@ arrive is set aside and tried again, after what is new, so that it holds up no o
 partner fails on again and again while it takes other things is given up and shown: its own reading
 of our list heals that (transport_and_format, push and pull). The cursor in the store waits for what
 is set aside, so that after a restart everything that had not arrived goes again.
+
+The journal is kept for a time. For a partner who is further behind than that (it was suspended, or
+could not be reached), everything that it should know is gone through in its place, once; so is what
+is owed to a partner (its records) when it has been registered.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -65,6 +69,12 @@ class Pushes:
         self._left_since: datetime | None = None
         self._in_a_row = 0
         self._refused: list[str] = []
+        # The end of the journal is known to have been reached.
+        self._current = False
+        # What is gone through in place of the journal, and up to which of its rows that counts.
+        self._whole: AsyncIterator[Thing] | None = None
+        self._whole_to = 0
+        self._gone_through: datetime | None = None
 
     @property
     def behind_s(self) -> float:
@@ -86,30 +96,72 @@ class Pushes:
         if partner.endpoint(self._feed.name, RECEIVER) is None:
             return True
         self._read_to = max(self._read_to, row.cursor)
+        if self._whole is None and self._feed.whole is not None and await self._lacks(row):
+            log.info("partner_gone_through", partner=partner.name, module=self._feed.name)
+            self._whole_to = await reader.journal_end()
+            self._whole = self._feed.whole(self._network, partner)
+        self._current = False
         self._in_a_row = 0
         again: Iterable[Thing] = sorted(self._left, key=self._tries)
         loop, noted_s, worth_noting = asyncio.get_running_loop(), 0.0, False
         while True:
             began_s = loop.time()
             room = ROWS_AT_ONCE if len(self._left) < MOST_LEFT else 0
-            rows = await reader.journal(self._read_to, room, tuple(self._feed.things))
-            hinted = self._hinted(rows)
+            hinted, more = await self._next(room)
             worth_noting = worth_noting or bool(hinted or self._left)
             await self._send(partner, collapsed((*hinted, *again)))
             again = ()
             # What has changed while this took its time goes at once, unless something has to wait.
             now_s = loop.time()
             slow = now_s - began_s >= SLOW_S
-            more = len(rows) == ROWS_AT_ONCE or (slow and bool(hinted) and not self._left)
+            more = more or (slow and bool(hinted) and not self._left)
             more = more and self._in_a_row < FAULTS_IN_A_ROW
             due = not more or now_s - noted_s >= NOTED_S
             if self._left:
                 await self._note_left(partner)
-            elif due and (worth_noting or self._read_to - row.cursor >= ROWS_AT_ONCE):
+            elif due and self._whole is None and (worth_noting or self._is_far(row)):
                 await self._note_done(partner)
                 noted_s, worth_noting = now_s, False
             if not more:
-                return not self._left
+                self._current = not self._left
+                return self._current
+
+    async def _lacks(self, row: PartnerModule) -> bool:
+        """Whether the partner may lack what the journal does not tell (any more)."""
+        if self._feed.owed and row.watermark is None and self._gone_through is None:
+            return True
+        # Who was at the end a moment ago cannot be behind the start.
+        if self._current:
+            return False
+        return self._read_to < await self._network.store.reader.journal_start() - 1
+
+    def _is_far(self, row: PartnerModule) -> bool:
+        """Whether it is worth noting how far that is, although nothing was sent."""
+        return self._gone_through is not None or self._read_to - row.cursor >= ROWS_AT_ONCE
+
+    async def _next(self, room: int) -> tuple[list[Thing], bool]:
+        """What to send next, at most so much, and whether more will follow at once."""
+        if self._whole is None:
+            reader = self._network.store.reader
+            rows = await reader.journal(self._read_to, room, tuple(self._feed.things))
+            return self._hinted(rows), len(rows) == ROWS_AT_ONCE
+        found: list[Thing] = []
+        whole, self._whole = self._whole, None
+        while len(found) < room:
+            thing = await anext(whole, None)
+            if thing is None:
+                self._read_to = max(self._read_to, self._whole_to)
+                self._gone_through = self._network.clock()
+                break
+            found.append(thing)
+        else:
+            # Only what was not interrupted is gone on with; else it begins anew.
+            self._whole = whole
+        if not self._left and found:
+            self._left_since = self._network.clock()
+        for thing in collapsed(found):
+            self._left.setdefault(thing, None)
+        return found, room > 0
 
     def _tries(self, thing: Thing) -> int:
         trouble = self._left[thing]
@@ -196,8 +248,11 @@ class Pushes:
         """What they refuse is shown, and does not hold up the rest."""
         shown = next(iter(self._refused), None)
         self._refused.clear()
-        cursor = self._read_to
-        await note(self._network, partner, self._feed, PUSH, shown, cursor=cursor, behind_s=0)
+        done: dict[str, Any] = {"cursor": self._read_to, "behind_s": 0}
+        if self._gone_through is not None:
+            done["watermark"] = self._gone_through
+        await note(self._network, partner, self._feed, PUSH, shown, **done)
+        self._gone_through = None
 
     async def _note_left(self, partner: Partner) -> None:
         troubles = [trouble for trouble in self._left.values() if trouble is not None]

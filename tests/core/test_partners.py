@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from csms.core import partners
 from csms.core.errors import AlreadyExists, Invalid, NotFound, Refused
-from csms.core.partners import Agreed, PartnerToken, State, TokenKind
+from csms.core.partners import Agreed, PartnerModule, PartnerToken, State, TokenKind
 from csms.storage.open import open_inline
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -211,3 +212,19 @@ def test_who_follows_a_removed_connection_says_the_name_that_it_was_given_again(
     assert not partners.succeeds(anew, before, "US*STH", "CPO"), "it is there"
     hub = anew._replace(roles=[{"role": "HUB", "party": "NL*HUB", "name": "x"}])
     assert partners.succeeds(hub, gone, "FR*OTH", "EMSP"), "a hub passes on"
+
+
+def test_what_is_owed_is_looked_for_again_when_a_partner_names_other_roles(run: Run) -> None:
+    registered(run)
+
+    def exchanged(*roles: tuple[str, str]) -> Any:
+        again = replace(agreed(*roles), pushed=("cdrs",), journal_end=7)
+        run(partners.complete, "p1", again, "p1 c", GRACE, NOW)
+        return run(lambda tx: tx.get(PartnerModule, "p1", "cdrs", "push"))
+
+    row = exchanged(("CPO", "NL*EXA"))
+    assert (row.cursor, row.watermark) == (7, None)
+    run(lambda tx: partners.note(tx, "p1", "cdrs", "push", NOW, cursor=9, watermark=NOW))
+    assert exchanged(("CPO", "NL*EXA")).watermark == NOW, "new tokens change nothing"
+    row = exchanged(("CPO", "NL*EXA"), ("EMSP", "NL*EXA"))
+    assert (row.cursor, row.watermark) == (9, None)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from csms.bus.local import LocalBus
+from csms.core import partners, retention
 from csms.core import tokens as own
 from csms.core.partners import PUSH, PartnerModule
 from csms.core.tokens import Token
@@ -18,6 +19,7 @@ from csms.ocpi import tokens
 from csms.ocpi.feeds import FEEDS
 from csms.ocpi.network import Limits
 from csms.ocpi.publisher import Pace, Publisher
+from csms.ocpi.pushes import MOST_LEFT
 from tests.support.ocpi import Side, connected, said
 
 FEED = FEEDS[0]
@@ -241,3 +243,65 @@ async def test_what_was_set_aside_goes_again_after_a_restart() -> None:
         north.faults.instead = lambda request: None
         assert await Publisher(north.network, LocalBus()).push(partner, FEED)
         assert await there(south) == {"A": True, "BAD": True}
+
+
+# -- further behind than the journal ---------------------------------------------------------------
+
+
+async def trimmed(side: Side, other: Side) -> None:
+    """The journal has lost what the partner was not told of."""
+    side.store.run(partners.heard, (await side.partner(other)).id, [], side.now)
+    add(side, "LAST")
+    side.store.run(retention.trim, await side.store.reader.journal_end(), 1_000)
+
+
+async def test_who_is_further_behind_than_the_journal_is_told_everything() -> None:
+    async with networks() as (north, south, _):
+        for uid in "ABC":
+            add(north, uid)
+        await trimmed(north, south)
+        after = Publisher(north.network, LocalBus())
+        assert await after.push(await north.partner(south), FEED)
+        assert set(await there(south)) == {"A", "B", "C", "LAST"}
+        row = await noted(north, south)
+        assert (row.cursor, row.error) == (await north.store.reader.journal_end(), None)
+        for again in (after, Publisher(north.network, LocalBus())):
+            north.faults.heal()
+            assert await again.push(await north.partner(south), FEED)
+            assert north.faults.sent == [], "once"
+
+
+async def test_what_is_told_in_place_of_the_journal_goes_on_where_it_was() -> None:
+    """More than is left at once, and a partner that is away in the middle of it."""
+    async with networks() as (north, south, _):
+        for number in range(MOST_LEFT + 20):
+            add(north, f"T{number}")
+        await trimmed(north, south)
+        after = Publisher(north.network, LocalBus())
+        partner = await north.partner(south)
+        north.faults.instead = lambda r: said(3000) if len(north.faults.sent) > 100 else None
+        assert not await after.push(partner, FEED)
+        first = await south.store.reader.count(VisitorToken)
+        assert 90 <= first <= 100
+        assert (await noted(north, south)).error == "OCPI 3000: on purpose"
+        north.faults.instead = lambda request: None
+        north.faults.heal()
+        add(north, "MEANWHILE")
+        assert await after.push(partner, FEED)
+        assert await south.store.reader.count(VisitorToken) == MOST_LEFT + 22
+        assert len(north.faults.sent) <= MOST_LEFT + 22 - first + Pace().at_once
+        assert (await noted(north, south)).error is None
+
+
+async def test_a_restart_in_the_middle_begins_it_again() -> None:
+    async with networks() as (north, south, _):
+        add(north, "A")
+        add(north, "B")
+        await trimmed(north, south)
+        partner = await north.partner(south)
+        north.faults.heal()
+        north.faults.break_at = 2
+        assert not await Publisher(north.network, LocalBus()).push(partner, FEED)
+        north.heal()
+        assert await Publisher(north.network, LocalBus()).push(partner, FEED)
+        assert set(await there(south)) == {"A", "B", "LAST"}
