@@ -23,7 +23,11 @@ T = TypeVar("T")
 MAX_PAGES = 10_000
 MAX_OFFSET = 10_000_000
 FILTERS = ("date_from", "date_to")
-_NEXT = re.compile(r"<([^>]*)>\s*;[^,]*\brel\s*=\s*\"?next\"?", re.IGNORECASE)
+# What a partner sends is looked through once, however it is made up: neither part can begin within
+# itself.
+_LINK = re.compile(r"<([^<>]*)>([^<>]*)")
+_NEXT = re.compile(r";\s*rel\s*=\s*\"?next\b", re.IGNORECASE)
+MAX_LINK_CHARS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +107,10 @@ def answer(
 
 def next_of(headers: Mapping[str, str]) -> str | None:
     """The address of the next page."""
-    found = _NEXT.search(headers.get("link") or headers.get("Link") or "")
-    return found.group(1).strip() if found else None
+    said = headers.get("link") or headers.get("Link") or ""
+    if len(said) > MAX_LINK_CHARS:
+        return None
+    return next((m[1].strip() for m in _LINK.finditer(said) if _NEXT.search(m[2])), None)
 
 
 def total_of(headers: Mapping[str, str]) -> int | None:

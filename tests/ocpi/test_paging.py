@@ -74,6 +74,14 @@ def test_links_are_found_in_their_forms() -> None:
     assert paging.total_of({"x-total-count": "many"}) is None
 
 
+def test_a_link_that_a_partner_has_made_up_is_none() -> None:
+    """What it writes is bounded, and looked through once: all others wait meanwhile."""
+    most = paging.MAX_LINK_CHARS
+    for made_up in ("<" * most, "<a>;" * (most // 4), "<a>" + "; rel" * (most // 5), " " * most):
+        assert paging.next_of({"link": made_up}) is None
+    assert paging.next_of({"link": f"<{'a' * most}>; rel=next"}) is None
+
+
 def test_addresses() -> None:
     assert paging.address(URL, AT, 5) == f"{URL}?date_from=2026-01-01T00%3A00%3A00Z&limit=5"
     assert paging.moved_back(f"{URL}?offset=10&limit=5", 2) == f"{URL}?offset=8&limit=5"
