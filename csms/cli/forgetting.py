@@ -13,8 +13,8 @@ from rich.console import Console
 
 from csms.cli.charging import KindOption, PartyOption, UidArgument, tokens
 from csms.cli.client import Row, segment
-from csms.cli.output import cell, column
-from csms.cli.session import LimitOption, OutputOption, Session
+from csms.cli.output import cell, column, make_sure
+from csms.cli.session import LimitOption, OutputOption, Session, YesOption
 
 LOOK_EVERY_S = 0.5
 
@@ -40,6 +40,7 @@ def forget(
     wait: Annotated[
         float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to look on.")
     ] = 30.0,
+    yes: YesOption = False,
     output: OutputOption = None,
 ) -> None:
     """Forget a driver for good: the token is blocked, other networks are told that it is not valid,
@@ -53,6 +54,7 @@ def forget(
     Example: `csms token forget 04E1A2B3 --party 'US*STH' --wait 0`
     """
     session = Session.of(context, output)
+    make_sure(f"Forget {uid} for good? There is no way back.", yes)
     body = {"uid": uid, "party_id": party, "kind": kind.value if kind else None}
     given = {name: value for name, value in body.items() if value is not None}
     row: Row = session.client.write("POST", "/forgettings", given)

@@ -1,6 +1,6 @@
 """Commands that run on the machine of the system itself: init, serve, check, demo.
 
-The only file of the command line that may import the composition root. It does so inside the
+The only file of the command line that imports the composition root. It does so inside the
 functions, because that takes most of a second, which every other command would wait for.
 """
 

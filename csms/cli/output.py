@@ -294,6 +294,13 @@ def complain(text: str) -> None:
     note(f"csms: {text}")
 
 
+def make_sure(question: str, yes: bool) -> None:
+    """Ask before what has no way back, unless `yes` was given; the command ends where the answer is
+    no. On a terminal only: no script waits for somebody."""
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm(printable(question), abort=True, err=True)
+
+
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
     """A spinner while something takes its time; on a terminal only."""

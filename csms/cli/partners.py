@@ -10,8 +10,8 @@ import typer
 
 from csms.cli.client import segment
 from csms.cli.failures import usage
-from csms.cli.output import Column, cell, column, waiting
-from csms.cli.session import LimitOption, OutputOption, Session, only_here, paste
+from csms.cli.output import Column, cell, column, make_sure, waiting
+from csms.cli.session import LimitOption, OutputOption, Session, YesOption, only_here, paste
 
 app = typer.Typer(
     help="Connections to other networks (OCPI).", no_args_is_help=True, rich_markup_mode="markdown"
@@ -293,13 +293,19 @@ def contract(
 
 
 @app.command("remove")
-def remove(context: typer.Context, partner: PartnerArgument, output: OutputOption = None) -> None:
+def remove(
+    context: typer.Context,
+    partner: PartnerArgument,
+    yes: YesOption = False,
+    output: OutputOption = None,
+) -> None:
     """End a connection for good: the other side is told, and no token works any more. What it was
     owed waits for a connection that is made under the same name.
 
     Example: `csms partner remove South`
     """
     session = Session.of(context, output)
+    make_sure(f"End the connection to {partner} for good? It has to be made anew then.", yes)
     _acted(session, session.client.write("DELETE", f"/partners/{segment(partner, 'PARTNER')}"))
 
 

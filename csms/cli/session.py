@@ -13,6 +13,9 @@ import typer
 from csms.cli.client import Client, Surroundings
 from csms.cli.output import Column, Format, Printer, note
 
+YesOption = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not ask; on a terminal one is asked.")
+]
 OutputOption = Annotated[
     Format | None,
     typer.Option("--output", "-o", help="table for people, json for programs.", show_default=False),

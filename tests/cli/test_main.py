@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -182,6 +183,35 @@ def test_the_script_ends_with_a_line_and_a_code() -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith("csms: cannot reach http://127.0.0.1:9: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "code"),
+    [
+        (("token", "forget", "04E1A2B3"), b"n\n", 1),
+        (("token", "forget", "04E1A2B3"), b"y\n", 3),
+        (("token", "forget", "04E1A2B3", "--yes"), b"", 3),
+        (("partner", "remove", "South"), b"n\n", 1),
+    ],
+)
+def test_what_has_no_way_back_is_asked_for_on_a_terminal(
+    command: tuple[str, ...], typed: bytes, code: int
+) -> None:
+    """No is said before anything is sent; yes goes on, here to a server that is not there."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "CSMS_URL": "http://127.0.0.1:9", "CSMS_API_KEY": "a.b"}
+    os.write(ours, typed)
+    try:
+        program = subprocess.run(
+            [*SCRIPT, *command], stdin=theirs, stderr=theirs, stdout=theirs, env=env, check=False
+        )
+        shown = os.read(ours, 10_000)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert program.returncode == code
+    assert (b"for good?" in shown) is (b"--yes" not in " ".join(command).encode())
+    assert (b"cannot reach" in shown) is (code == 3)
 
 
 def test_a_reader_that_has_had_enough() -> None:
