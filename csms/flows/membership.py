@@ -150,8 +150,11 @@ class Membership:
         try:
             self.me = await self._transact(nodes.join, self.me, over)
         except StoreUnavailable:
-            # Perhaps held up by one that stands still, and nobody else is there to find it lost.
-            if self._alone or not await self._fence_silent(await self._rows()):
+            # Perhaps held up by one that stands still, and nobody else is there to find it lost; or
+            # stored, and only the answer did not come: then this life must show itself at once.
+            if self._alone or await self._has_begun():
+                raise
+            if not await self._fence_silent(await self._rows()):
                 raise
             began = await self._join_again(over)
         self._shown_at, self._joined = began, True
@@ -273,9 +276,11 @@ class Membership:
     async def _fence_silent(self, before: list[Node]) -> bool:
         """End what those of them have under way who show no life for as long as it takes to be sure
         of that; whether there are any."""
+        others = [node for node in before if node.alive and node.run != self.me.run]
+        if not others:
+            return False
         await asyncio.sleep(self._pulse.lost_after_s)
         now = {node.name: node for node in await self._rows()}
-        others = (node for node in before if node.alive and node.run != self.me.run)
         silent = [node for node in others if now.get(node.name) == node]
         for node in silent:
             await self._fence(node)
@@ -301,6 +306,10 @@ class Membership:
                 await asyncio.sleep(self._pulse.beat_s)
             else:
                 return began
+
+    async def _has_begun(self) -> bool:
+        known = await self._store.reader.get(Node, self.me.name)
+        return known is not None and known.run == self.me.run
 
     async def _rows(self) -> list[Node]:
         return await self._store.reader.page(Node, limit=MOST_NODES)
