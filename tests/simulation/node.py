@@ -243,10 +243,11 @@ class NodeSim:
             request.cancel()
         for task in list(self.commander._running.values()):
             task.cancel()
-        await asyncio.gather(self._life, return_exceptions=True)
+        # At once: whoever kills may be ended before this life has.
         for pipe in pipes:
             pipe.cut()
         self.pipes.clear()
+        await asyncio.gather(self._life, return_exceptions=True)
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         """What a partner is answered. Raises `httpx.ConnectError` when the node dies over it."""
