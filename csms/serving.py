@@ -79,6 +79,7 @@ class Connection(H11Protocol):
         self._awaited: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
+    # The library names a narrower type than the protocol of asyncio that it implements.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait()

@@ -26,6 +26,7 @@ _KNOWN = (
 
 def upgrade() -> None:
     op.add_column("cdrs", sa.Column("partner_id", TEXT, nullable=True))
+    # The texts above, nothing from outside.
     for known in _KNOWN:
         op.execute(f"UPDATE cdrs SET partner_id = ({known}) WHERE partner_id IS NULL")  # noqa: S608
     op.create_index("cdrs_partner", "cdrs", ["partner_id"])
